@@ -53,7 +53,7 @@ bool log_limit_pass(struct log_limit *limit, int64_t *ret_left_out);
 	do {                                                                                                         \
 		static struct log_limit log_limit_;                                                                  \
 		int64_t log_left_out_;                                                                               \
-		if (log_limit_pass(&log_limit_, &log_left_out_))                                                     \
+		if (log_enabled(level) && log_limit_pass(&log_limit_, &log_left_out_))                                                   \
 			LOG_AT(level, message, ##__VA_ARGS__, LOG_INT("left_out", log_left_out_));                   \
 	} while (0)
 

@@ -25,13 +25,18 @@ struct metric {
 	_Atomic int64_t value;
 	_Atomic int64_t buckets[METRIC_BUCKETS_MAX + 1];
 	_Atomic int64_t sum;
-	int64_t (*read)(void *context); /* gauge computed at output; or NULL */
+	int64_t (*read)(void *context); /* counter or gauge computed at output, under the mutex: no metrics_* in it; or NULL */
 	void *context;
 	struct metric *next;
 	bool registered;
 };
 
-void metrics_register(struct metric *metric); /* twice is harmless */
+void metrics_register(struct metric *metric);   /* twice is harmless; two of one name and the same labels are not */
+void metrics_unregister(struct metric *metric); /* for one that is part of something shorter-lived; not registered: harmless */
+
+/* name="value" with the value escaped, for `labels` that are known only at start (a writer's name, a shard); malloc'd. Join several with a comma. */
+char *metrics_label(const char *name, const char *value);
+
 static inline void metric_add(struct metric *metric, int64_t amount)
 {
 	atomic_fetch_add_explicit(&metric->value, amount, memory_order_relaxed);
