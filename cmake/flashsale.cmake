@@ -19,7 +19,7 @@ set(FLASHSALE_SANITIZE "" CACHE STRING "address (with undefined behaviour), thre
 
 add_library(flashsale_flags INTERFACE)
 target_include_directories(flashsale_flags INTERFACE ${CMAKE_SOURCE_DIR})
-target_compile_definitions(flashsale_flags INTERFACE FLASHSALE_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(flashsale_flags INTERFACE _GNU_SOURCE= FLASHSALE_VERSION="${PROJECT_VERSION}")
 target_compile_options(flashsale_flags INTERFACE
 	-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 	-Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wcast-align -Wnull-dereference
