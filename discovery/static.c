@@ -1,0 +1,237 @@
+#include "discovery/static.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "discovery/catalog.h"
+#include "discovery/static_file.h"
+
+#define WATCH_AGAIN_MS 1000 /* when the folder cannot be watched */
+
+struct static_source {
+	struct discovery base;
+	struct catalog catalog;
+	char *path, *folder;
+	const char *name;  /* the file's, within the folder */
+	int inotify, stop; /* descriptors */
+	int watched;	   /* inotify's number of the folder; -1: not watched */
+	pthread_t thread;
+};
+
+static struct static_source *source_of(struct discovery *discovery)
+{
+	return container_of(discovery, struct static_source, base);
+}
+
+static bool load(struct static_source *source, struct error *error)
+{
+	struct static_file file;
+	struct catalog_entry entries[STATIC_SERVICES_MAX];
+	int64_t now_ms = clock_wall_ms(&clock_system);
+	bool ok;
+
+	if (!static_file_read(&file, source->path, error))
+		return false;
+	for (size_t i = 0; i < file.service_count; i++) {
+		const struct static_service *service = &file.services[i];
+
+		entries[i].service = service->name;
+		entries[i].list = instances_make(service->items, service->count, now_ms, NULL);
+		assert(entries[i].list); /* each line was checked with its number */
+	}
+	ok = catalog_replace(&source->catalog, entries, file.service_count);
+	assert(ok); /* STATIC_SERVICES_MAX is what a catalog takes */
+	static_file_release(&file);
+	return true;
+}
+
+static void reload(struct static_source *source)
+{
+	struct error error;
+
+	if (load(source, &error))
+		log_info("the list of instances was read again", LOG_TEXT("file", source->path));
+	else
+		log_error("the list of instances is not readable, the last one stays",
+			LOG_TEXT("why", error.text));
+}
+
+/* Whole files count: one that was written and closed, or renamed over the old one. Kubernetes renames "..data", to which the file links. */
+static bool watch_folder(struct static_source *source)
+{
+	uint32_t mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+
+	source->watched = inotify_add_watch(source->inotify, source->folder, mask);
+	return source->watched >= 0;
+}
+
+static bool concerns_us(struct static_source *source, const struct inotify_event *event)
+{
+	if (event->mask & IN_Q_OVERFLOW)
+		return true;
+	if (event->wd != source->watched)
+		return false; /* of a folder that was moved away */
+	if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) {
+		inotify_rm_watch(source->inotify, source->watched);
+		source->watched = -1;
+		return true;
+	}
+	return event->len && (!strcmp(event->name, source->name) || !strcmp(event->name, "..data"));
+}
+
+static void read_events(struct static_source *source)
+{
+	_Alignas(struct inotify_event) char buffer[4096];
+	bool changed = false;
+	ssize_t size = read(source->inotify, buffer, sizeof(buffer));
+
+	for (ssize_t at = 0; at < size;) {
+		const struct inotify_event *event = (const struct inotify_event *)(buffer + at);
+
+		changed |= concerns_us(source, event);
+		at += (ssize_t)(sizeof(*event) + event->len);
+	}
+	if (changed)
+		reload(source);
+}
+
+static void *run(void *context)
+{
+	struct static_source *source = context;
+	struct pollfd fds[2] = {
+		{.fd = source->stop, .events = POLLIN}, {.fd = source->inotify, .events = POLLIN}};
+
+	for (;;) {
+		int ready = poll(fds, 2, source->watched >= 0 ? -1 : WATCH_AGAIN_MS);
+
+		if (fds[0].revents)
+			return NULL;
+		if (ready > 0 && fds[1].revents)
+			read_events(source);
+		else if (source->watched < 0 && watch_folder(source))
+			reload(source);
+	}
+}
+
+static struct discovery_watch *static_watch(
+	struct discovery *discovery, const char *service, discovery_changed *changed, void *context)
+{
+	return catalog_watch(&source_of(discovery)->catalog, discovery, service, changed, context);
+}
+
+static void static_unwatch(struct discovery_watch *watch)
+{
+	struct static_source *source = source_of(watch->discovery);
+
+	assert(!pthread_equal(pthread_self(), source->thread));
+	catalog_unwatch(&source->catalog, watch);
+}
+
+/* Whoever wrote the file said where we are. */
+static bool static_enroll(
+	struct discovery *discovery, const char *service, const struct instance *self, struct error *error)
+{
+	return service_name_check(service, error) && instance_check(self, error);
+}
+
+static void static_withdraw(struct discovery *discovery)
+{
+}
+
+static void release(struct static_source *source)
+{
+	if (source->inotify >= 0)
+		close(source->inotify);
+	if (source->stop >= 0)
+		close(source->stop);
+	catalog_release(&source->catalog);
+	free(source->path);
+	free(source->folder);
+	free(source);
+}
+
+static void static_free(struct discovery *discovery)
+{
+	struct static_source *source = source_of(discovery);
+	uint64_t one = 1;
+	ssize_t written = write(source->stop, &one, sizeof(one));
+
+	assert(written == sizeof(one));
+	pthread_join(source->thread, NULL);
+	release(source);
+}
+
+static const struct discovery_source static_vtable = {
+	.watch = static_watch,
+	.unwatch = static_unwatch,
+	.enroll = static_enroll,
+	.withdraw = static_withdraw,
+	.free = static_free,
+};
+
+static void split_path(struct static_source *source, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	source->path = memory_copy_text(path);
+	source->name = slash ? source->path + (slash - path) + 1 : source->path;
+	if (!slash)
+		source->folder = memory_copy_text(".");
+	else
+		source->folder = memory_format("%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+static bool start_thread(struct static_source *source, struct error *error)
+{
+	sigset_t all, before;
+	int code;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	code = pthread_create(&source->thread, NULL, run, source);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (code)
+		return error_set(error, "no thread for discovery: %s", strerror(code));
+	pthread_setname_np(source->thread, "discovery");
+	return true;
+}
+
+static bool start(struct static_source *source, struct error *error)
+{
+	source->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	source->stop = eventfd(0, EFD_CLOEXEC);
+	if (source->inotify < 0 || source->stop < 0)
+		return error_set(error, "no descriptor to watch '%s': %s", source->path, strerror(errno));
+	/* watched before it is read, so that no change falls in between */
+	if (!watch_folder(source))
+		return error_set(
+			error, "the folder '%s' cannot be watched: %s", source->folder, strerror(errno));
+	return load(source, error) && start_thread(source, error);
+}
+
+struct discovery *discovery_static_new(const char *path, struct error *error)
+{
+	struct static_source *source = NEW(struct static_source);
+
+	source->base.source = &static_vtable;
+	source->inotify = source->stop = source->watched = -1;
+	catalog_init(&source->catalog);
+	split_path(source, path);
+	if (!start(source, error)) {
+		release(source);
+		return NULL;
+	}
+	return &source->base;
+}
