@@ -5,6 +5,7 @@
  * more at each open). store_open refuses, with a text that says what to do: no store there, another service, format or shard, a second
  * process (exclusive flock), a file that LMDB can't read. It checks for stale readers, then commits the new incarnation durably: after a
  * kill -9 that commit makes sure that all that can be read is on disk, before anything is answered.
+ * A data file that is shorter than its pages (a copy that was cut off) is refused too; reading it would end in a bus error.
  * Durability is LMDB's default (fsync at commit): MDB_NOSYNC, MDB_NOMETASYNC, MDB_WRITEMAP and MDB_MAPASYNC are never set.
  * Threads: one writing thread (base/writer.h owns it); reading from any thread by store_read_begin, in short transactions (MDB_NOTLS). Tables'
  * handles are opened once at store_open and valid for its life. Services use mdb_get/mdb_put/mdb_cursor_* directly. */
@@ -49,7 +50,11 @@ void store_close(struct store *store); /* NULL is fine; no transaction may be op
 /* A short read transaction of the calling thread; ends with mdb_txn_abort. Errors are LMDB's codes. */
 int store_read_begin(struct store *store, MDB_txn **ret);
 
-/* Room: pages in use and the map's and the disk's end, for high-water marks and metrics. */
+/* A restored copy begins a history of its own: gives the closed store in options->directory a new lineage. */
+bool store_new_lineage(const struct store_options *options, struct error *error);
+
+/* Room: bytes of pages in use (free ones that will be used again do not count) and the map's and the disk's end, for
+ * high-water marks and metrics. Walks LMDB's list of free pages: for once a second, not for each group. Any thread. */
 struct store_usage {
 	int64_t used_bytes, map_bytes, disk_free_bytes;
 };
@@ -59,7 +64,8 @@ void store_usage(struct store *store, struct store_usage *ret);
 int store_meta_put(struct store *store, MDB_txn *txn, const char *name, const void *data, size_t size);
 int store_meta_get(struct store *store, MDB_txn *txn, const char *name, void *ret, size_t size);
 
-/* A consistent copy while the store is in use; the directory must not exist. The copy keeps the lineage: a restore gives it a new one. */
+/* A consistent copy while the store is in use; the directory must not exist. The copy keeps the lineage: who restores it calls
+ * store_new_lineage. Not for the writing thread: it takes as long as the disk. */
 bool store_backup(struct store *store, const char *directory, struct error *error);
 
 /* Big-endian integers sort as numbers. */
