@@ -1,7 +1,8 @@
 /* base/arena.c - blocks and a cap; see arena.h.
  *
- * A piece that fits in no ordinary block gets a block of its own behind the newest one, so the room left in the newest is not lost.
- * Under AddressSanitizer all that is not handed out is poisoned: a write past a piece or a use after the clear is reported. */
+ * A piece that fits in no ordinary block gets a block of its own behind the newest one, so the room left in the
+ * newest is not lost. Under AddressSanitizer all that is not handed out is poisoned: a write past a piece or a
+ * use after the clear is reported. */
 #include "base/arena.h"
 
 #include <assert.h>
@@ -81,7 +82,8 @@ static void arena_use_block(struct arena *arena, struct arena_block *block)
 		HIDE(block->data, block->size);
 }
 
-/* The first block stays, unless one piece made it larger than an ordinary one: what is kept by many idle arenas must be small. */
+/* The first block stays, unless one piece made it larger than an ordinary one: what many idle arenas keep must
+ * be small. */
 void arena_clear(struct arena *arena)
 {
 	struct arena_block *first = arena->blocks;

@@ -76,8 +76,8 @@ void clock_manual_jump_wall(struct clock_manual *manual, int64_t ms)
 	atomic_fetch_add(&manual->wall_ms, ms);
 }
 
-/* Days since 1970 to a date of the Gregorian calendar. Years are counted from March, so the leap day is the last of its year, and in
- * eras of 400 years, which all have 146,097 days. gmtime_r would do, but takes a lock. */
+/* Days since 1970 to a date of the Gregorian calendar. Years are counted from March, so the leap day is the last
+ * of its year, and in eras of 400 years, which all have 146,097 days. gmtime_r would do, but takes a lock. */
 static void clock_date(int64_t days, int *ret_year, int *ret_month, int *ret_day)
 {
 	int64_t shifted = days + 719468; /* from 0000-03-01 */

@@ -4,6 +4,7 @@
  * `hold_ttl = 3s` (`#` begins a comment; `--config FILE` names the file), environment FLASHSALE_CFG_HOLD_TTL. What Kubernetes injects for
  * a Service begins with the Service's name and can't have that form. An unknown flag, file key or FLASHSALE_CFG_ variable, a value
  * that does not parse or is out of range: an error that names it, what was expected and where it stood. `--help` is recognised always.
+ * FLASHSALE_CFG_CONFIG names the file when no flag does. Of a flag given twice the last counts; a name twice in the file is an error.
  * Values: text; integer with range; duration (250ms, 3s, 10m, 2h; stored in ms); size (64k, 16m, 4g; bytes); switch (true/false; a flag
  * alone means true). Threads: filled once at start by main, read-only after. */
 #ifndef FLASHSALE_BASE_CONFIG_H
@@ -33,11 +34,13 @@ struct config {
 	const char *purpose;       /* one line for --help */
 	const struct config_setting *settings;
 	size_t count;
+	const char *words;         /* for --help's usage line: "[init]"; NULL: none */
 };
 
 enum config_result { CONFIG_OK, CONFIG_HELP, CONFIG_ERROR };
 
-/* Fills *target. argv[0] is skipped; arguments that are not flags are an error unless `ret_words` is given, which then receives the rest.
+/* Fills *target (its old content is not freed); on an error nothing is filled. argv[0] is skipped. Arguments that are not flags, wherever they
+ * stand, are an error unless `ret_words` is given: then they are moved to the end of argv, and *ret_words is the index of the first (argc: none).
  * CONFIG_HELP: nothing was filled, the caller prints config_print_help and ends with 0. */
 enum config_result config_read(const struct config *config, int argc, char **argv, void *target, int *ret_words,
 	struct error *error);

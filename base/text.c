@@ -149,8 +149,8 @@ bool text_appendf(struct text *text, const char *format, ...)
 	return fits;
 }
 
-/* One character at data[0], of at most `size` (1 or more) bytes. Well-formed: its length and code point. Ill-formed: the
- * length of the maximal part that could have begun a character (1 at least), and *ret_code is -1. */
+/* One character at data[0], of at most `size` (1 or more) bytes. Well-formed: its length and code point.
+ * Ill-formed: the length of the maximal part that could have begun a character (1 at least); *ret_code is -1. */
 static size_t utf8_next(const unsigned char *data, size_t size, int32_t *ret_code)
 {
 	unsigned char first = data[0], low = 0x80, high = 0xbf;
@@ -226,7 +226,8 @@ static bool json_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* The characters without quotes, while they fit in `room`; returns how many bytes of data were written out. A full text also ends it. */
+/* The characters without quotes, while they fit in `room` and in the text; returns how many bytes of data were
+ * written out. */
 static size_t json_append_characters(struct text *text, const char *data, size_t size, size_t room)
 {
 	size_t at = 0;
