@@ -1,0 +1,218 @@
+"""up, down and status of one installation."""
+
+import argparse
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+from . import demo
+from .layout import SERVICES, SOCKET_PATH_MAX, Home, Settings
+from .supervisor import (Supervisor, children, complain, end_processes, is_healthy, is_port_free, stray_processes, tail,
+                         wait_until)
+
+HEALTHY_WITHIN_S = 60   # sanitizer builds on a busy machine take their time
+EARLY_EXITS_MAX = 3     # a service that keeps dying right after its start is not waited for
+DOWN_WITHIN_S = 120
+
+
+class Failure(Exception):
+    """Ends the command with this text."""
+
+
+def up(arguments):
+    home = Home(arguments.home)
+    if len(str(home.socket)) > SOCKET_PATH_MAX:
+        raise Failure(f"--home {home.path}: this path is too long for a unix socket inside it; choose a shorter one")
+    home.path.mkdir(parents=True, exist_ok=True)
+    with locked(home):
+        supervisor = Supervisor(home)
+        was_running = supervisor.is_running()
+        home.settings = settle(home, arguments, was_running)
+        started = supervisor.start_missing() if was_running else start(home, supervisor)
+        failed = wait_healthy(home, supervisor)
+        if failed:
+            undo(home, supervisor, was_running, started)
+            raise Failure(failure_text(home, failed))
+        if not arguments.no_demo:
+            demo.open_sale(home)
+    print(demo.hints(home))
+
+
+def settle(home, arguments, was_running):
+    """The settings to run with: of a running home its own, and what is asked for must not differ; else what is asked for."""
+    asked = {"port": arguments.port, "hold_ttl": arguments.hold_ttl, "extra": arguments.set, "preset": arguments.preset}
+    asked = {name: value for name, value in asked.items() if value}
+    if not was_running:
+        return Settings(**asked)
+    home.load_settings()
+    for name, value in asked.items():
+        running = getattr(home.settings, name)
+        if running != value:
+            raise Failure(f"this home runs already with {name.replace('_', '-')} {running or 'by default'}, not {value}; "
+                          f"./flashsale down --home {home.path} first")
+    return home.settings
+
+
+def start(home, supervisor):
+    strays = stray_processes(home)
+    if strays:
+        complain(f"ending processes of this home that lost their supervisor: {strays}")
+        end_processes(strays, 20)
+    check_settings(home)
+    check_ports(home)
+    home.make_folders()
+    for service in SERVICES:
+        if service.has_store:
+            make_store(home, service)
+    home.write_configuration()
+    home.save_settings()
+    supervisor.start()
+    return [service.name for service in SERVICES]
+
+
+def check_settings(home):
+    names = [service.name for service in SERVICES]
+    for setting in home.settings.extra:
+        owner, dot, rest = setting.partition(".")
+        if owner not in names or not dot or "=" not in rest:
+            raise Failure(f"--set {setting}: write SERVICE.NAME=VALUE, with a service out of {', '.join(names)}")
+
+
+def check_ports(home):
+    taken = [str(port) for service in SERVICES for port in (home.port(service), home.admin_port(service)) if not is_port_free(port)]
+    if taken:
+        raise Failure(f"in use by another program: port {', '.join(taken)}; nothing was started. Choose other ports with --port")
+
+
+def make_store(home, service):
+    """Runs the service's `init` once: beside its place first, so that a store that is there is whole."""
+    store = home.store(service)
+    if store.exists():
+        return
+    store.parent.mkdir(parents=True, exist_ok=True)
+    result = subprocess.run(home.init_command(service), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode:
+        shutil.rmtree(store, ignore_errors=True)
+        raise Failure(f"{service.name}: init ended with {result.returncode}\n{result.stdout.rstrip()}")
+
+
+def wait_healthy(home, supervisor):
+    """Waits for all; returns the services that are not healthy in time, or that keep dying."""
+    waiting, dying = list(SERVICES), {}
+    end = time.monotonic() + HEALTHY_WITHIN_S
+    while waiting and time.monotonic() < end:
+        waiting = [service for service in waiting if not is_healthy(home.health_url(service))]
+        if not waiting:
+            break
+        processes = supervisor.processes()
+        for service in waiting:
+            info = processes.get(service.name, {"statename": "FATAL", "stop": 0})
+            if info["statename"] in ("BACKOFF", "FATAL", "EXITED"):
+                dying.setdefault(service, set()).add(info["stop"])
+                if len(dying[service]) >= EARLY_EXITS_MAX or info["statename"] == "FATAL":
+                    return [service]
+        time.sleep(0.1)
+    return waiting
+
+
+def failure_text(home, failed):
+    lines = []
+    for service in failed:
+        lines.append(f"{service.name} did not become healthy; the last lines of {home.log_file(service)}:")
+        lines += [f"    {line}" for line in tail(home.log_file(service)) or ["(nothing)"]]
+    return "\n".join(lines)
+
+
+def undo(home, supervisor, was_running, started):
+    if not was_running:
+        stop_all(home, supervisor)
+        return
+    for name in started:
+        supervisor.stop(name)
+
+
+def stop_all(home, supervisor):
+    if supervisor.is_running():
+        supervisor.shutdown(DOWN_WITHIN_S)
+    end_processes(stray_processes(home), 20)
+
+
+def down(arguments):
+    home = Home(arguments.home)
+    home.load_settings()
+    supervisor = Supervisor(home)
+    with locked(home):
+        if not supervisor.is_running() and not stray_processes(home):
+            print("down: nothing runs")
+            return
+        stop_all(home, supervisor)
+        if stray_processes(home):
+            raise Failure(f"these processes did not end: {stray_processes(home)}")
+        print("down: all services have ended")
+
+
+def status(arguments):
+    home = Home(arguments.home)
+    home.load_settings()
+    processes = Supervisor(home).processes()
+    services = [describe(home, service, processes.get(service.name)) for service in SERVICES]
+    services.sort(key=lambda service: service["port"])
+    if arguments.json:
+        print(json.dumps({"home": str(home.path), "services": services}, indent=1))
+    else:
+        print(f"{'SERVICE':12} {'PORT':>5} {'ADMIN':>5} {'PID':>8}  HEALTH")
+        for service in services:
+            print(f"{service['name']:12} {service['port']:>5} {service['admin_port']:>5} {service['pid'] or '-':>8}  {service['health']}")
+    return 0 if all(service["health"] == "healthy" for service in services) else 1
+
+
+def describe(home, service, info):
+    pid = info["pid"] if info and info["pid"] else None
+    health = "down"
+    if pid:
+        health = "healthy" if is_healthy(home.health_url(service)) else "unhealthy"
+    return {
+        "name": service.name, "port": home.port(service), "admin_port": home.admin_port(service), "pid": pid, "health": health,
+        "state": info["statename"] if info else "STOPPED", "workers": children(pid) if pid and service.name == "gatekeeper" else [],
+        "log": str(home.log_file(service)),
+    }
+
+
+@contextmanager
+def locked(home):
+    """One up or down of a home at a time."""
+    with open(home.path / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="flashsale", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True)
+    for run in (up, down, status):
+        command = commands.add_parser(run.__name__, allow_abbrev=False)
+        command.set_defaults(run=run)
+        command.add_argument("--home", required=True)
+        if run is up:
+            command.add_argument("--preset")
+            command.add_argument("--port", type=int)
+            command.add_argument("--hold-ttl")
+            command.add_argument("--set", action="append", default=[])
+            command.add_argument("--no-demo", action="store_true")
+        if run is status:
+            command.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        return arguments.run(arguments) or 0
+    except (Failure, demo.Failure) as failure:
+        complain(failure)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The demo sale of an installation, opened once through the gatekeeper, and what to try with it."""
+
+import json
+import urllib.error
+import urllib.request
+
+from .layout import HOST, PROJECT, SERVICES
+
+GOODS = (
+    {"goodsSKU": "SKU0001", "goodsQuantity": 1_000_000, "goodsPrice": 99},
+    {"goodsSKU": "SKU0002", "goodsQuantity": 10_000, "goodsPrice": 45.9},
+    {"goodsSKU": "SKU0003", "goodsQuantity": 5, "goodsPrice": 99.9},
+)
+# userLevel -1 is every level that has no rule of its own.
+POLICIES = (
+    {"goodsSKU": "SKU0001", "userLevel": -1, "quantityLimit": 2},
+    {"goodsSKU": "SKU0001", "userLevel": 5, "quantityLimit": 10},
+    {"goodsSKU": "SKU0002", "userLevel": -1, "quantityLimit": 5},
+    {"goodsSKU": "SKU0003", "userLevel": -1, "quantityLimit": 1},
+)
+
+
+class Failure(Exception):
+    """Ends the command with this text."""
+
+
+def open_sale(home):
+    opened = home.path / "demo-sale-open"
+    if opened.exists():
+        return
+    for goods in GOODS:
+        post(home, "/add", goods, fine=(200, 201, 409))  # 409: an earlier attempt came this far
+    for policy in POLICIES:
+        post(home, "/policy/add", policy, fine=(200, 201))
+    opened.touch()
+
+
+def post(home, path, body, fine):
+    request = urllib.request.Request(f"http://{HOST}:{home.settings.port}{path}", data=json.dumps(body).encode(),
+                                     headers={"Content-Type": "application/json"}, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            status, text = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, text = error.code, error.read()
+    except OSError as error:
+        raise Failure(f"opening the demo sale: POST {path}: {error}") from error
+    if status not in fine:
+        raise Failure(f"opening the demo sale: POST {path} {json.dumps(body)} was answered {status}: {text.decode(errors='replace')}")
+
+
+def hints(home):
+    ports = {service.name: home.port(service) for service in SERVICES}
+    grpcurl = PROJECT / ".deps" / "bin" / "grpcurl"
+    rest = f"http://{HOST}:{ports['gatekeeper']}"
+    down = "" if home.path == PROJECT / "var" else f" --home {home.path}"
+    buy = '{"sessionID":"sid00001","clientIP":"127.0.0.1","userID":"user00001","userLevel":5,"goodsSKU":"SKU0001","goodsQuantity":1}'
+    hold = '{"sku":"SKU0001"}'
+    return f"""
+The sale is open. Shop over REST:
+  curl {rest}/all
+  curl -H 'Content-Type: application/json' -H 'Idempotency-Key: try-1' -d '{buy}' {rest}/buy
+  curl {rest}/user/userid/user00001/sku/SKU0001
+Look inside with grpcurl:
+  {grpcurl} -plaintext {HOST}:{ports['inventory']} list
+  {grpcurl} -plaintext {HOST}:{ports['inventory']} describe flashsale.inventory.v1.InventoryService
+  {grpcurl} -plaintext -d '{hold}' {HOST}:{ports['inventory']} flashsale.inventory.v1.InventoryService/GetGoods
+  {grpcurl} -plaintext -d '{{"user_id":"user00001"}}' {HOST}:{ports['cart']} flashsale.cart.v1.CartService/GetCart
+  {grpcurl} -plaintext {HOST}:{ports['policy']} flashsale.policy.v1.PolicyService/ListPolicies
+  {grpcurl} -plaintext {HOST}:{ports['protector']} flashsale.protector.v1.ProtectorService/ListBans
+Metrics: curl http://{HOST}:{home.admin_port(SERVICES[0])}/metrics     Logs: {home.log}
+Stop:    ./flashsale down{down}"""

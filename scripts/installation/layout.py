@@ -1,0 +1,222 @@
+"""Where everything of an installation is: ports, folders, generated configuration.
+
+    HOME/installation.json     the settings it was started with
+    HOME/etc/                  generated: supervisord.conf, nginx.conf, services.list
+    HOME/store/SERVICE/        LMDB, made once by the service's own `init`
+    HOME/log/SERVICE.log       a file a service, and access.log
+    HOME/run/                  sockets and pids; run/SERVICE is the service's working folder
+"""
+
+import json
+import os
+import resource
+import string
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+HOST = "127.0.0.1"
+SOCKET_PATH_MAX = 90  # the kernel's limit is 107, and supervisord appends its pid while it starts
+NGINX = "/usr/sbin/nginx"
+
+
+@dataclass(frozen=True)
+class Service:
+    name: str
+    offset: int  # its port is the installation's port plus this, its admin port ten above
+    has_store: bool = True
+    shards: int = 0  # 0: not sharded
+
+
+# In the order in which they are started; they are stopped in the opposite one.
+SERVICES = (
+    Service("inventory", 3, shards=1),
+    Service("policy", 2),
+    Service("protector", 1),
+    Service("cart", 4, shards=1),
+    Service("gatekeeper", 0, has_store=False),
+)
+
+
+@dataclass
+class Settings:
+    port: int = 8080
+    preset: str = "release"
+    hold_ttl: str = ""  # empty: inventory's own default
+    extra: list = field(default_factory=list)  # "SERVICE.NAME=VALUE"
+
+    def of(self, service):
+        """The (name, value) pairs of --set that are for this service."""
+        for setting in self.extra:
+            owner, _, rest = setting.partition(".")
+            if owner == service.name:
+                name, _, value = rest.partition("=")
+                yield name.replace("_", "-"), value
+
+
+class Home:
+    def __init__(self, path, settings=None):
+        self.path = Path(path).absolute()
+        self.settings = settings or Settings()
+        self.etc, self.log, self.run = self.path / "etc", self.path / "log", self.path / "run"
+        self.socket = self.run / "supervisor.sock"
+        self.state = self.path / "installation.json"
+
+    def port(self, service):
+        return self.settings.port + service.offset
+
+    def admin_port(self, service):
+        return self.port(service) + 10
+
+    def health_url(self, service):
+        port = self.port(service) if service.name == "gatekeeper" else self.admin_port(service)
+        return f"http://{HOST}:{port}/healthz"
+
+    def store(self, service):
+        return self.path / "store" / service.name
+
+    def log_file(self, service):
+        return self.log / f"{service.name}.log"
+
+    def build(self):
+        return PROJECT / "build" / self.settings.preset
+
+    def program(self, service):
+        return self.build() / "bin" / f"flashsale-{service.name}"
+
+    def load_settings(self):
+        try:
+            self.settings = Settings(**json.loads(self.state.read_text()))
+        except FileNotFoundError:
+            pass
+
+    def save_settings(self):
+        write_whole(self.state, json.dumps(asdict(self.settings), indent=1) + "\n")
+
+    def make_folders(self):
+        for folder in (self.etc, self.log, self.run, self.path / "store"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for service in SERVICES:
+            (self.run / service.name).mkdir(exist_ok=True)
+
+    def write_configuration(self):
+        write_whole(self.etc / "services.list", self._services_list())
+        write_whole(self.etc / "nginx.conf", self._nginx_conf())
+        write_whole(self.etc / "supervisord.conf", self._supervisord_conf())
+
+    def init_command(self, service):
+        command = [str(self.program(service)), "init", "--store", str(self.store(service))]
+        if service.shards:
+            command += ["--shard", "0", "--shards", str(service.shards)]
+        return command
+
+    def command(self, service):
+        if service.name == "gatekeeper":
+            as_root = "user root; " if os.geteuid() == 0 else ""
+            return [NGINX, "-p", str(self.run / service.name), "-c", str(self.etc / "nginx.conf"),
+                    "-e", str(self.log_file(service)), "-g", f"{as_root}daemon off;"]
+        command = [str(self.program(service)), "--listen", f"{HOST}:{self.port(service)}",
+                   "--admin", f"{HOST}:{self.admin_port(service)}", "--store", str(self.store(service)),
+                   "--discovery-file", str(self.etc / "services.list")]
+        if service.shards:
+            command += ["--shard", "0", "--shards", str(service.shards)]
+        if service.name == "inventory" and self.settings.hold_ttl:
+            command += ["--hold-ttl", self.settings.hold_ttl]
+        for name, value in self.settings.of(service):
+            command += [f"--{name}", value]
+        return command
+
+    def _services_list(self):
+        lines = ["# Written by ./flashsale up. SERVICE ADDRESS [shard=N/COUNT] [admin=ADDRESS]"]
+        for service in SERVICES:
+            shard = f" shard=0/{service.shards}" if service.shards else ""
+            lines.append(f"{service.name} {HOST}:{self.port(service)}{shard} admin={HOST}:{self.admin_port(service)}")
+        return "\n".join(lines) + "\n"
+
+    def _nginx_conf(self):
+        gatekeeper = SERVICES[-1]
+        values = {
+            "HOST": HOST, "PORT": self.port(gatekeeper), "ADMIN_PORT": self.admin_port(gatekeeper),
+            "HOME": self.path, "RUN": self.run / gatekeeper.name, "LOG": self.log,
+            "MODULE": self.build() / "bin" / "ngx_http_flashsale_module.so",
+            "DISCOVERY_FILE": self.etc / "services.list",
+            "SETTINGS": "".join(f"flashsale_{name.replace('-', '_')} {value};\n" for name, value in self.settings.of(gatekeeper)),
+        }
+        template = (PROJECT / "gatekeeper" / "nginx" / "nginx.conf.in").read_text()
+        return AtTemplate(template).substitute(values)
+
+    def _supervisord_conf(self):
+        open_files = min(16384, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        text = SUPERVISORD.format(
+            home=escape(self.path), socket=escape(self.socket), open_files=open_files,
+            user="user=root" if os.geteuid() == 0 else "")
+        for order, service in enumerate(SERVICES):
+            text += PROGRAM.format(
+                name=service.name, order=order, folder=escape(self.run / service.name), log=escape(self.log_file(service)),
+                command=escape(" ".join(quote(word) for word in self.command(service))),
+                # QUIT is nginx's graceful one; its children end with it.
+                signal="QUIT" if service.name == "gatekeeper" else "TERM")
+        return text
+
+
+SUPERVISORD = """\
+; Written by ./flashsale up.
+[unix_http_server]
+file={socket}
+chmod=0700
+
+[supervisord]
+directory={home}
+logfile={home}/log/supervisord.log
+logfile_maxbytes=10MB
+logfile_backups=1
+pidfile={home}/run/supervisord.pid
+childlogdir={home}/log
+identifier=flashsale
+minfds={open_files}
+{user}
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+
+# A program that ran for a second and dies is started again at once; one that dies sooner waits 1, 2, 3 ... seconds between attempts.
+PROGRAM = """
+[program:{name}]
+command={command}
+directory={folder}
+priority={order}
+autorestart=true
+startsecs=1
+startretries=1000
+stopsignal={signal}
+stopwaitsecs=20
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={log}
+stdout_logfile_maxbytes=50MB
+stdout_logfile_backups=1
+"""
+
+
+class AtTemplate(string.Template):
+    """@NAME@ in a template; an unknown name is an error."""
+    delimiter = "@"
+    pattern = r"@(?:(?P<escaped>@)|(?P<named>[A-Z_]+)@|(?P<braced>(?!))|(?P<invalid>(?!)))"
+
+
+def escape(value):
+    """supervisord expands % in its configuration."""
+    return str(value).replace("%", "%%")
+
+
+def quote(word):
+    """A word of a supervisord command line, which is split as a shell would."""
+    return word if word and all(c.isalnum() or c in "-_./:=,+%" for c in word) else '"' + word.replace('"', '\\"') + '"'
+
+
+def write_whole(path, text):
+    """Whole or not at all, for readers that watch the file."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text)
+    os.replace(temporary, path)

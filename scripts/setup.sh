@@ -1,0 +1,155 @@
+# Sourced by ./flashsale, in the project's root: what building, running and testing need, and the build itself.
+
+packages=(
+	# to build
+	build-essential cmake ninja-build pkg-config git
+	libgrpc-dev protobuf-compiler protobuf-c-compiler libprotobuf-c-dev libprotobuf-dev grpc-proto
+	libcurl4-openssl-dev liblmdb-dev nginx-dev libpcre2-dev zlib1g-dev libssl-dev libmicrohttpd-dev libxxhash-dev
+	liburcu-dev libyajl-dev libjansson-dev libyaml-dev libjwt-dev uthash-dev libcmocka-dev
+	python3 python3-pip unzip ca-certificates
+	# to run
+	nginx supervisor lmdb-utils curl procps
+	# to test and measure
+	python3-grpcio python3-protobuf python3-pytest python3-requests wrk clang-format
+)
+
+googleapis_version=1.62.0
+googleapis_sha256=4750113612205514f9f6aa4cb00d523a94f3e8c06c5ad2fee466387dc4875f07
+
+go_version_min=23        # 1.23: what the tools' go.mod asks for
+go_toolchain=1.24.4      # fetched when the system's Go is older, as Debian 12's is
+
+setup() {
+	local missing=()
+	if is_debian_12; then
+		mapfile -t missing < <(missing_packages)
+		if ((${#missing[@]})); then
+			install_packages "${missing[@]}"
+		fi
+	else
+		require_programs
+	fi
+	fetch_googleapis
+}
+
+is_debian_12() {
+	grep -qs '^ID=debian$' /etc/os-release && grep -qs '^VERSION_ID="12"$' /etc/os-release
+}
+
+missing_packages() {
+	local wanted=("${packages[@]}") installed
+	command -v go >/dev/null || wanted+=(golang-go)
+	installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${wanted[@]}" 2>/dev/null | sed -n 's/^ii  *//p')
+	comm -23 <(printf '%s\n' "${wanted[@]}" | sort -u) <(sort -u <<<"$installed")
+}
+
+install_packages() {
+	local as_root=()
+	if ((EUID != 0)); then
+		command -v sudo >/dev/null ||
+			fail "setup: these packages are missing, and installing them needs root or sudo: $*"
+		as_root=(sudo)
+	fi
+	echo "setup: installing $*"
+	"${as_root[@]}" bash scripts/install-packages.sh "$@"
+}
+
+# Not Debian 12: name what is missing and leave the installing to people.
+require_programs() {
+	local missing=() name
+	for name in cc cmake ninja pkg-config git protoc protoc-c nginx supervisord python3 unzip curl wrk go; do
+		PATH=$PATH:/usr/sbin:/sbin command -v "$name" >/dev/null || missing+=("program $name")
+	done
+	if command -v pkg-config >/dev/null; then
+		for name in grpc libprotobuf-c lmdb libcurl libmicrohttpd libxxhash liburcu-cds yajl jansson libjwt openssl cmocka; do
+			pkg-config --exists "$name" || missing+=("library $name")
+		done
+	fi
+	for name in supervisor grpc google.protobuf pytest requests pip; do
+		"$python" -c "import $name" 2>/dev/null || missing+=("module $name of $python")
+	done
+	[[ -d /usr/share/nginx/src ]] || missing+=("nginx's headers and configure in /usr/share/nginx/src")
+	((${#missing[@]} == 0)) && return
+	printf 'flashsale: this is not Debian 12, so nothing is installed for you. Missing:\n' >&2
+	printf '  %s\n' "${missing[@]}" >&2
+	exit 2
+}
+
+# google/api and google/rpc, the protos that ours import. The build reads them from .deps/googleapis.
+fetch_googleapis() {
+	local to=.deps/googleapis from
+	[[ -f $to/.version && $(<$to/.version) == "$googleapis_version" ]] && return
+	echo "setup: fetching googleapis-common-protos $googleapis_version"
+	from=$(mktemp -d)
+	echo "googleapis-common-protos==$googleapis_version --hash=sha256:$googleapis_sha256" >"$from/requirements.txt"
+	"$python" -m pip download --quiet --no-deps --require-hashes -d "$from" -r "$from/requirements.txt"
+	unzip -q "$from"/googleapis_common_protos-*.whl 'google/*.proto' -d "$from/tree"
+	mkdir -p "$to"
+	cp -r --preserve=timestamps "$from/tree/google" "$to/"
+	echo "$googleapis_version" >"$to/.version"
+	rm -rf "$from"
+}
+
+# need_tools NAME...: programs that Debian does not have, built from tools/go.mod into .deps/bin.
+need_tools() {
+	local name go packages_of_tools=() stamp
+	stamp=$(cat tools/go.mod tools/go.sum | sha256sum | cut -c1-16)
+	for name in "$@"; do
+		[[ -x .deps/bin/$name && -f .deps/bin/.$name.$stamp ]] && continue
+		packages_of_tools+=("$(sed -n "s|^	_ \"\(.*/$name\)\"$|\1|p" tools/tools.go)")
+	done
+	((${#packages_of_tools[@]})) || return 0
+	find_go
+	echo "setup: building ${packages_of_tools[*]##*/} (once)"
+	mkdir -p .deps/bin
+	(cd tools && GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-mod=readonly nice "$go" build -trimpath -buildvcs=false -o ../.deps/bin/ \
+		"${packages_of_tools[@]}" 2> >(grep -v '^go: downloading' >&2))
+	for name in "${packages_of_tools[@]##*/}"; do
+		rm -f .deps/bin/."$name".*
+		touch ".deps/bin/.$name.$stamp"
+	done
+}
+
+# Sets `go` to one that is new enough; an old one can fetch a newer as a module, checked by Go's checksum database.
+find_go() {
+	local name="go$go_toolchain.linux-$(go env GOARCH)" fetched
+	go=$(command -v go)
+	go_is_new_enough "$go" && return
+	go=$PWD/.deps/$name/bin/go
+	[[ -x $go ]] && return
+	echo "setup: fetching Go $go_toolchain"
+	fetched=$(go mod download -json "golang.org/toolchain@v0.0.1-$name" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+	rm -rf ".deps/$name.part"
+	cp -r "$fetched" ".deps/$name.part"
+	chmod -R u+w ".deps/$name.part"
+	chmod +x ".deps/$name.part/bin/"* ".deps/$name.part/pkg/tool/"*/* # an old Go unpacks modules without this bit
+	mv ".deps/$name.part" ".deps/$name"
+}
+
+go_is_new_enough() {
+	local version
+	version=$(GOTOOLCHAIN=local "$1" env GOVERSION) # go1.26.8
+	[[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= go_version_min))
+}
+
+# build PRESET [quietly]: quietly shows the compiler's words only when it fails.
+build() {
+	local log
+	mkdir -p build
+	if [[ ${2:-} != quietly ]]; then
+		build_preset "$1"
+		return
+	fi
+	log=build/$1.log
+	echo "building ($1)"
+	build_preset "$1" >"$log" 2>&1 || {
+		tail -n 60 "$log" >&2
+		echo "flashsale: the build failed; all of its words are in $log" >&2
+		exit 1
+	}
+}
+
+build_preset() {
+	{ [[ -f build/$1/build.ninja ]] || cmake --preset "$1"; } &&
+		cmake --build --preset "$1" ${FLASHSALE_JOBS:+-j "$FLASHSALE_JOBS"}
+}

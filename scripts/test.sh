@@ -1,0 +1,64 @@
+# Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
+
+# What CI runs, cheap ones first: a slip in form is known in seconds.
+every_suite=(format contracts unit system unit-asan system-asan unit-tsan system-tsan)
+
+results=$PWD/build/results
+
+# run_suites [SUITE...] [-- PYTEST_ARGUMENT...]
+run_suites() {
+	local suites=() suite failed=()
+	while (($#)) && [[ $1 != -- ]]; do
+		suites+=("$1")
+		shift
+	done
+	(($#)) && shift
+	((${#suites[@]})) || suites=("${every_suite[@]}")
+	rm -rf "$results"
+	mkdir -p "$results"
+	for suite in "${suites[@]}"; do
+		echo "== $suite"
+		run_suite "$suite" "$@" || failed+=("$suite")
+	done
+	((${#failed[@]} == 0)) || echo "failed: ${failed[*]}"
+	"$python" scripts/count-results.py "$results" "${failed[@]}"
+}
+
+run_suite() {
+	local suite=$1 preset=release
+	shift
+	case $suite in
+	*-asan) preset=asan ;;
+	*-tsan) preset=tsan ;;
+	esac
+	case $suite in
+	format) one_check format check_format ;;
+	contracts) one_check contracts .deps/bin/buf lint ;;
+	unit*) (build "$preset" quietly) && run_ctest "$suite" "$preset" ;;
+	system*) (build "$preset" quietly) && run_pytest "$suite" "$preset" "$@" ;;
+	esac
+}
+
+# one_check NAME COMMAND...: a command as a suite of one test.
+one_check() {
+	local name=$1 failures=0 status=0
+	shift
+	"$@" || failures=1 status=1
+	echo "<testsuite name=\"$name\" tests=\"1\" failures=\"$failures\"/>" >"$results/$name.xml"
+	return "$status"
+}
+
+check_format() {
+	git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run --Werror
+}
+
+run_ctest() {
+	ctest --test-dir "build/$2" --output-on-failure --no-tests=error --output-junit "$results/$1.xml" --parallel 2
+}
+
+run_pytest() {
+	local suite=$1 preset=$2
+	shift 2
+	PYTHONDONTWRITEBYTECODE=1 FLASHSALE_TEST_PRESET=$preset "$python" -m pytest tests/system --junitxml "$results/$suite.xml" \
+		-o junit_suite_name="$suite" "$@"
+}
