@@ -1,0 +1,318 @@
+#include "rpc/service.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/metrics.h"
+#include "discovery/static.h"
+#include "rpc/admin.h"
+#include "rpc/service_settings.h"
+
+enum { EXIT_GRACEFUL = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct service_run {
+	struct service service;
+	struct service_table table;
+	int argc;
+	char **argv;
+	void *settings;
+	char *instance; /* unique within the service, stable over restarts */
+	struct admin *admin;
+	bool started;
+	_Atomic bool serving, ending;
+};
+
+/* Of the one store of the process. */
+static int64_t store_used(void *store)
+{
+	struct store_usage usage;
+
+	store_usage(store, &usage);
+	return usage.used_bytes;
+}
+
+static int64_t store_disk_free(void *store)
+{
+	struct store_usage usage;
+
+	store_usage(store, &usage);
+	return usage.disk_free_bytes;
+}
+
+static struct metric metric_store_used = {.kind = METRIC_GAUGE,
+	.name = "flashsale_store_used_bytes",
+	.help = "Bytes of the store's pages in use.",
+	.read = store_used};
+static struct metric metric_store_size = {.kind = METRIC_GAUGE,
+	.name = "flashsale_store_size_bytes",
+	.help = "How large the store may become."};
+static struct metric metric_disk_free = {.kind = METRIC_GAUGE,
+	.name = "flashsale_store_disk_free_bytes",
+	.help = "Bytes free on the store's disk.",
+	.read = store_disk_free};
+
+static void register_store_metrics(struct store *store)
+{
+	metric_store_used.context = store;
+	metric_disk_free.context = store;
+	metric_set(&metric_store_size, store->map_bytes);
+	metrics_register(&metric_store_used);
+	metrics_register(&metric_store_size);
+	metrics_register(&metric_disk_free);
+}
+
+static void unregister_store_metrics(void)
+{
+	metrics_unregister(&metric_store_used);
+	metrics_unregister(&metric_store_size);
+	metrics_unregister(&metric_disk_free);
+}
+
+static int usage_failed(const struct service_table *table, const struct error *error)
+{
+	fprintf(stderr, "%s: %s\n", table->program, error->text);
+	return EXIT_USAGE;
+}
+
+static int run_init(const struct service_run *run, const struct service_definition *definition)
+{
+	const struct service_settings *settings = run->settings;
+	struct store_options options = service_settings_store(definition, settings);
+	struct error error;
+
+	if (!store_create(&options, &error)) {
+		fprintf(stderr, "%s: %s\n", run->table.program, error.text);
+		return EXIT_FAILED;
+	}
+	printf("%s: made the store %s, shard %lld of %lld\n", run->table.program, settings->store,
+		(long long)settings->shard, (long long)settings->shards);
+	return EXIT_GRACEFUL;
+}
+
+static bool is_healthy(void *context)
+{
+	struct service_run *run = context;
+
+	return atomic_load(&run->serving) && !atomic_load(&run->ending);
+}
+
+void service_set_serving(struct service *service, bool serving)
+{
+	struct service_run *run = service->run;
+
+	if (atomic_load(&run->ending))
+		return;
+	atomic_store(&run->serving, serving);
+	rpc_server_set_serving(service->server, serving);
+}
+
+_Noreturn void service_fatal(void *service, const char *why)
+{
+	log_error("ending at once; a restart finds out what is in the store", LOG_TEXT("why", why));
+	_exit(EXIT_FAILED);
+}
+
+/* What the end undoes, as far as the start came: every step looks whether there is something. */
+static void end(struct service_run *run)
+{
+	struct service *service = &run->service;
+	const struct service_definition *definition = service->definition;
+
+	atomic_store(&run->ending, true);
+	if (service->discovery)
+		discovery_deregister(service->discovery);
+	if (service->server)
+		rpc_server_drain(service->server, service->common->drain_ms);
+	if (run->started && definition->stop)
+		definition->stop(service);
+	rpc_server_free(service->server);
+	if (run->started && definition->release)
+		definition->release(service);
+	if (service->loop)
+		rpc_loop_free(service->loop);
+	if (service->discovery)
+		discovery_free(service->discovery);
+	admin_free(run->admin);
+	if (service->store)
+		unregister_store_metrics();
+	store_close(service->store);
+}
+
+/* What others reach this instance at. */
+static bool enroll(struct service_run *run, struct error *error)
+{
+	struct service *service = &run->service;
+	const struct service_settings *settings = service->common;
+	const char *listen = settings->listen;
+	bool sharded = service->definition->sharded;
+	char *address = memory_format(
+		"%.*s:%d", (int)(strrchr(listen, ':') - listen), listen, rpc_server_port(service->server));
+	struct instance self = {.id = run->instance,
+		.address = address,
+		.admin_address = settings->admin,
+		.version = FLASHSALE_VERSION,
+		.shard = sharded ? (int32_t)settings->shard : -1,
+		.shards = sharded ? (int32_t)settings->shards : 0,
+		.health = INSTANCE_PASSING};
+	bool good = discovery_register(service->discovery, service->definition->name, &self, error);
+
+	free(address);
+	return good;
+}
+
+static bool open_parts(struct service_run *run, struct error *error)
+{
+	struct service *service = &run->service;
+	const struct service_definition *definition = service->definition;
+
+	if (definition->store_table_count) {
+		struct store_options options = service_settings_store(definition, service->common);
+
+		service->store = store_open(&options, error);
+		if (!service->store)
+			return false;
+		register_store_metrics(service->store);
+	}
+	if (service->common->discovery_file) {
+		service->discovery = discovery_static_new(service->common->discovery_file, error);
+		if (!service->discovery)
+			return error_prefix(error, "--discovery-file");
+	}
+	service->loop = rpc_loop_new(definition->name);
+	service->server =
+		rpc_server_new(service->loop, definition->limits ? definition->limits : &rpc_limits_standard);
+	return true;
+}
+
+static bool begin(struct service_run *run, struct error *error)
+{
+	struct service *service = &run->service;
+	const struct service_settings *settings = service->common;
+
+	if (!open_parts(run, error))
+		return false;
+	run->started = service->definition->start(service, error);
+	if (!run->started)
+		return false;
+	if (!rpc_listen(service->server, settings->listen, NULL, error))
+		return error_prefix(error, "--listen");
+	run->admin = admin_new(settings->admin, is_healthy, run, error);
+	if (!run->admin)
+		return error_prefix(error, "--admin");
+	return !service->discovery || enroll(run, error);
+}
+
+static void read_level_again(struct service_run *run)
+{
+	const struct service_definition *definition = run->service.definition;
+	struct service_settings *settings = memory_new(definition->settings_bytes);
+	struct error error;
+	bool init;
+
+	if (service_settings_read(&run->table, definition, run->argc, run->argv, settings, &init, &error) ==
+		CONFIG_OK) {
+		log_set_level(service_settings_level(settings));
+		log_info("read the settings again: only the log level can change while running",
+			LOG_TEXT("log_level", settings->log_level));
+		config_release(&run->table.config, settings);
+	} else {
+		log_warn("the settings can't be read again, the old ones stay", LOG_TEXT("why", error.text));
+	}
+	free(settings);
+}
+
+/* Returns at SIGTERM or SIGINT. */
+static void wait_for_end(struct service_run *run, const sigset_t *signals)
+{
+	int number = 0;
+
+	for (;;) {
+		if (sigwait(signals, &number) != 0)
+			continue;
+		if (number != SIGHUP)
+			break;
+		read_level_again(run);
+	}
+	log_info("ending", LOG_TEXT("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"));
+}
+
+static char *name_instance(
+	const struct service_definition *definition, const struct service_settings *settings)
+{
+	char host[HOST_NAME_MAX + 1] = "localhost";
+
+	gethostname(host, sizeof(host) - 1);
+	return memory_format("%s-%s-%s", definition->name, host, strrchr(settings->listen, ':') + 1);
+}
+
+static int run_service(struct service_run *run)
+{
+	struct service *service = &run->service;
+	struct error error;
+	sigset_t signals;
+
+	/* Before the first thread, so that none takes a signal from sigwait. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	run->instance = name_instance(service->definition, service->common);
+	log_init(service->definition->name, run->instance);
+	log_set_level(service_settings_level(service->common));
+	id_random(&service->incarnation);
+	if (!begin(run, &error)) {
+		log_error("the service can't start", LOG_TEXT("why", error.text));
+		end(run);
+		return EXIT_FAILED;
+	}
+	log_info("listening", LOG_TEXT("listen", service->common->listen),
+		LOG_INT("port", rpc_server_port(service->server)), LOG_TEXT("admin", service->common->admin),
+		LOG_TEXT("version", FLASHSALE_VERSION));
+	wait_for_end(run, &signals);
+	end(run);
+	log_info("ended");
+	return EXIT_GRACEFUL;
+}
+
+int service_run(const struct service_definition *definition, int argc, char **argv)
+{
+	struct service_run run = {.argc = argc, .argv = argv};
+	struct error error;
+	bool init = false;
+	int code;
+
+	assert(definition->start && definition->listen && definition->admin);
+	service_table_init(&run.table, definition);
+	run.settings = memory_new(definition->settings_bytes);
+	run.service = (struct service){.definition = definition,
+		.settings = run.settings,
+		.common = run.settings,
+		.clock = &clock_system,
+		.run = &run};
+	switch (service_settings_read(&run.table, definition, argc, argv, run.settings, &init, &error)) {
+	case CONFIG_HELP:
+		config_print_help(&run.table.config, stdout);
+		code = EXIT_GRACEFUL;
+		break;
+	case CONFIG_ERROR:
+		code = usage_failed(&run.table, &error);
+		break;
+	default:
+		code = init ? run_init(&run, definition) : run_service(&run);
+		config_release(&run.table.config, run.settings);
+	}
+	free(run.settings);
+	service_table_release(&run.table);
+	free(run.instance);
+	return code;
+}
