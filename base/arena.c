@@ -64,16 +64,6 @@ static void arena_block_free(struct arena *arena, struct arena_block *block)
 	free(block);
 }
 
-static void arena_free_all_but(struct arena *arena, struct arena_block *kept)
-{
-	while (arena->blocks != kept) {
-		struct arena_block *block = arena->blocks;
-
-		arena->blocks = block->older;
-		arena_block_free(arena, block);
-	}
-}
-
 static void arena_use_block(struct arena *arena, struct arena_block *block)
 {
 	arena->next = block ? block->data : NULL;
@@ -82,26 +72,37 @@ static void arena_use_block(struct arena *arena, struct arena_block *block)
 		HIDE(block->data, block->size);
 }
 
-/* The first block stays, unless one piece made it larger than an ordinary one: what many idle arenas keep must
- * be small. */
+/* Frees all blocks but, with `keep`, the oldest of ordinary size: what many idle arenas keep must be small. */
+static void arena_free_blocks(struct arena *arena, bool keep)
+{
+	struct arena_block *kept = NULL, *older;
+
+	for (struct arena_block *block = arena->blocks; block; block = older) {
+		struct arena_block *freed = block;
+
+		older = block->older;
+		if (keep && sizeof(*block) + block->size == arena->block_bytes) {
+			freed = kept;
+			kept = block;
+		}
+		if (freed)
+			arena_block_free(arena, freed);
+	}
+	if (kept)
+		kept->older = NULL;
+	arena->blocks = kept;
+	arena->exhausted = false;
+	arena_use_block(arena, kept);
+}
+
 void arena_clear(struct arena *arena)
 {
-	struct arena_block *first = arena->blocks;
-
-	while (first && first->older)
-		first = first->older;
-	if (first && sizeof(*first) + first->size > arena->block_bytes)
-		first = NULL;
-	arena_free_all_but(arena, first);
-	arena_use_block(arena, first);
-	arena->exhausted = false;
+	arena_free_blocks(arena, true);
 }
 
 void arena_release(struct arena *arena)
 {
-	arena_free_all_but(arena, NULL);
-	arena_use_block(arena, NULL);
-	arena->exhausted = false;
+	arena_free_blocks(arena, false);
 	assert(arena->bytes_used == 0);
 }
 

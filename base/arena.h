@@ -2,8 +2,8 @@
  *
  * An arena hands out aligned pieces from blocks and frees nothing until it is cleared or released. It has a hard cap in bytes: past it
  * every allocation returns NULL, and arena_exhausted() stays true until the clear; so a small hostile message that unpacks to a
- * large one ends in a refusal and not in the machine's memory. The first block can be kept over clears, so a call that fits in
- * it asks malloc for nothing.
+ * large one ends in a refusal and not in the machine's memory. The first block of ordinary size is kept over clears, so a call that
+ * fits in it asks malloc for nothing.
  * Threads: none of its own; it belongs to one call, and passes from thread to thread with it. */
 #ifndef FLASHSALE_BASE_ARENA_H
 #define FLASHSALE_BASE_ARENA_H
@@ -15,7 +15,7 @@
 
 struct arena_block;
 struct arena {
-	struct arena_block *blocks;    /* newest first; the last is the first block, which a clear keeps */
+	struct arena_block *blocks;    /* newest first, but a piece's own block goes behind the newest */
 	char *next, *end;              /* free part of the newest block */
 	size_t block_bytes;            /* size of an ordinary block */
 	size_t bytes_max;              /* cap over all blocks */
@@ -25,7 +25,7 @@ struct arena {
 };
 
 void arena_init(struct arena *arena, size_t block_bytes, size_t bytes_max); /* allocates nothing yet; the struct must not move after it */
-void arena_clear(struct arena *arena);   /* everything handed out is gone; the first block stays */
+void arena_clear(struct arena *arena);   /* everything handed out is gone; one block of ordinary size stays */
 void arena_release(struct arena *arena);
 bool arena_exhausted(const struct arena *arena);
 

@@ -2,7 +2,6 @@
  *
  * Every value is checked where it is found, even one that a stronger source overrides: a broken line is a
  * mistake to hear about. Only when all is well is the program's struct written. */
-#define _GNU_SOURCE /* environ */
 #include "base/config.h"
 
 #include <assert.h>

@@ -1,5 +1,4 @@
 /* base/memory.c - allocation that succeeds or ends the process; see memory.h. */
-#define _GNU_SOURCE /* vasprintf */
 #include "base/memory.h"
 
 #include <stdarg.h>

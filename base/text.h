@@ -1,9 +1,10 @@
 /* base/text.h - a growing text with a mandatory maximum, and JSON's and UTF-8's rules for what strangers send.
  *
- * data is never NULL and always terminated (content may hold zero bytes too). An append that would pass `max` adds nothing, returns false and
- * sets `overflowed`; from then on every append is refused until the clear, so a writer may ignore each result, look once at the end, and
- * never finds a text with a hole. Memory comes from malloc by doubling (true lack of it ends the process, base/memory.h), or is the caller's
- * (text_init_fixed). Threads: belongs to one. */
+ * data is never NULL and always terminated (content may hold zero bytes too). An append that would pass `max`
+ * adds nothing, returns false and sets `overflowed`; from then on every append is refused until the clear, so a
+ * writer may ignore each result, look once at the end, and never finds a text with a hole. Memory comes from
+ * malloc by doubling (true lack of it ends the process, base/memory.h), or is the caller's (text_init_fixed).
+ * Threads: belongs to one. */
 #ifndef FLASHSALE_BASE_TEXT_H
 #define FLASHSALE_BASE_TEXT_H
 
@@ -22,12 +23,12 @@ struct text {
 };
 
 void text_init(struct text *text, size_t max); /* allocates nothing yet */
-void text_init_fixed(struct text *text, char *storage,
-	size_t size);		    /* at least 1 byte; never allocates; max is size - 1 */
+/* Storage of at least 1 byte that the caller keeps; never allocates; max is size - 1. */
+void text_init_fixed(struct text *text, char *storage, size_t size);
 void text_clear(struct text *text); /* empty again; memory is kept */
 void text_release(struct text *text);
-char *text_detach(struct text *text,
-	size_t *ret_length); /* the content, to be freed by the caller; text is empty after. Not for fixed ones. ret_length may be NULL */
+/* The content, to be freed by the caller; the text is empty after. Not for fixed ones. ret_length may be NULL. */
+char *text_detach(struct text *text, size_t *ret_length);
 
 bool text_append(struct text *text, const void *data, size_t size);
 bool text_append_string(struct text *text, const char *string);
@@ -37,12 +38,13 @@ bool text_appendf(struct text *text, const char *format, ...) __attribute__((for
 bool text_append_vf(struct text *text, const char *format, va_list arguments)
 	__attribute__((format(printf, 2, 0)));
 
-/* As a JSON string with its quotes. Quote, backslash, control characters (DEL, C1 and the line separators U+2028/9 too: terminals and
- * old parsers act on them) are escaped; each maximal part of ill-formed UTF-8 becomes U+FFFD. */
+/* As a JSON string with its quotes. Quote, backslash, control characters (DEL, C1 and the line separators
+ * U+2028/9 too: terminals and old parsers act on them) are escaped; each maximal part of ill-formed UTF-8 becomes
+ * U+FFFD. */
 bool text_append_json_string(struct text *text, const char *data, size_t size);
 
-/* The same, cut between characters so that it takes at most `room` bytes (at least 2) with its quotes; *ret_cut (may be NULL) tells.
- * A multiple-byte character is kept whole or left out. False only as for text_append. */
+/* The same, cut between characters so that it takes at most `room` bytes (at least 2) with its quotes; *ret_cut
+ * (may be NULL) tells. False only as for text_append. */
 bool text_append_json_string_cut(
 	struct text *text, const char *data, size_t size, size_t room, bool *ret_cut);
 
