@@ -4,7 +4,7 @@
 
 #include "base/config.h"
 
-/* A value as it was written and what it means; text points where the writer keeps it (argv, environment, file, table). */
+/* A value as it was written and what it means; text points where it was found (argv, environment, file, table). */
 struct config_value {
 	const char *text;
 	int64_t number; /* switches: 0 or 1 */

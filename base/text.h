@@ -1,4 +1,4 @@
-/* base/text.h - a growing text with a mandatory maximum, and JSON's and UTF-8's rules for what strangers send.
+/* base/text.h - a growing text with a mandatory maximum; JSON's and UTF-8's rules for what strangers send.
  *
  * data is never NULL and always terminated (content may hold zero bytes too). An append that would pass `max`
  * adds nothing, returns false and sets `overflowed`; from then on every append is refused until the clear, so a

@@ -69,6 +69,16 @@ static void test_the_cap_holds(void **state)
 	assert_true(arena->bytes_used <= CAP);
 }
 
+static void test_the_cap_counts_what_was_handed_out_before(void **state)
+{
+	struct arena *arena = *state;
+
+	assert_non_null(arena_alloc(arena, CAP / 2));
+	assert_null(arena_alloc(arena, CAP / 2));
+	assert_true(arena_exhausted(arena));
+	assert_true(arena->bytes_used <= CAP);
+}
+
 static void test_exhausted_stays_until_the_clear(void **state)
 {
 	struct arena *arena = *state;
@@ -240,6 +250,7 @@ int main(void)
 		CASE(test_init_allocates_nothing),
 		CASE(test_pieces_are_aligned_and_apart),
 		CASE(test_the_cap_holds),
+		CASE(test_the_cap_counts_what_was_handed_out_before),
 		CASE(test_exhausted_stays_until_the_clear),
 		CASE(test_the_last_bytes_under_the_cap_can_be_had),
 		CASE(test_sizes_that_overflow_are_refused),

@@ -1,4 +1,4 @@
-/* tests/unit/base/test_log.c - each line is one JSON object in one write, whatever a stranger's text holds. */
+/* tests/unit/base/test_log.c - each line is one JSON object, whatever a stranger's text holds. */
 #include "base/log.h"
 
 #include <errno.h>

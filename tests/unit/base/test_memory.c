@@ -1,4 +1,4 @@
-/* tests/unit/base/test_memory.c - memory that is there, zeroed and of the size asked for, or the process ends. */
+/* tests/unit/base/test_memory.c - memory that is there and zeroed, or the process ends. */
 #include "base/memory.h"
 
 #include <setjmp.h>
@@ -62,14 +62,15 @@ static void test_texts(void **state)
 	free(formatted);
 }
 
+/* The product wraps to 8. */
 static void overflow_new_array(void)
 {
-	kept = memory_new_array(SIZE_MAX / 4, 8);
+	kept = memory_new_array(SIZE_MAX / 8 + 2, 8);
 }
 
 static void overflow_resize(void)
 {
-	kept = memory_resize(NULL, SIZE_MAX / 4, 8);
+	kept = memory_resize(NULL, SIZE_MAX / 8 + 2, 8);
 }
 
 static void ask_for_too_much(void)

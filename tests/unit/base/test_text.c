@@ -171,7 +171,7 @@ static void test_json_escapes(void **state)
 
 #define BAD "\xef\xbf\xbd"
 
-/* The expected counts of U+FFFD are those of the Unicode standard's "maximal subparts" (table 3-8 and around). */
+/* The expected counts of U+FFFD are those of the Unicode standard's "maximal subparts". */
 static void test_json_replaces_bad_utf8(void **state)
 {
 	ASSERT_JSON("\xff", "\"" BAD "\"");
