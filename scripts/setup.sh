@@ -5,7 +5,7 @@ packages=(
 	build-essential cmake ninja-build pkg-config git
 	libgrpc-dev protobuf-compiler protobuf-c-compiler libprotobuf-c-dev libprotobuf-dev grpc-proto
 	libcurl4-openssl-dev liblmdb-dev nginx-dev libpcre2-dev zlib1g-dev libssl-dev libmicrohttpd-dev libxxhash-dev
-	liburcu-dev libyajl-dev libjansson-dev libyaml-dev libjwt-dev uthash-dev libcmocka-dev
+	liburcu-dev libyajl-dev libbsd-dev libjansson-dev libyaml-dev libjwt-dev uthash-dev libcmocka-dev
 	python3 python3-pip unzip ca-certificates
 	# to run
 	nginx supervisor lmdb-utils curl procps
@@ -13,7 +13,7 @@ packages=(
 	python3-grpcio python3-protobuf python3-pytest python3-requests wrk clang-format
 )
 
-googleapis_version=1.62.0
+googleapis_version=1.62.0 # newer ones use proto3 `optional`, which protoc-c does not know
 googleapis_sha256=4750113612205514f9f6aa4cb00d523a94f3e8c06c5ad2fee466387dc4875f07
 
 go_version_min=23        # 1.23: what the tools' go.mod asks for

@@ -84,9 +84,10 @@ def check_settings(home):
 
 
 def check_ports(home):
-    taken = [str(port) for service in SERVICES for port in (home.port(service), home.admin_port(service)) if not is_port_free(port)]
+    ports = sorted(port for service in SERVICES for port in (home.port(service), home.admin_port(service)))
+    taken = ", ".join(str(port) for port in ports if not is_port_free(port))
     if taken:
-        raise Failure(f"in use by another program: port {', '.join(taken)}; nothing was started. Choose other ports with --port")
+        raise Failure(f"these ports are in use by another program: {taken}; nothing was started. Choose others with --port")
 
 
 def make_store(home, service):

@@ -22,8 +22,12 @@ SETTINGS_PREFIX = "FLASHSALE_CFG_"
 class Supervisor:
     def __init__(self, home):
         self.home = home
-        transport = SupervisorTransport(None, None, f"unix://{home.socket}")
-        self.rpc = xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
+
+    @property
+    def rpc(self):
+        """A connection for one call: a transport that once failed to connect stays unusable."""
+        transport = SupervisorTransport(None, None, f"unix://{self.home.socket}")
+        return xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
 
     def is_running(self):
         try:
