@@ -49,7 +49,11 @@ one_check() {
 }
 
 check_format() {
-	git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run --Werror
+	local file status=0
+	while read -r file; do
+		clang-format --dry-run --Werror "$file" 2>/dev/null || { echo "not formatted: $file (clang-format -i)" && status=1; }
+	done < <(git ls-files '*.c' '*.h')
+	return "$status"
 }
 
 check_contracts() {
