@@ -5,7 +5,7 @@
  * list a turn by edge_send(), runs there through its hops, and comes back through finished(), which is called on the loop
  * with one request at a time and only hands it over (a mailbox).
  *  - A request belongs to the door before edge_send() and after finished(), to the loop between. It comes back exactly once, also
- *    when the edge is freed. A shopper who hangs up changes nothing here: the door forgets them and frees the request when it comes back.
+ *    when the edge is drained. A shopper who hangs up changes nothing here: the door forgets them and frees the request when it comes back.
  *  - Its texts (in and out) live in its arena, or for `in` in the door's memory until edge_judge() returned: what the loop needs was copied.
  * Threads: edge_judge and edge_send on the door's one thread; snapshots have a mutex each; everything else on the loop. */
 #ifndef FLASHSALE_GATEKEEPER_EDGE_EDGE_H
@@ -75,7 +75,8 @@ struct edge_options {
 
 struct edge;
 struct edge *edge_new(const struct edge_options *options, struct error *error); /* after the fork; starts the loop's thread */
-void edge_free(struct edge *edge); /* open requests come back first; not from the loop */
+void edge_drain(struct edge *edge); /* takes no more; what is open has come back when it returns; not from the loop */
+void edge_free(struct edge *edge);  /* after edge_drain, and after all its requests were freed */
 
 struct edge_request *edge_request_new(struct edge *edge);             /* from a bounded free list; NULL never */
 void edge_request_free(struct edge *edge, struct edge_request *request);

@@ -1,0 +1,78 @@
+#include "gatekeeper/nginx/door.h"
+
+static ngx_int_t copy_text(ngx_http_request_t *r, ngx_str_t *to, const char *text)
+{
+	to->len = ngx_strlen(text);
+	to->data = ngx_pnalloc(r->pool, to->len + 1);
+	if (!to->data)
+		return NGX_ERROR;
+	ngx_memcpy(to->data, text, to->len + 1);
+	return NGX_OK;
+}
+
+static ngx_int_t add_header(ngx_http_request_t *r, const char *name, const char *value)
+{
+	ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
+
+	if (!header)
+		return NGX_ERROR;
+	header->hash = 1;
+	ngx_str_set(&header->key, "");
+	header->key.data = (u_char *)(uintptr_t)name; /* a literal */
+	header->key.len = ngx_strlen(name);
+	return copy_text(r, &header->value, value);
+}
+
+static ngx_int_t add_headers(ngx_http_request_t *r, const struct edge_output *out)
+{
+	char seconds[16];
+
+	if (out->allow && add_header(r, "Allow", out->allow) != NGX_OK)
+		return NGX_ERROR;
+	if (out->location && add_header(r, "Location", out->location) != NGX_OK)
+		return NGX_ERROR;
+	if (out->trace && add_header(r, "traceparent", out->trace) != NGX_OK)
+		return NGX_ERROR;
+	if (!out->retry_after_s)
+		return NGX_OK;
+	ngx_snprintf((u_char *)seconds, sizeof(seconds), "%d%Z", (int)out->retry_after_s);
+	return add_header(r, "Retry-After", seconds);
+}
+
+static ngx_int_t send_headers(ngx_http_request_t *r, const struct edge_output *out)
+{
+	r->err_status = 0;
+	r->headers_out.status = (ngx_uint_t)out->status;
+	r->headers_out.status_line.len = 0;
+	if (out->status == 431)
+		ngx_str_set(&r->headers_out.status_line, "431 Request Header Fields Too Large");
+	if (out->status == 422)
+		ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Content");
+	r->headers_out.content_length_n = (off_t)out->body_size;
+	r->headers_out.content_type.data = (u_char *)(uintptr_t)out->content_type; /* a literal */
+	r->headers_out.content_type.len = ngx_strlen(out->content_type);
+	r->headers_out.content_type_len = r->headers_out.content_type.len;
+	if (add_headers(r, out) != NGX_OK)
+		return NGX_HTTP_INTERNAL_SERVER_ERROR;
+	if (out->body_size == 0)
+		r->header_only = 1;
+	return ngx_http_send_header(r);
+}
+
+ngx_int_t answer_send(ngx_http_request_t *r, const struct edge_output *out)
+{
+	ngx_chain_t link = {0};
+	ngx_buf_t *buffer;
+	ngx_int_t rc = send_headers(r, out);
+
+	if (rc == NGX_ERROR || rc > NGX_OK || r->header_only)
+		return rc;
+	buffer = ngx_create_temp_buf(r->pool, out->body_size);
+	if (!buffer)
+		return NGX_ERROR;
+	buffer->last = ngx_cpymem(buffer->last, out->body, out->body_size);
+	buffer->last_buf = 1;
+	buffer->last_in_chain = 1;
+	link.buf = buffer;
+	return ngx_http_output_filter(r, &link);
+}

@@ -1,0 +1,270 @@
+#include <signal.h>
+
+#include "gatekeeper/nginx/door.h"
+
+/* How much longer than the edge nginx waits: the edge answers first unless it hangs. */
+#define DOOR_PATIENCE_MS 500
+
+/* Of this worker; on nginx's thread only. */
+static struct {
+	struct edge *edge;
+	struct mailbox *mailbox;
+	struct edge_request *first, **last; /* gathered in this turn */
+	ngx_event_t gathered;
+	ngx_msec_t patience_ms;
+} door;
+
+static ngx_str_t keep(ngx_http_request_t *r, const char *text)
+{
+	ngx_str_t kept = ngx_null_string;
+
+	kept.len = ngx_strlen(text);
+	kept.data = ngx_pnalloc(r->pool, kept.len);
+	if (!kept.data)
+		kept.len = 0;
+	else
+		ngx_memcpy(kept.data, text, kept.len);
+	return kept;
+}
+
+/* Answers r from the request and gives the request back. */
+static ngx_int_t answer(struct door_visit *visit, struct edge_request *request)
+{
+	ngx_http_request_t *r = visit->r;
+	ngx_int_t rc;
+
+	visit->request = NULL;
+	visit->reason = keep(r, request->out.reason);
+	visit->user = keep(r, request->out.user_id);
+	visit->session = keep(r, request->out.session_id);
+	visit->route = keep(r, request->out.route);
+	if (request->out.trace)
+		visit->trace = keep(r, request->out.trace);
+	rc = answer_send(r, &request->out);
+	edge_request_free(door.edge, request);
+	return rc;
+}
+
+static void send_gathered(ngx_event_t *event)
+{
+	struct edge_request *first = door.first;
+
+	if (!first)
+		return;
+	struct edge_request *last = container_of(door.last, struct edge_request, next);
+
+	door.first = NULL;
+	door.last = &door.first;
+	edge_send(door.edge, first, last);
+}
+
+/* One lock and at most one wake a turn of the event loop, not a request. */
+static void gather(struct edge_request *request)
+{
+	request->next = NULL;
+	*door.last = request;
+	door.last = &request->next;
+	if (!door.gathered.posted)
+		ngx_post_event(&door.gathered, &ngx_posted_events);
+}
+
+/* The shopper is gone, or gets another answer: the edge request goes on alone and is freed when it comes back. */
+static void forget(struct door_visit *visit)
+{
+	if (visit->timer.timer_set)
+		ngx_del_timer(&visit->timer);
+	if (visit->request)
+		visit->request->door = NULL;
+	visit->request = NULL;
+}
+
+static void on_pool_gone(void *data)
+{
+	forget(data);
+}
+
+static void finish(struct door_visit *visit, struct edge_request *request)
+{
+	ngx_http_request_t *r = visit->r;
+	ngx_connection_t *connection = r->connection;
+
+	if (visit->timer.timer_set)
+		ngx_del_timer(&visit->timer);
+	ngx_http_finalize_request(r, answer(visit, request));
+	ngx_http_run_posted_requests(connection);
+}
+
+static void on_arrived(struct edge_request *list)
+{
+	while (list) {
+		struct edge_request *request = list;
+
+		list = list->next;
+		if (request->door)
+			finish(request->door, request);
+		else
+			edge_request_free(door.edge, request);
+	}
+}
+
+/* The edge did not answer in time, which only a hang explains: what was sent may have taken effect. */
+static void on_patience_end(ngx_event_t *event)
+{
+	struct door_visit *visit = event->data;
+	struct edge_request *problem = edge_request_new(door.edge);
+
+	forget(visit);
+	input_fill(visit->r, &problem->in);
+	edge_problem(door.edge, problem, NGX_HTTP_GATEWAY_TIME_OUT);
+	finish(visit, problem);
+}
+
+static ngx_int_t wait_for_edge(struct door_visit *visit)
+{
+	ngx_http_request_t *r = visit->r;
+	ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, 0);
+
+	if (!cleanup)
+		return NGX_ERROR;
+	cleanup->handler = on_pool_gone;
+	cleanup->data = visit;
+	visit->request->door = visit;
+	visit->timer.handler = on_patience_end;
+	visit->timer.data = visit;
+	visit->timer.log = r->connection->log;
+	ngx_add_timer(&visit->timer, door.patience_ms);
+	r->read_event_handler = ngx_http_test_reading;
+	gather(visit->request);
+	return NGX_OK;
+}
+
+static void on_body(ngx_http_request_t *r)
+{
+	struct door_visit *visit = ngx_http_get_module_ctx(r, ngx_http_flashsale_module);
+	struct edge_request *request = edge_request_new(door.edge);
+
+	visit->request = request;
+	input_fill(r, &request->in);
+	if (edge_judge(door.edge, request)) {
+		ngx_http_finalize_request(r, answer(visit, request));
+		return;
+	}
+	if (wait_for_edge(visit) != NGX_OK) {
+		visit->request = NULL;
+		edge_request_free(door.edge, request);
+		ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+	}
+}
+
+static struct door_visit *visit_new(ngx_http_request_t *r)
+{
+	struct door_visit *visit = ngx_http_get_module_ctx(r, ngx_http_flashsale_module);
+
+	if (visit)
+		return visit;
+	visit = ngx_pcalloc(r->pool, sizeof(*visit));
+	if (!visit)
+		return NULL;
+	visit->r = r;
+	ngx_http_set_ctx(r, visit, ngx_http_flashsale_module);
+	return visit;
+}
+
+ngx_int_t door_handle(ngx_http_request_t *r)
+{
+	ngx_int_t rc;
+
+	if (!door.edge || !visit_new(r))
+		return NGX_HTTP_INTERNAL_SERVER_ERROR;
+	r->request_body_in_single_buf = 1;
+	rc = ngx_http_read_client_request_body(r, on_body);
+	return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+ngx_int_t door_handle_problem(ngx_http_request_t *r)
+{
+	struct door_visit *visit = door.edge ? visit_new(r) : NULL;
+	struct edge_request *problem;
+	ngx_int_t rc;
+
+	if (!visit)
+		return NGX_HTTP_INTERNAL_SERVER_ERROR;
+	rc = ngx_http_discard_request_body(r);
+	if (rc != NGX_OK)
+		return rc;
+	problem = edge_request_new(door.edge);
+	input_fill_original(r, &problem->in);
+	edge_problem(door.edge, problem, r->err_status ? (int)r->err_status : NGX_HTTP_NOT_FOUND);
+	return answer(visit, problem);
+}
+
+ngx_int_t door_handle_health(ngx_http_request_t *r)
+{
+	const bool healthy = door.edge && edge_healthy(door.edge);
+	const char *text = healthy ? "serving\n" : "not serving: a service was not seen yet\n";
+	const struct edge_output out = {
+		.status = healthy ? NGX_HTTP_OK : NGX_HTTP_SERVICE_UNAVAILABLE,
+		.content_type = "text/plain",
+		.body = text,
+		.body_size = ngx_strlen(text),
+	};
+	ngx_int_t rc = ngx_http_discard_request_body(r);
+
+	return rc == NGX_OK ? answer_send(r, &out) : rc;
+}
+
+static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
+{
+	struct edge_options options = {
+		.discovery_file = (const char *)conf->discovery_file.data, /* the configuration's strings are terminated */
+		.demo = conf->demo != DOOR_DEMO_OFF,
+		.protector_fail_closed = conf->protector_fail_closed,
+		.deadline_ms = (int64_t)conf->deadline,
+		.policy_fallback_ms = (int64_t)conf->policy_fallback,
+		.inventory_shards = (uint32_t)conf->inventory_shards,
+		.cart_shards = (uint32_t)conf->cart_shards,
+		.queue_max = (uint32_t)conf->queue_max,
+		.finished = mailbox_put,
+		.context = door.mailbox,
+	};
+	struct error error = {0};
+	sigset_t all, before;
+
+	/* The edge's threads inherit the mask: nginx's signals are for nginx's thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	door.edge = edge_new(&options, &error);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (door.edge)
+		return NGX_OK;
+	ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "flashsale: %s", error.text);
+	return NGX_ERROR;
+}
+
+ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
+{
+	door.last = &door.first;
+	door.gathered.handler = send_gathered;
+	door.gathered.log = cycle->log;
+	door.patience_ms = conf->deadline + DOOR_PATIENCE_MS;
+	door.mailbox = mailbox_new(cycle, on_arrived);
+	if (!door.mailbox) {
+		ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: no descriptor for the mailbox");
+		return NGX_ERROR;
+	}
+	return open_edge(cycle, conf);
+}
+
+void door_close(void)
+{
+	if (!door.edge)
+		return;
+	/* Requests of nginx are gone by now; what comes back late has nobody to go to. */
+	send_gathered(&door.gathered);
+	edge_drain(door.edge);
+	on_arrived(mailbox_take(door.mailbox));
+	edge_free(door.edge);
+	door.edge = NULL;
+	mailbox_free(door.mailbox);
+	door.mailbox = NULL;
+}

@@ -1,0 +1,209 @@
+/* The module as nginx sees it: directives, variables, the worker's start and end.
+ *
+ *   http:     flashsale_discovery FILE;  flashsale_demo loopback|off|forced;  flashsale_protector_fail_closed on|off;
+ *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;
+ *   location: flashsale;          the API            flashsale_problem;  answers error_page's internal redirects
+ *             flashsale_health;   200 when every dependency was seen
+ *   variables for the access log: $flashsale_reason _user _session _trace _route */
+#include "gatekeeper/nginx/door.h"
+
+static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+
+static ngx_conf_enum_t demo_names[] = {
+	{ngx_string("off"), DOOR_DEMO_OFF},
+	{ngx_string("loopback"), DOOR_DEMO_LOOPBACK},
+	{ngx_string("forced"), DOOR_DEMO_FORCED},
+	{ngx_null_string, 0},
+};
+
+#define MAIN(name, set, field, post)                                                                                 \
+	{                                                                                                            \
+		ngx_string(name), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set, NGX_HTTP_MAIN_CONF_OFFSET,               \
+			offsetof(struct door_conf, field), post                                                      \
+	}
+#define LOCATION(name)                                                                                               \
+	{                                                                                                            \
+		ngx_string(name), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_handler, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL \
+	}
+
+static ngx_command_t commands[] = {
+	MAIN("flashsale_discovery", ngx_conf_set_str_slot, discovery_file, NULL),
+	MAIN("flashsale_demo", ngx_conf_set_enum_slot, demo, demo_names),
+	MAIN("flashsale_deadline", ngx_conf_set_msec_slot, deadline, NULL),
+	MAIN("flashsale_policy_fallback", ngx_conf_set_msec_slot, policy_fallback, NULL),
+	MAIN("flashsale_queue", ngx_conf_set_num_slot, queue_max, NULL),
+	{ngx_string("flashsale_protector_fail_closed"), NGX_HTTP_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+		NGX_HTTP_MAIN_CONF_OFFSET, offsetof(struct door_conf, protector_fail_closed), NULL},
+	{ngx_string("flashsale_shards"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_shards, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+	LOCATION("flashsale"),
+	LOCATION("flashsale_problem"),
+	LOCATION("flashsale_health"),
+	ngx_null_command,
+};
+
+static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *unused)
+{
+	ngx_http_core_loc_conf_t *location = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+	struct door_conf *conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_flashsale_module);
+
+	if (command->name.len == sizeof("flashsale") - 1)
+		location->handler = door_handle;
+	else if (ngx_strcmp(command->name.data, "flashsale_problem") == 0)
+		location->handler = door_handle_problem;
+	else
+		location->handler = door_handle_health;
+	conf->used = 1;
+	return NGX_CONF_OK;
+}
+
+static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *data)
+{
+	struct door_conf *conf = data;
+	ngx_str_t *words = cf->args->elts;
+
+	conf->inventory_shards = ngx_atoi(words[1].data, words[1].len);
+	conf->cart_shards = ngx_atoi(words[2].data, words[2].len);
+	if (conf->inventory_shards < 1 || conf->inventory_shards > 1024 || conf->cart_shards < 1 || conf->cart_shards > 1024)
+		return "takes two numbers from 1 to 1024: shards of inventory and of cart";
+	return NGX_CONF_OK;
+}
+
+static void *create_conf(ngx_conf_t *cf)
+{
+	struct door_conf *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
+
+	if (!conf)
+		return NULL;
+	conf->demo = NGX_CONF_UNSET_UINT;
+	conf->protector_fail_closed = NGX_CONF_UNSET;
+	conf->deadline = NGX_CONF_UNSET_MSEC;
+	conf->policy_fallback = NGX_CONF_UNSET_MSEC;
+	conf->inventory_shards = 1;
+	conf->cart_shards = 1;
+	conf->queue_max = NGX_CONF_UNSET;
+	return conf;
+}
+
+static char *init_conf(ngx_conf_t *cf, void *data)
+{
+	struct door_conf *conf = data;
+
+	ngx_conf_init_uint_value(conf->demo, DOOR_DEMO_LOOPBACK);
+	ngx_conf_init_value(conf->protector_fail_closed, 0);
+	ngx_conf_init_msec_value(conf->deadline, 2000);
+	ngx_conf_init_msec_value(conf->policy_fallback, 60000);
+	ngx_conf_init_value(conf->queue_max, 16384);
+	if (conf->used && !conf->discovery_file.len)
+		return "flashsale_discovery is not set: it names the list of the services' addresses";
+	if (conf->deadline < 100 || conf->deadline > 60000)
+		return "flashsale_deadline is out of range: 100ms to 60s";
+	if (conf->queue_max < 1 || conf->queue_max > 1000000)
+		return "flashsale_queue is out of range: 1 to 1000000";
+	return NGX_CONF_OK;
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+	if (address->sa_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	if (address->sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+	return address->sa_family == AF_UNIX;
+}
+
+/* Demo mode believes whatever identity a body claims: it may not be reachable from elsewhere by accident. */
+static ngx_int_t init_module(ngx_cycle_t *cycle)
+{
+	struct door_conf *conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_flashsale_module);
+	ngx_listening_t *listening = cycle->listening.elts;
+
+	if (!conf || !conf->used || conf->demo != DOOR_DEMO_LOOPBACK)
+		return NGX_OK;
+	for (ngx_uint_t i = 0; i < cycle->listening.nelts; i++) {
+		if (is_loopback(listening[i].sockaddr))
+			continue;
+		ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+			"flashsale: %V is not a loopback address, and in demo mode anybody can claim to be anybody. Listen on a "
+			"loopback address, or say flashsale_demo forced if you really mean it",
+			&listening[i].addr_text);
+		return NGX_ERROR;
+	}
+	return NGX_OK;
+}
+
+static ngx_int_t init_process(ngx_cycle_t *cycle)
+{
+	struct door_conf *conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_flashsale_module);
+
+	/* Cache helpers and the master run this too. */
+	if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+		return NGX_OK;
+	return conf && conf->used ? door_open(cycle, conf) : NGX_OK;
+}
+
+static void exit_process(ngx_cycle_t *cycle)
+{
+	door_close();
+}
+
+static ngx_int_t read_variable(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t offset)
+{
+	struct door_visit *visit = ngx_http_get_module_ctx(r, ngx_http_flashsale_module);
+	ngx_str_t *text = visit ? (ngx_str_t *)((char *)visit + offset) : NULL;
+
+	value->not_found = !text || !text->len;
+	if (value->not_found)
+		return NGX_OK;
+	value->valid = 1;
+	value->no_cacheable = 1;
+	value->len = text->len;
+	value->data = text->data;
+	return NGX_OK;
+}
+
+static ngx_int_t add_variables(ngx_conf_t *cf)
+{
+	static struct {
+		ngx_str_t name;
+		uintptr_t offset;
+	} variables[] = {
+		{ngx_string("flashsale_reason"), offsetof(struct door_visit, reason)},
+		{ngx_string("flashsale_user"), offsetof(struct door_visit, user)},
+		{ngx_string("flashsale_session"), offsetof(struct door_visit, session)},
+		{ngx_string("flashsale_trace"), offsetof(struct door_visit, trace)},
+		{ngx_string("flashsale_route"), offsetof(struct door_visit, route)},
+	};
+
+	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+		ngx_http_variable_t *variable = ngx_http_add_variable(cf, &variables[i].name, NGX_HTTP_VAR_NOCACHEABLE);
+
+		if (!variable)
+			return NGX_ERROR;
+		variable->get_handler = read_variable;
+		variable->data = variables[i].offset;
+	}
+	return NGX_OK;
+}
+
+static ngx_http_module_t context = {
+	.preconfiguration = add_variables,
+	.create_main_conf = create_conf,
+	.init_main_conf = init_conf,
+};
+
+ngx_module_t ngx_http_flashsale_module = {
+	NGX_MODULE_V1, &context, commands, NGX_HTTP_MODULE, NULL, init_module, init_process, NULL, NULL, exit_process, NULL,
+	NGX_MODULE_V1_PADDING,
+};
+
+/* What nginx looks up in a loadable module. */
+extern ngx_module_t *ngx_modules[];
+extern char *ngx_module_names[];
+extern char *ngx_module_order[];
+ngx_module_t *ngx_modules[] = {&ngx_http_flashsale_module, NULL};
+char *ngx_module_names[] = {"ngx_http_flashsale_module", NULL};
+char *ngx_module_order[] = {NULL};
