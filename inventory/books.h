@@ -1,0 +1,148 @@
+/* inventory/books.h - the store of one inventory shard, and the engine run on it.
+ *
+ * Tables (layout: inventory/records.h): goods, holds, expiry (deadline and id of each HELD hold), ledger (every change, sequence without gaps), fences (cart
+ * shards' epochs), requests (AdjustStock's ids). `meta` has the time. All goods and fences are in memory; a goods row is written once a group, at its
+ * end; holds, expiry and ledger are written as the commands come, through cursors that live as long as the transaction.
+ * Group: books_tick (begins it, and expires), commands, books_finish, then books_committed or books_rollback, which puts memory back to the last
+ * commit. That is the writer's order (base/writer.h), and the only one.
+ * A command returns 0 or LMDB's error; its verdict is in its answer. On a no nothing was written, but for one thing: who touches a hold past its
+ * deadline ends it, so that "expired" is as durable as any answer.
+ * Threads: all of it on the writer's thread, but books_open and books_close (before and after it) and what says otherwise. */
+#ifndef FLASHSALE_INVENTORY_BOOKS_H
+#define FLASHSALE_INVENTORY_BOOKS_H
+
+#include <stdatomic.h>
+
+#include "base/store.h"
+#include "inventory/engine.h"
+#include "inventory/records.h"
+#include "inventory/time.h"
+
+#define GOODS_COUNT_MAX 1000000u
+
+/* In the order of store->tables. */
+enum books_table { TABLE_GOODS, TABLE_HOLDS, TABLE_EXPIRY, TABLE_LEDGER, TABLE_FENCES, TABLE_REQUESTS, TABLE_COUNT };
+
+/* What a store of ours is; the caller fills directory, shard, shards and map_bytes. */
+extern const struct store_options books_store_options;
+
+struct goods_row;
+struct cart_row;
+
+/* Changes of a group, added up; readers see them after the commit. */
+struct books_counts {
+	int64_t granted, repeated, released, confirmed, resized, expired;
+	int64_t refused[VERDICT_COUNT];
+};
+
+struct books_options {
+	const struct clock_source *clock;
+	int64_t hold_ttl_ms;         /* of goods that do not say */
+	int64_t outage_grace_max_ms;
+	uint32_t expiry_step;        /* holds that one tick may end */
+	/* After a commit, on the writer's thread; each may be NULL. */
+	void (*goods_changed)(void *context, const struct goods *goods); /* once a row and group */
+	void (*published)(void *context, uint64_t head, const struct books_counts *counts);
+	void *context;
+};
+
+struct books {
+	struct store *store;
+	struct books_options options;
+	struct inventory_time time;
+	_Atomic uint64_t head; /* last committed sequence; any thread */
+
+	struct goods_row *by_sku;   /* uthash */
+	struct goods_row **rows;    /* by number */
+	uint32_t row_count, row_room, committed_row_count;
+	struct goods_row *dirty;
+	struct cart_row *carts;     /* uthash, by shard */
+	struct cart_row *dirty_carts;
+	uint32_t cart_shards;       /* as the first fence said; 0: none yet */
+	uint32_t committed_cart_shards;
+
+	/* The group under way. */
+	MDB_txn *txn;
+	MDB_cursor *holds, *expiry, *ledger;
+	int64_t now_ms;
+	int64_t group_ns;           /* CLOCK_MONOTONIC at its start, for items' own deadlines */
+	uint64_t sequence, committed_sequence;
+	bool wrote;
+	struct books_counts counts;
+
+	int64_t last_ms;            /* last time given out: never back */
+	bool full;                  /* no room for new holds */
+	int64_t room_checked_ms;
+	uint32_t room_groups;       /* groups since it was checked */
+};
+
+/* Reads everything, commits the incarnation's ledger entry durably. The store stays the caller's and must outlive the books. */
+struct books *books_open(struct store *store, const struct books_options *options, struct error *error);
+void books_close(struct books *books); /* NULL is fine */
+
+/* The writer's hooks; `domain` is the struct books. */
+int64_t books_now_ms(void *domain);
+int books_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms, bool *ret_changed);
+int books_finish(void *domain, MDB_txn *txn, int64_t now_ms);
+void books_rollback(void *domain);
+void books_committed(void *domain);
+
+/* Who sends commands about holds. Not `given`: an operator, who needs no epoch. */
+struct sender {
+	bool given;
+	uint32_t cart_shard, cart_shards;
+	uint64_t epoch;
+	uint8_t instance[INSTANCE_BYTES];
+};
+/* Once a call: STALE_EPOCH, WRONG_SHARD, or yes. */
+enum verdict books_check_sender(const struct books *books, const struct sender *sender);
+
+struct hold_request {
+	struct id id;
+	struct bytes sku, user, session, key_hash, fingerprint; /* not terminated; valid while the command lives */
+	unsigned sku_hash;   /* books_sku_hash */
+	uint32_t quantity;
+	int64_t ttl_ms;      /* 0: as the goods say */
+	int64_t deadline_ns; /* of the item, CLOCK_MONOTONIC: refused when applied later; INT64_MAX: none */
+};
+struct hold_answer {
+	enum verdict verdict;
+	enum hold_state state;  /* this and the rest: only if the verdict is a yes */
+	uint32_t quantity;
+	uint32_t version;
+	int64_t deadline_ms;    /* external */
+	int64_t price_micros;
+	uint64_t sequence;
+	int64_t remaining;      /* available of the SKU after it */
+};
+unsigned books_sku_hash(const void *sku, size_t size); /* any thread */
+int books_create_hold(struct books *books, const struct sender *sender, const struct hold_request *request,
+	struct hold_answer *ret);
+int books_release_hold(struct books *books, const struct id *id, struct hold_answer *ret);
+int books_confirm_hold(struct books *books, const struct id *id, struct bytes payment, struct hold_answer *ret);
+int books_resize_hold(struct books *books, const struct id *id, uint32_t quantity, struct hold_answer *ret);
+
+struct fence_answer {
+	enum verdict verdict; /* YES, REPEATED; STALE_EPOCH: `fence` is what is in force; WRONG_SHARD: another number of cart shards */
+	struct fence fence;
+};
+int books_fence(struct books *books, const struct sender *sender, struct fence_answer *ret);
+
+/* Commands about goods: on a yes *ret is the row. VERDICT_STORE_FULL, WRONG_SHARD and the engine's. */
+struct goods_answer {
+	enum verdict verdict;
+	struct goods goods;
+};
+int books_open_goods(struct books *books, const char *sku, const struct goods_terms *terms, struct goods_answer *ret);
+int books_update_goods(struct books *books, const char *sku, const struct goods_update *update, struct goods_answer *ret);
+int books_close_goods(struct books *books, const char *sku, struct goods_answer *ret);
+int books_adjust_goods(struct books *books, const char *sku, int64_t change, const struct id *request,
+	struct goods_answer *ret);
+
+/* Reads, in a read transaction of the caller's; any thread. 0, MDB_NOTFOUND or an error. */
+int books_read_goods(struct store *store, MDB_txn *txn, const char *sku, struct goods *ret);
+int books_read_hold(struct store *store, MDB_txn *txn, const struct id *id, struct hold *ret);
+/* What it points to is valid while the transaction is. */
+int books_read_ledger(struct store *store, MDB_txn *txn, uint64_t sequence, struct ledger_entry *ret);
+
+#endif

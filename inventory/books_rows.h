@@ -1,0 +1,44 @@
+/* inventory/books_rows.h - what the files of the books share: the rows in memory and writing them. The writer's thread. */
+#ifndef FLASHSALE_INVENTORY_BOOKS_ROWS_H
+#define FLASHSALE_INVENTORY_BOOKS_ROWS_H
+
+#include <uthash.h>
+
+#include "inventory/books.h"
+
+struct goods_row {
+	struct goods now;
+	struct goods committed; /* what a rollback puts back */
+	struct goods_row *next_dirty;
+	bool dirty;
+	UT_hash_handle hh;
+};
+
+struct cart_row {
+	uint32_t shard;
+	struct fence now, committed;
+	struct cart_row *next_dirty;
+	bool dirty;
+	UT_hash_handle hh;
+};
+
+struct goods_row *books_row(struct books *books, const void *sku, size_t size, unsigned hash); /* NULL: none */
+struct goods_row *books_row_new(struct books *books, const char *sku);
+void books_row_touch(struct books *books, struct goods_row *row); /* it changed in this group */
+struct cart_row *books_cart(struct books *books, uint32_t shard);  /* made when it is missing */
+void books_cart_touch(struct books *books, struct cart_row *cart);
+
+/* Appends with the next sequence; fills in the time. */
+int books_ledger_append(struct books *books, struct ledger_entry *entry);
+/* The hold's new state goes to holds, expiry and ledger; its version and sequence are set here. */
+int books_write_change(struct books *books, struct hold *hold, struct goods_row *row, uint32_t quantity_before,
+	struct bytes payment);
+int books_load_hold(struct books *books, const struct id *id, struct hold *ret, struct goods_row **ret_row);
+int books_expire_due(struct books *books, int64_t *ret_next_ms);
+
+static inline MDB_val books_value(const void *data, size_t size)
+{
+	return (MDB_val){size, (void *)(uintptr_t)data};
+}
+
+#endif
