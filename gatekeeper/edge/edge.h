@@ -65,6 +65,7 @@ struct edge_options {
 	const char *discovery_file;
 	bool demo;                         /* identity from the body; only on a loopback listener unless told outright */
 	bool protector_fail_closed;        /* refuse buys while the protector is away */
+	bool bench;                        /* serve /bench/echo, which goes through three echo services */
 	int64_t deadline_ms;               /* of a request, 2,000 */
 	int64_t policy_fallback_ms;        /* how old the last heartbeat of policy may be, 60,000 */
 	uint32_t inventory_shards, cart_shards;

@@ -1,5 +1,7 @@
 #include <signal.h>
 
+#include "base/memory.h"
+#include "base/metrics.h"
 #include "gatekeeper/nginx/door.h"
 
 /* How much longer than the edge nginx waits: the edge answers first unless it hangs. */
@@ -64,8 +66,9 @@ static void gather(struct edge_request *request)
 	request->next = NULL;
 	*door.last = request;
 	door.last = &request->next;
-	if (!door.gathered.posted)
+	if (!door.gathered.posted) {
 		ngx_post_event(&door.gathered, &ngx_posted_events);
+	}
 }
 
 /* The shopper is gone, or gets another answer: the edge request goes on alone and is freed when it comes back. */
@@ -198,19 +201,31 @@ ngx_int_t door_handle_problem(ngx_http_request_t *r)
 	return answer(visit, problem);
 }
 
+/* An answer of the door's own, without the edge. */
+static ngx_int_t answer_text(ngx_http_request_t *r, int status, const char *content_type, const char *text, size_t size)
+{
+	const struct edge_output out = {.status = status, .content_type = content_type, .body = text, .body_size = size};
+	ngx_int_t rc = ngx_http_discard_request_body(r);
+
+	return rc == NGX_OK ? answer_send(r, &out) : rc;
+}
+
 ngx_int_t door_handle_health(ngx_http_request_t *r)
 {
 	const bool healthy = door.edge && edge_healthy(door.edge);
 	const char *text = healthy ? "serving\n" : "not serving: a service was not seen yet\n";
-	const struct edge_output out = {
-		.status = healthy ? NGX_HTTP_OK : NGX_HTTP_SERVICE_UNAVAILABLE,
-		.content_type = "text/plain",
-		.body = text,
-		.body_size = ngx_strlen(text),
-	};
-	ngx_int_t rc = ngx_http_discard_request_body(r);
 
-	return rc == NGX_OK ? answer_send(r, &out) : rc;
+	return answer_text(r, healthy ? 200 : 503, "text/plain", text, strlen(text));
+}
+
+ngx_int_t door_handle_metrics(ngx_http_request_t *r)
+{
+	size_t size;
+	char *text = metrics_text(&size);
+	ngx_int_t rc = answer_text(r, 200, "text/plain; version=0.0.4", text, size);
+
+	free(text);
+	return rc;
 }
 
 static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
@@ -219,6 +234,7 @@ static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
 		.discovery_file = (const char *)conf->discovery_file.data, /* the configuration's strings are terminated */
 		.demo = conf->demo != DOOR_DEMO_OFF,
 		.protector_fail_closed = conf->protector_fail_closed,
+		.bench = conf->bench,
 		.deadline_ms = (int64_t)conf->deadline,
 		.policy_fallback_ms = (int64_t)conf->policy_fallback,
 		.inventory_shards = (uint32_t)conf->inventory_shards,

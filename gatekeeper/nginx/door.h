@@ -19,7 +19,7 @@ extern ngx_module_t ngx_http_flashsale_module;
 struct door_conf {
 	ngx_str_t discovery_file;
 	ngx_uint_t demo;                /* enum door_demo */
-	ngx_flag_t protector_fail_closed;
+	ngx_flag_t protector_fail_closed, bench;
 	ngx_msec_t deadline, policy_fallback;
 	ngx_int_t inventory_shards, cart_shards, queue_max;
 	ngx_uint_t used;                /* some location has `flashsale on` */
@@ -48,6 +48,7 @@ void door_close(void);
 ngx_int_t door_handle(ngx_http_request_t *r);         /* content handler of `flashsale on` */
 ngx_int_t door_handle_problem(ngx_http_request_t *r); /* content handler of `flashsale_problem` */
 ngx_int_t door_handle_health(ngx_http_request_t *r);  /* content handler of `flashsale_health` */
+ngx_int_t door_handle_metrics(ngx_http_request_t *r); /* content handler of `flashsale_metrics` */
 
 /* input.c: what nginx read, as the edge wants it. Memory stays nginx's. */
 void input_fill(ngx_http_request_t *r, struct edge_input *in);

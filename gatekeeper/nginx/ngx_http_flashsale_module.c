@@ -2,8 +2,9 @@
  *
  *   http:     flashsale_discovery FILE;  flashsale_demo loopback|off|forced;  flashsale_protector_fail_closed on|off;
  *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;
+ *             flashsale_bench on|off;
  *   location: flashsale;          the API            flashsale_problem;  answers error_page's internal redirects
- *             flashsale_health;   200 when every dependency was seen
+ *             flashsale_health;   200 when every dependency was seen       flashsale_metrics;  this worker's metrics as Prometheus text
  *   variables for the access log: $flashsale_reason _user _session _trace _route */
 #include "gatekeeper/nginx/door.h"
 
@@ -22,6 +23,11 @@ static ngx_conf_enum_t demo_names[] = {
 		ngx_string(name), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set, NGX_HTTP_MAIN_CONF_OFFSET,               \
 			offsetof(struct door_conf, field), post                                                      \
 	}
+#define FLAG(name, field)                                                                                            \
+	{                                                                                                            \
+		ngx_string(name), NGX_HTTP_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,                        \
+			NGX_HTTP_MAIN_CONF_OFFSET, offsetof(struct door_conf, field), NULL                           \
+	}
 #define LOCATION(name)                                                                                               \
 	{                                                                                                            \
 		ngx_string(name), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_handler, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL \
@@ -33,26 +39,35 @@ static ngx_command_t commands[] = {
 	MAIN("flashsale_deadline", ngx_conf_set_msec_slot, deadline, NULL),
 	MAIN("flashsale_policy_fallback", ngx_conf_set_msec_slot, policy_fallback, NULL),
 	MAIN("flashsale_queue", ngx_conf_set_num_slot, queue_max, NULL),
-	{ngx_string("flashsale_protector_fail_closed"), NGX_HTTP_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
-		NGX_HTTP_MAIN_CONF_OFFSET, offsetof(struct door_conf, protector_fail_closed), NULL},
+	FLAG("flashsale_protector_fail_closed", protector_fail_closed),
+	FLAG("flashsale_bench", bench),
 	{ngx_string("flashsale_shards"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_shards, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 	LOCATION("flashsale"),
 	LOCATION("flashsale_problem"),
 	LOCATION("flashsale_health"),
+	LOCATION("flashsale_metrics"),
 	ngx_null_command,
 };
+
+static char *refuse(ngx_conf_t *cf, const char *why)
+{
+	ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "flashsale: %s", why);
+	return NGX_CONF_ERROR;
+}
 
 static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *unused)
 {
 	ngx_http_core_loc_conf_t *location = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 	struct door_conf *conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_flashsale_module);
 
-	if (command->name.len == sizeof("flashsale") - 1)
+	if (ngx_strcmp(command->name.data, "flashsale") == 0)
 		location->handler = door_handle;
 	else if (ngx_strcmp(command->name.data, "flashsale_problem") == 0)
 		location->handler = door_handle_problem;
-	else
+	else if (ngx_strcmp(command->name.data, "flashsale_health") == 0)
 		location->handler = door_handle_health;
+	else
+		location->handler = door_handle_metrics;
 	conf->used = 1;
 	return NGX_CONF_OK;
 }
@@ -65,7 +80,7 @@ static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *data)
 	conf->inventory_shards = ngx_atoi(words[1].data, words[1].len);
 	conf->cart_shards = ngx_atoi(words[2].data, words[2].len);
 	if (conf->inventory_shards < 1 || conf->inventory_shards > 1024 || conf->cart_shards < 1 || conf->cart_shards > 1024)
-		return "takes two numbers from 1 to 1024: shards of inventory and of cart";
+		return refuse(cf, "flashsale_shards takes two numbers from 1 to 1024: shards of inventory and of cart");
 	return NGX_CONF_OK;
 }
 
@@ -77,6 +92,7 @@ static void *create_conf(ngx_conf_t *cf)
 		return NULL;
 	conf->demo = NGX_CONF_UNSET_UINT;
 	conf->protector_fail_closed = NGX_CONF_UNSET;
+	conf->bench = NGX_CONF_UNSET;
 	conf->deadline = NGX_CONF_UNSET_MSEC;
 	conf->policy_fallback = NGX_CONF_UNSET_MSEC;
 	conf->inventory_shards = 1;
@@ -91,15 +107,16 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 
 	ngx_conf_init_uint_value(conf->demo, DOOR_DEMO_LOOPBACK);
 	ngx_conf_init_value(conf->protector_fail_closed, 0);
+	ngx_conf_init_value(conf->bench, 0);
 	ngx_conf_init_msec_value(conf->deadline, 2000);
 	ngx_conf_init_msec_value(conf->policy_fallback, 60000);
 	ngx_conf_init_value(conf->queue_max, 16384);
 	if (conf->used && !conf->discovery_file.len)
-		return "flashsale_discovery is not set: it names the list of the services' addresses";
+		return refuse(cf, "flashsale_discovery is not set: it names the list of the services' addresses");
 	if (conf->deadline < 100 || conf->deadline > 60000)
-		return "flashsale_deadline is out of range: 100ms to 60s";
+		return refuse(cf, "flashsale_deadline is out of range: 100ms to 60s");
 	if (conf->queue_max < 1 || conf->queue_max > 1000000)
-		return "flashsale_queue is out of range: 1 to 1000000";
+		return refuse(cf, "flashsale_queue is out of range: 1 to 1000000");
 	return NGX_CONF_OK;
 }
 
@@ -205,5 +222,6 @@ extern ngx_module_t *ngx_modules[];
 extern char *ngx_module_names[];
 extern char *ngx_module_order[];
 ngx_module_t *ngx_modules[] = {&ngx_http_flashsale_module, NULL};
-char *ngx_module_names[] = {"ngx_http_flashsale_module", NULL};
+static char module_name[] = "ngx_http_flashsale_module";
+char *ngx_module_names[] = {module_name, NULL};
 char *ngx_module_order[] = {NULL};

@@ -135,12 +135,16 @@ class Home:
 
     def _nginx_conf(self):
         gatekeeper = SERVICES[-1]
-        values = {
+        settings = dict(self.settings.of(gatekeeper))
+        values = {name.replace("-", "_").upper(): settings.pop(name, standard) for name, standard in NGINX_SETTINGS.items()}
+        proxies = values["TRUSTED_PROXIES"].split(",") if values["TRUSTED_PROXIES"] else []
+        values |= {
+            "TRUSTED_PROXIES": " ".join(f"set_real_ip_from {proxy.strip()};" for proxy in proxies),
             "HOST": HOST, "PORT": self.port(gatekeeper), "ADMIN_PORT": self.admin_port(gatekeeper),
             "HOME": self.path, "RUN": self.run / gatekeeper.name, "LOG": self.log,
             "MODULE": self.build() / "bin" / "ngx_http_flashsale_module.so",
             "DISCOVERY_FILE": self.etc / "services.list",
-            "SETTINGS": "".join(f"flashsale_{name.replace('-', '_')} {value};\n" for name, value in self.settings.of(gatekeeper)),
+            "SETTINGS": " ".join(f"flashsale_{name.replace('-', '_')} {value};" for name, value in settings.items()),
         }
         template = (PROJECT / "gatekeeper" / "nginx" / "nginx.conf.in").read_text()
         return AtTemplate(template).substitute(values)
@@ -197,6 +201,15 @@ stdout_logfile={log}
 stdout_logfile_maxbytes=50MB
 stdout_logfile_backups=1
 """
+
+
+# Settings of the gatekeeper that are nginx's own; all others become directives of the module.
+NGINX_SETTINGS = {
+    "workers": "1",              # on two cores one beats two
+    "throttle-rate": "200000",   # requests a second, all clients together
+    "throttle-burst": "20000",
+    "trusted-proxies": "",       # addresses whose X-Forwarded-For counts, with commas
+}
 
 
 class AtTemplate(string.Template):
