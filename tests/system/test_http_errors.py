@@ -1,0 +1,98 @@
+"""nginx's own errors, the throttle, and what every answer carries: JSON everywhere, nothing of nginx's pages."""
+
+import re
+import socket
+
+import pytest
+
+
+def check_problem(answer, status, content_type="application/problem+json"):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == content_type
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["title"]
+    return problem
+
+
+def raw(sale, text):
+    """What comes back for exactly these bytes."""
+    with socket.create_connection(("127.0.0.1", sale.port), timeout=10) as connection:
+        connection.sendall(text)
+        parts = []
+        while part := connection.recv(65536):
+            parts.append(part)
+    return b"".join(parts).decode()
+
+
+def test_an_unknown_path_is_404(sale):
+    check_problem(sale.rest.get("/no/such/path"), 404)
+
+
+def test_a_wrong_method_is_405_with_allow(sale):
+    answer = sale.rest.get("/buy")
+    check_problem(answer, 405)
+    assert answer.headers["Allow"] == "POST"
+    assert set(sale.rest.delete("/v1/goods").headers["Allow"].replace(" ", "").split(",")) >= {"GET", "POST"}
+
+
+def test_a_body_that_is_too_large_is_413(sale):
+    check_problem(sale.rest.request("POST", "/buy", data=b" " * 100000, headers={"Content-Type": "application/json"}), 413)
+
+
+def test_a_path_that_is_too_long_is_414(sale):
+    check_problem(sale.rest.get("/sku/" + "x" * 10000), 414)
+
+
+def test_another_content_type_is_415(sale):
+    check_problem(sale.rest.request("POST", "/buy", data="a=b", headers={"Content-Type": "application/x-www-form-urlencoded"}), 415)
+
+
+def test_headers_that_are_too_large_are_refused_in_json(sale):
+    answer = sale.rest.get("/all", headers={"X-Large": "x" * 20000})
+    check_problem(answer, answer.status_code)
+    assert answer.status_code in (400, 431, 494)
+
+
+def test_what_is_not_http_is_400_in_json(sale):
+    answer = raw(sale, b"GET /all HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n")
+    assert answer.startswith("HTTP/1.1 400 ")
+    assert '"status":400' in answer
+
+
+def test_bad_percent_encoding_is_400(sale):
+    assert " 400 " in raw(sale, b"GET /sku/%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").splitlines()[0]
+
+
+def test_every_answer_carries_a_trace(sale):
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", sale.rest.get("/sku/SKU0001").headers["traceparent"])
+
+
+def test_a_trace_is_taken_over(sale):
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    answer = sale.rest.get("/sku/SKU0001", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    assert answer.headers["traceparent"].split("-")[1] == trace
+
+
+def test_nothing_tells_the_servers_version(sale):
+    assert not re.search(r"\d", sale.rest.get("/all").headers.get("Server", ""))
+
+
+def test_openapi_names_every_route(sale):
+    document = sale.rest.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert {"/buy", "/v1/buy", "/add", "/all", "/policy/add", "/v1/bans"} <= set(document["paths"])
+
+
+@pytest.mark.parametrize("path", ["/buy", "/add", "/cart/add"])
+def test_a_throttled_request_says_so(installations, path):
+    installation = installations("--set", "gatekeeper.throttle-rate=1", "--set", "gatekeeper.throttle-burst=3", "--no-demo")
+    installation.up()
+    answers = [installation.rest.post(path, {"userID": "u", "goodsSKU": "A", "goodsQuantity": 1}) for _ in range(12)]
+    throttled = [answer for answer in answers if answer.status_code == 429]
+    assert throttled
+    for answer in throttled:
+        assert answer.json()["isThrottled"] is True
+        assert int(answer.headers["Retry-After"]) >= 1
+    if path == "/buy":
+        assert throttled[0].json()["repResult"] is False and throttled[0].json()["reponseMsg"]
