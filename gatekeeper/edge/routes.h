@@ -75,6 +75,9 @@ ProtobufCMessage *route_read(
 /* The answer's body as the route shows it. False: the text is full. */
 bool route_write(const struct route *route, const ProtobufCMessage *answer, struct text *text);
 
+/* What a service (or the edge) refused, with the name of the field as this route's users know it. */
+void route_problem(const struct route *route, const struct rpc_status *status, struct problem *ret);
+
 /* The value that places the request; NULL: any instance. */
 const char *route_shard_key(const struct route *route, const ProtobufCMessage *request);
 
