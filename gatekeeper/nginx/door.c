@@ -202,9 +202,11 @@ ngx_int_t door_handle_problem(ngx_http_request_t *r)
 }
 
 /* An answer of the door's own, without the edge. */
-static ngx_int_t answer_text(ngx_http_request_t *r, int status, const char *content_type, const char *text, size_t size)
+static ngx_int_t answer_text(
+	ngx_http_request_t *r, int status, const char *content_type, const char *text, size_t size)
 {
-	const struct edge_output out = {.status = status, .content_type = content_type, .body = text, .body_size = size};
+	const struct edge_output out = {
+		.status = status, .content_type = content_type, .body = text, .body_size = size};
 	ngx_int_t rc = ngx_http_discard_request_body(r);
 
 	return rc == NGX_OK ? answer_send(r, &out) : rc;
@@ -231,7 +233,8 @@ ngx_int_t door_handle_metrics(ngx_http_request_t *r)
 static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
 {
 	struct edge_options options = {
-		.discovery_file = (const char *)conf->discovery_file.data, /* the configuration's strings are terminated */
+		.discovery_file = (const char *)conf->discovery_file
+					  .data, /* the configuration's strings are terminated */
 		.demo = conf->demo != DOOR_DEMO_OFF,
 		.protector_fail_closed = conf->protector_fail_closed,
 		.bench = conf->bench,
@@ -265,7 +268,8 @@ ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
 	door.patience_ms = conf->deadline + DOOR_PATIENCE_MS;
 	door.mailbox = mailbox_new(cycle, on_arrived);
 	if (!door.mailbox) {
-		ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: no descriptor for the mailbox");
+		ngx_log_error(
+			NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: no descriptor for the mailbox");
 		return NGX_ERROR;
 	}
 	return open_edge(cycle, conf);

@@ -18,18 +18,18 @@ extern ngx_module_t ngx_http_flashsale_module;
 /* Settings of the http block; one a configuration. */
 struct door_conf {
 	ngx_str_t discovery_file;
-	ngx_uint_t demo;                /* enum door_demo */
+	ngx_uint_t demo; /* enum door_demo */
 	ngx_flag_t protector_fail_closed, bench;
 	ngx_msec_t deadline, policy_fallback;
 	ngx_int_t inventory_shards, cart_shards, queue_max;
-	ngx_uint_t used;                /* some location has `flashsale on` */
+	ngx_uint_t used; /* some location has `flashsale on` */
 };
 enum door_demo { DOOR_DEMO_OFF, DOOR_DEMO_LOOPBACK, DOOR_DEMO_FORCED };
 
 /* A request of nginx that is, or was, with the edge; in r->pool, and the module's context of r. */
 struct door_visit {
 	ngx_http_request_t *r;
-	struct edge_request *request;   /* NULL: forgotten, or answered */
+	struct edge_request *request; /* NULL: forgotten, or answered */
 	ngx_event_t timer;
 	/* for the access log */
 	ngx_str_t reason, user, session, trace, route;
@@ -45,14 +45,15 @@ struct edge_request *mailbox_take(struct mailbox *mailbox);    /* all, oldest fi
 /* door.c */
 ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf);
 void door_close(void);
-ngx_int_t door_handle(ngx_http_request_t *r);         /* content handler of `flashsale on` */
+ngx_int_t door_handle(ngx_http_request_t *r);	      /* content handler of `flashsale on` */
 ngx_int_t door_handle_problem(ngx_http_request_t *r); /* content handler of `flashsale_problem` */
 ngx_int_t door_handle_health(ngx_http_request_t *r);  /* content handler of `flashsale_health` */
 ngx_int_t door_handle_metrics(ngx_http_request_t *r); /* content handler of `flashsale_metrics` */
 
 /* input.c: what nginx read, as the edge wants it. Memory stays nginx's. */
 void input_fill(ngx_http_request_t *r, struct edge_input *in);
-void input_fill_original(ngx_http_request_t *r, struct edge_input *in); /* method and path as the client sent them, after an internal redirect */
+void input_fill_original(ngx_http_request_t *r,
+	struct edge_input *in); /* method and path as the client sent them, after an internal redirect */
 
 /* answer.c: `out` is copied, so the edge request may be freed at once. */
 ngx_int_t answer_send(ngx_http_request_t *r, const struct edge_output *out);

@@ -103,8 +103,12 @@ void input_fill_original(ngx_http_request_t *r, struct edge_input *in)
 		ngx_str_t name;
 		enum edge_method method;
 	} names[] = {
-		{ngx_string("GET "), EDGE_GET}, {ngx_string("HEAD "), EDGE_HEAD}, {ngx_string("POST "), EDGE_POST},
-		{ngx_string("PUT "), EDGE_PUT}, {ngx_string("DELETE "), EDGE_DELETE}, {ngx_string("PATCH "), EDGE_PATCH},
+		{ngx_string("GET "), EDGE_GET},
+		{ngx_string("HEAD "), EDGE_HEAD},
+		{ngx_string("POST "), EDGE_POST},
+		{ngx_string("PUT "), EDGE_PUT},
+		{ngx_string("DELETE "), EDGE_DELETE},
+		{ngx_string("PATCH "), EDGE_PATCH},
 		{ngx_string("OPTIONS "), EDGE_OPTIONS},
 	};
 

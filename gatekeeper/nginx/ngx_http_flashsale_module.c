@@ -6,6 +6,8 @@
  *   location: flashsale;          the API            flashsale_problem;  answers error_page's internal redirects
  *             flashsale_health;   200 when every dependency was seen       flashsale_metrics;  this worker's metrics as Prometheus text
  *   variables for the access log: $flashsale_reason _user _session _trace _route */
+#include <sys/prctl.h>
+
 #include "gatekeeper/nginx/door.h"
 
 static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *conf);
@@ -18,19 +20,20 @@ static ngx_conf_enum_t demo_names[] = {
 	{ngx_null_string, 0},
 };
 
-#define MAIN(name, set, field, post)                                                                                 \
-	{                                                                                                            \
-		ngx_string(name), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set, NGX_HTTP_MAIN_CONF_OFFSET,               \
-			offsetof(struct door_conf, field), post                                                      \
+#define MAIN(name, set, field, post) \
+	{ \
+		ngx_string(name), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set, NGX_HTTP_MAIN_CONF_OFFSET, \
+			offsetof(struct door_conf, field), post \
 	}
-#define FLAG(name, field)                                                                                            \
-	{                                                                                                            \
-		ngx_string(name), NGX_HTTP_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot,                        \
-			NGX_HTTP_MAIN_CONF_OFFSET, offsetof(struct door_conf, field), NULL                           \
+#define FLAG(name, field) \
+	{ \
+		ngx_string(name), NGX_HTTP_MAIN_CONF | NGX_CONF_FLAG, ngx_conf_set_flag_slot, \
+			NGX_HTTP_MAIN_CONF_OFFSET, offsetof(struct door_conf, field), NULL \
 	}
-#define LOCATION(name)                                                                                               \
-	{                                                                                                            \
-		ngx_string(name), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_handler, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL \
+#define LOCATION(name) \
+	{ \
+		ngx_string(name), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_handler, \
+			NGX_HTTP_LOC_CONF_OFFSET, 0, NULL \
 	}
 
 static ngx_command_t commands[] = {
@@ -41,7 +44,8 @@ static ngx_command_t commands[] = {
 	MAIN("flashsale_queue", ngx_conf_set_num_slot, queue_max, NULL),
 	FLAG("flashsale_protector_fail_closed", protector_fail_closed),
 	FLAG("flashsale_bench", bench),
-	{ngx_string("flashsale_shards"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_shards, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+	{ngx_string("flashsale_shards"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_shards,
+		NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 	LOCATION("flashsale"),
 	LOCATION("flashsale_problem"),
 	LOCATION("flashsale_health"),
@@ -79,8 +83,10 @@ static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *data)
 
 	conf->inventory_shards = ngx_atoi(words[1].data, words[1].len);
 	conf->cart_shards = ngx_atoi(words[2].data, words[2].len);
-	if (conf->inventory_shards < 1 || conf->inventory_shards > 1024 || conf->cart_shards < 1 || conf->cart_shards > 1024)
-		return refuse(cf, "flashsale_shards takes two numbers from 1 to 1024: shards of inventory and of cart");
+	if (conf->inventory_shards < 1 || conf->inventory_shards > 1024 || conf->cart_shards < 1 ||
+		conf->cart_shards > 1024)
+		return refuse(cf,
+			"flashsale_shards takes two numbers from 1 to 1024: shards of inventory and of cart");
 	return NGX_CONF_OK;
 }
 
@@ -112,7 +118,8 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 	ngx_conf_init_msec_value(conf->policy_fallback, 60000);
 	ngx_conf_init_value(conf->queue_max, 16384);
 	if (conf->used && !conf->discovery_file.len)
-		return refuse(cf, "flashsale_discovery is not set: it names the list of the services' addresses");
+		return refuse(
+			cf, "flashsale_discovery is not set: it names the list of the services' addresses");
 	if (conf->deadline < 100 || conf->deadline > 60000)
 		return refuse(cf, "flashsale_deadline is out of range: 100ms to 60s");
 	if (conf->queue_max < 1 || conf->queue_max > 1000000)
@@ -132,24 +139,54 @@ static bool is_loopback(const struct sockaddr *address)
 	return address->sa_family == AF_UNIX;
 }
 
-/* Demo mode believes whatever identity a body claims: it may not be reachable from elsewhere by accident. */
-static ngx_int_t init_module(ngx_cycle_t *cycle)
+/* A worker that fails at its start is not started again, so what can be checked is checked before. */
+static ngx_int_t check_discovery_file(ngx_cycle_t *cycle, const struct door_conf *conf)
 {
-	struct door_conf *conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_flashsale_module);
+	if (access((const char *)conf->discovery_file.data, R_OK) == 0)
+		return NGX_OK;
+	ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: flashsale_discovery names %V", &conf->discovery_file);
+	return NGX_ERROR;
+}
+
+/* Demo mode believes whatever identity a body claims: it may not be reachable from elsewhere by accident. */
+static ngx_int_t check_demo(ngx_cycle_t *cycle, const struct door_conf *conf)
+{
 	ngx_listening_t *listening = cycle->listening.elts;
 
-	if (!conf || !conf->used || conf->demo != DOOR_DEMO_LOOPBACK)
+	if (conf->demo != DOOR_DEMO_LOOPBACK)
 		return NGX_OK;
 	for (ngx_uint_t i = 0; i < cycle->listening.nelts; i++) {
 		if (is_loopback(listening[i].sockaddr))
 			continue;
 		ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-			"flashsale: %V is not a loopback address, and in demo mode anybody can claim to be anybody. Listen on a "
+			"flashsale: %V is not a loopback address, and in demo mode anybody can claim to be "
+			"anybody. Listen on a "
 			"loopback address, or say flashsale_demo forced if you really mean it",
 			&listening[i].addr_text);
 		return NGX_ERROR;
 	}
 	return NGX_OK;
+}
+
+static ngx_int_t init_module(ngx_cycle_t *cycle)
+{
+	struct door_conf *conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_flashsale_module);
+
+	if (!conf || !conf->used)
+		return NGX_OK;
+	if (check_discovery_file(cycle, conf) != NGX_OK)
+		return NGX_ERROR;
+	return check_demo(cycle, conf);
+}
+
+/* Workers outlive a master that was killed, and keep its ports from the next one: they go with it instead. */
+static ngx_int_t follow_master(ngx_cycle_t *cycle)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+		ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: prctl(PR_SET_PDEATHSIG)");
+		return NGX_ERROR;
+	}
+	return getppid() == ngx_parent ? NGX_OK : NGX_ERROR; /* it may have died before */
 }
 
 static ngx_int_t init_process(ngx_cycle_t *cycle)
@@ -159,7 +196,11 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
 	/* Cache helpers and the master run this too. */
 	if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
 		return NGX_OK;
-	return conf && conf->used ? door_open(cycle, conf) : NGX_OK;
+	if (!conf || !conf->used)
+		return NGX_OK;
+	if (ngx_process == NGX_PROCESS_WORKER && follow_master(cycle) != NGX_OK)
+		return NGX_ERROR;
+	return door_open(cycle, conf);
 }
 
 static void exit_process(ngx_cycle_t *cycle)
@@ -196,7 +237,8 @@ static ngx_int_t add_variables(ngx_conf_t *cf)
 	};
 
 	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
-		ngx_http_variable_t *variable = ngx_http_add_variable(cf, &variables[i].name, NGX_HTTP_VAR_NOCACHEABLE);
+		ngx_http_variable_t *variable =
+			ngx_http_add_variable(cf, &variables[i].name, NGX_HTTP_VAR_NOCACHEABLE);
 
 		if (!variable)
 			return NGX_ERROR;
@@ -213,7 +255,17 @@ static ngx_http_module_t context = {
 };
 
 ngx_module_t ngx_http_flashsale_module = {
-	NGX_MODULE_V1, &context, commands, NGX_HTTP_MODULE, NULL, init_module, init_process, NULL, NULL, exit_process, NULL,
+	NGX_MODULE_V1,
+	&context,
+	commands,
+	NGX_HTTP_MODULE,
+	NULL,
+	init_module,
+	init_process,
+	NULL,
+	NULL,
+	exit_process,
+	NULL,
 	NGX_MODULE_V1_PADDING,
 };
 
