@@ -1,0 +1,42 @@
+/* policy/main.c - the program flashsale-policy. */
+#include "policy/policy.h"
+#include "policy/records.h"
+#include "policy/shelf.h"
+
+static const struct config_setting settings[] = {
+	{"default-limit", CONFIG_INT, offsetof(struct policy_settings, default_limit), "5", false, 0,
+		RULES_UNITS_MAX, "units of a SKU per person where no rule fits; 0 is no limit"},
+	{"rules-max", CONFIG_INT, offsetof(struct policy_settings, rules_max), "100000", false, 1, 1000000,
+		"how many rules there can be"},
+};
+
+static const struct rpc_limits limits = {
+	.request_bytes_max = 1024 * 1024,
+	.arena_bytes_max = 16 * 1024 * 1024,
+	.items_max = 4096,
+	.calls_max = 8192,
+	.streams_max = 1024,
+};
+
+static const struct service_definition definition = {
+	.name = "policy",
+	.purpose = "how many units of a SKU one person may have, and when the sale is open",
+	.listen = "127.0.0.1:8082",
+	.admin = "127.0.0.1:8092",
+	.settings = settings,
+	.settings_count = sizeof(settings) / sizeof(settings[0]),
+	.settings_bytes = sizeof(struct policy_settings),
+	.store_format = POLICY_FORMAT,
+	.store_tables = shelf_tables,
+	.store_table_count = SHELF_TABLE_COUNT,
+	.store_size = "1g",
+	.limits = &limits,
+	.start = policy_start,
+	.stop = policy_stop,
+	.release = policy_release,
+};
+
+int main(int argc, char **argv)
+{
+	return service_run(&definition, argc, argv);
+}
