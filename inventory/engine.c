@@ -5,9 +5,9 @@
 
 bool goods_balanced(const struct goods *goods)
 {
-	return goods->available >= 0 && goods->held >= 0 && goods->sold >= 0 && goods->available <= STOCK_MAX &&
-	       goods->held <= STOCK_MAX && goods->sold <= STOCK_MAX && goods->stock <= STOCK_MAX &&
-	       goods->stock == goods->available + goods->held + goods->sold;
+	return goods->available >= 0 && goods->held >= 0 && goods->sold >= 0 &&
+	       goods->available <= STOCK_MAX && goods->held <= STOCK_MAX && goods->sold <= STOCK_MAX &&
+	       goods->stock <= STOCK_MAX && goods->stock == goods->available + goods->held + goods->sold;
 }
 
 /* Sets what is available; what is held and sold stays. */

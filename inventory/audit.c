@@ -1,0 +1,270 @@
+#include "inventory/audit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/memory.h"
+#include "inventory/books.h"
+
+struct tally {
+	struct audit_item item;
+	uint32_t number;
+	UT_hash_handle hh;
+};
+
+struct auditor {
+	struct store *store;
+	MDB_txn *txn;
+	const _Atomic bool *cancel;
+	struct tally *by_sku;
+	struct tally **by_number;
+	size_t count;
+	uint64_t head, live;
+	struct audit *ret;
+};
+
+static void __attribute__((format(printf, 2, 3))) find_fault(char finding[160], const char *format, ...)
+{
+	va_list arguments;
+
+	if (finding[0])
+		return; /* the first one says most */
+	va_start(arguments, format);
+	vsnprintf(finding, 160, format, arguments);
+	va_end(arguments);
+}
+
+/* Calls visit for each row of a table. */
+static int each(struct auditor *a, enum books_table table,
+	int (*visit)(struct auditor *, const MDB_val *, const MDB_val *))
+{
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	unsigned rows = 0;
+	int rc = mdb_cursor_open(a->txn, a->store->tables[table], &cursor);
+
+	if (rc)
+		return rc;
+	while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+		if (++rows % 1024 == 0 && a->cancel && atomic_load(a->cancel))
+			rc = ECANCELED;
+		if (!rc)
+			rc = visit(a, &key, &value);
+		if (rc)
+			break;
+	}
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int visit_goods(struct auditor *a, const MDB_val *key, const MDB_val *value)
+{
+	struct tally *tally;
+	struct goods goods;
+
+	if (!goods_unpack(value->mv_data, value->mv_size, key->mv_data, key->mv_size, &goods))
+		return MDB_CORRUPTED;
+	tally = NEW(struct tally);
+	strcpy(tally->item.sku, goods.sku);
+	tally->number = goods.number;
+	tally->item.row = (struct stock_count){goods.stock, goods.available, goods.held, goods.sold};
+	HASH_ADD_KEYPTR(hh, a->by_sku, tally->item.sku, strlen(tally->item.sku), tally);
+	a->count++;
+	return 0;
+}
+
+static int index_numbers(struct auditor *a)
+{
+	a->by_number = NEW_ARRAY(a->count + 1, struct tally *);
+	for (struct tally *tally = a->by_sku; tally; tally = tally->hh.next) {
+		if (tally->number >= a->count || a->by_number[tally->number])
+			return MDB_CORRUPTED;
+		a->by_number[tally->number] = tally;
+	}
+	return 0;
+}
+
+static int visit_hold(struct auditor *a, const MDB_val *key, const MDB_val *value)
+{
+	struct hold hold;
+
+	if (!hold_unpack(value->mv_data, value->mv_size, key->mv_data, key->mv_size, &hold) ||
+		hold.goods >= a->count)
+		return MDB_CORRUPTED;
+	if (hold.state == HOLD_HELD) {
+		a->by_number[hold.goods]->item.holds.held += hold.quantity;
+		a->live++;
+	} else if (hold.state == HOLD_SOLD) {
+		a->by_number[hold.goods]->item.holds.sold += hold.quantity;
+	}
+	return 0;
+}
+
+static struct tally *tally_of(struct auditor *a, struct bytes sku)
+{
+	struct tally *tally;
+
+	HASH_FIND(hh, a->by_sku, sku.data, sku.size, tally);
+	return tally;
+}
+
+static void replay_change(struct stock_count *count, const struct ledger_entry *entry)
+{
+	switch (entry->changed.state) {
+	case HOLD_HELD:
+		count->held -= entry->changed.quantity_before - entry->changed.quantity;
+		break;
+	case HOLD_SOLD:
+		count->held -= entry->changed.quantity_before;
+		count->sold += entry->changed.quantity;
+		break;
+	case HOLD_RELEASED:
+	case HOLD_EXPIRED:
+		count->held -= entry->changed.quantity_before;
+		break;
+	case HOLD_REFUNDED:
+		count->sold -= entry->changed.quantity_before;
+		break;
+	}
+}
+
+/* An operator's entry carries the whole row: another point where the replay can be compared. */
+static void replay_goods(struct auditor *a, struct audit_item *item, const struct goods *goods)
+{
+	item->ledger.stock = goods->stock;
+	if (goods->held != item->ledger.held || goods->sold != item->ledger.sold)
+		find_fault(item->finding,
+			"at entry %llu the row had %lld held and %lld sold, the replay %lld and %lld",
+			(unsigned long long)a->head, (long long)goods->held, (long long)goods->sold,
+			(long long)item->ledger.held, (long long)item->ledger.sold);
+}
+
+static int visit_entry(struct auditor *a, const MDB_val *key, const MDB_val *value)
+{
+	struct ledger_entry entry;
+	struct tally *tally = NULL;
+
+	if (key->mv_size != 8 || !ledger_unpack(value->mv_data, value->mv_size, &entry))
+		return MDB_CORRUPTED;
+	if (store_get_be64(key->mv_data) != a->head + 1)
+		find_fault(a->ret->finding, "the ledger has a gap after entry %llu",
+			(unsigned long long)a->head);
+	a->head = store_get_be64(key->mv_data);
+	switch (entry.kind) {
+	case LEDGER_HOLD_CREATED:
+		tally = tally_of(a, entry.created.sku);
+		if (tally)
+			tally->item.ledger.held += entry.created.quantity;
+		break;
+	case LEDGER_HOLD_CHANGED:
+		tally = tally_of(a, entry.changed.sku);
+		if (tally)
+			replay_change(&tally->item.ledger, &entry);
+		break;
+	case LEDGER_GOODS_CHANGED:
+		tally = tally_of(a, (struct bytes){entry.goods.sku, (uint8_t)strlen(entry.goods.sku)});
+		if (tally)
+			replay_goods(a, &tally->item, &entry.goods);
+		break;
+	case LEDGER_CART_FENCED:
+	case LEDGER_INCARNATION:
+		return 0;
+	}
+	if (!tally) {
+		find_fault(a->ret->finding, "entry %llu is about goods that have no row",
+			(unsigned long long)a->head);
+		return 0;
+	}
+	tally->item.ledger.available =
+		tally->item.ledger.stock - tally->item.ledger.held - tally->item.ledger.sold;
+	if (tally->item.ledger.available < 0 || tally->item.ledger.held < 0)
+		find_fault(tally->item.finding, "oversold after entry %llu", (unsigned long long)a->head);
+	return 0;
+}
+
+static void compare(struct audit_item *item)
+{
+	const struct stock_count *row = &item->row, *replay = &item->ledger;
+
+	item->holds.stock = row->stock;
+	item->holds.available = row->available;
+	if (row->stock != row->available + row->held + row->sold)
+		find_fault(item->finding, "stock is not available + held + sold");
+	if (item->holds.held != row->held || item->holds.sold != row->sold)
+		find_fault(item->finding, "the row has %lld held and %lld sold, the holds %lld and %lld",
+			(long long)row->held, (long long)row->sold, (long long)item->holds.held,
+			(long long)item->holds.sold);
+	if (replay->stock != row->stock || replay->available != row->available || replay->held != row->held ||
+		replay->sold != row->sold)
+		find_fault(item->finding,
+			"the row has %lld available, %lld held, %lld sold, the replay %lld, %lld, %lld",
+			(long long)row->available, (long long)row->held, (long long)row->sold,
+			(long long)replay->available, (long long)replay->held, (long long)replay->sold);
+	item->consistent = item->finding[0] == '\0';
+}
+
+static int by_sku_text(const void *a, const void *b)
+{
+	return strcmp(((const struct audit_item *)a)->sku, ((const struct audit_item *)b)->sku);
+}
+
+static int conclude(struct auditor *a, const char *sku)
+{
+	struct audit *ret = a->ret;
+	MDB_stat expiry;
+	int rc = mdb_stat(a->txn, a->store->tables[TABLE_EXPIRY], &expiry);
+
+	if (rc)
+		return rc;
+	if (expiry.ms_entries != a->live)
+		find_fault(ret->finding, "%llu holds are live, but %zu have an expiry row",
+			(unsigned long long)a->live, expiry.ms_entries);
+	ret->sequence = a->head;
+	ret->consistent = ret->finding[0] == '\0';
+	ret->items = NEW_ARRAY(a->count + 1, struct audit_item);
+	for (struct tally *tally = a->by_sku; tally; tally = tally->hh.next) {
+		if (sku && strcmp(sku, tally->item.sku) != 0)
+			continue;
+		compare(&tally->item);
+		ret->consistent = ret->consistent && tally->item.consistent;
+		ret->items[ret->count++] = tally->item;
+	}
+	qsort(ret->items, ret->count, sizeof(ret->items[0]), by_sku_text);
+	return 0;
+}
+
+int audit_run(struct store *store, const char *sku, const _Atomic bool *cancel, struct audit *ret)
+{
+	struct auditor a = {.store = store, .cancel = cancel, .ret = ret};
+	struct tally *tally, *next;
+	int rc = store_read_begin(store, &a.txn);
+
+	memset(ret, 0, sizeof(*ret));
+	if (rc)
+		return rc;
+	rc = each(&a, TABLE_GOODS, visit_goods);
+	if (!rc)
+		rc = index_numbers(&a);
+	if (!rc)
+		rc = each(&a, TABLE_HOLDS, visit_hold);
+	if (!rc)
+		rc = each(&a, TABLE_LEDGER, visit_entry);
+	if (!rc)
+		rc = conclude(&a, sku);
+	mdb_txn_abort(a.txn);
+	HASH_ITER (hh, a.by_sku, tally, next) {
+		HASH_DEL(a.by_sku, tally);
+		free(tally);
+	}
+	free(a.by_number);
+	return rc;
+}
+
+void audit_release(struct audit *audit)
+{
+	free(audit->items);
+	memset(audit, 0, sizeof(*audit));
+}

@@ -1,0 +1,58 @@
+/* tests/unit/inventory/shop.h - an inventory on a store of its own with a clock that stands still, driven group by group like the writer does. */
+#ifndef FLASHSALE_TESTS_SHOP_H
+#define FLASHSALE_TESTS_SHOP_H
+
+#include "inventory/books.h"
+#include "tests/unit/base/folder.h"
+
+#define SHOP_WALL_MS 1700000000000
+#define SHOP_TTL_MS 60000
+
+struct shop {
+	char parent[FOLDER_TEXT_MAX];
+	char directory[FOLDER_TEXT_MAX + 16];
+	struct store_options store_options;
+	struct books_options options;
+	struct clock_manual clock;
+	struct store *store;
+	struct books *books;
+	MDB_txn *txn;
+	struct sender cart;  /* shard 0 of 1, epoch 1 */
+	uint32_t ids;        /* the next of shop_id */
+	int64_t next_tick_ms;
+	/* What the callbacks said. */
+	int goods_changed, published;
+	struct goods last_changed;
+	uint64_t head;
+	struct books_counts total;
+};
+
+void shop_open_sized(struct shop *shop, int64_t map_bytes);
+void shop_open(struct shop *shop);    /* creates, opens, fences the cart with epoch 1 */
+void shop_close(struct shop *shop);   /* with the folder */
+void shop_restart(struct shop *shop, int64_t away_ms); /* what was committed stays; the clocks go on */
+
+void shop_begin(struct shop *shop);
+void shop_commit(struct shop *shop);
+void shop_abort(struct shop *shop);
+void shop_pass(struct shop *shop, int64_t ms); /* the clock, then a group with nothing but the tick */
+
+struct id shop_id(uint32_t number);
+struct hold_request shop_request(uint32_t id, const char *sku, const char *user, uint32_t quantity);
+
+/* Each in a group of its own, unless one is open. */
+void shop_add(struct shop *shop, const char *sku, int64_t quantity);
+struct hold_answer shop_create(struct shop *shop, const struct hold_request *request);
+struct hold_answer shop_buy(struct shop *shop, uint32_t id, uint32_t quantity); /* of SKU0001 */
+struct hold_answer shop_release(struct shop *shop, uint32_t id);
+struct hold_answer shop_confirm(struct shop *shop, uint32_t id, const char *payment);
+struct hold_answer shop_resize(struct shop *shop, uint32_t id, uint32_t quantity);
+struct fence_answer shop_fence(struct shop *shop, uint32_t shard, uint64_t epoch, const char *instance);
+
+/* As committed. */
+struct goods shop_goods(struct shop *shop, const char *sku);
+bool shop_hold(struct shop *shop, uint32_t id, struct hold *ret);
+void shop_expect(struct shop *shop, const char *sku, int64_t stock, int64_t available, int64_t held, int64_t sold);
+uint64_t shop_rows(struct shop *shop, enum books_table table);
+
+#endif
