@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
-from flashsale_client import Installation, free_port, wait_until  # noqa: E402  the path comes first
+from flashsale_client import Installation, wait_until  # noqa: E402  the path comes first
 
 CONNECTIONS = (64, 256, 1024)
 WARM_UP_S = 1
@@ -82,22 +82,6 @@ def put_on_sale(sale, sku, quantity):
             raise SystemExit(f"bench: POST {path} was answered {answer.status_code}: {answer.text}")
 
 
-class StaticServer:
-    """The same nginx with nothing in it: what one worker on this machine can do at all."""
-
-    def __init__(self, folder):
-        self.port = free_port()
-        self.base = f"http://127.0.0.1:{self.port}"
-        text = (HERE / "static.conf.in").read_text().replace("@PORT@", str(self.port)).replace("@HOME@", str(folder))
-        folder.mkdir()
-        (folder / "nginx.conf").write_text(text)
-        self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-
-
 def measure(bench, connections, seconds, run):
     words = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--latency", "--timeout", "5s",
              "--script", str(HERE / bench.script), bench.base, "--", bench.name, getattr(bench, "sku", ""), str(run)]
@@ -149,16 +133,14 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, OPEN_FILES), hard))
 
     with tempfile.TemporaryDirectory(prefix="flashsale-bench-") as folder:
-        static = StaticServer(Path(folder) / "static")
-        sale = Installation(Path(folder) / "home", ["--no-demo", "--set", "gatekeeper.bench_echo=on"] if "echo" in names else ["--no-demo"])
+        echo = ["--set", "gatekeeper.bench=on"] if "echo" in names else []
+        sale = Installation(Path(folder) / "home", ["--no-demo", *echo])
         try:
-            if set(names) != {"static"}:
-                sale.up()
+            sale.up()
             all_benches = {"echo": Bench("echo", "echo.lua", sale.rest.base), "buy": Buy(sale), "soldout": SoldOut(sale),
-                           "static": Bench("static", "static.lua", static.base)}
+                           "static": Bench("static", "static.lua", sale.rest.base)}
             figures, wrong = run_all([all_benches[name] for name in dict.fromkeys(names)], arguments.seconds)
         finally:
-            static.stop()
             sale.down()
     if arguments.json:
         arguments.json.write_text(json.dumps(as_json(figures), indent=1) + "\n")
