@@ -6,10 +6,8 @@
 set -euo pipefail
 
 policy=/usr/sbin/policy-rc.d
-ours=
 if [[ ! -e $policy ]]; then
-	trap '[[ -z $ours ]] || rm -f "$policy"' EXIT
-	ours=yes
+	trap 'rm -f "$policy"' EXIT
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod 755 "$policy"
 fi
@@ -21,7 +19,13 @@ done
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends "$@"
+log=$(mktemp)
+apt-get install -y -qq --no-install-recommends "$@" >"$log" 2>&1 || {
+	tail -n 30 "$log" >&2
+	echo "setup: apt-get failed; all of its words are in $log" >&2
+	exit 1
+}
+rm -f "$log"
 
 for service in "${new_services[@]}"; do
 	update-rc.d "$service" disable >/dev/null
