@@ -14,6 +14,8 @@ run_suites() {
 	done
 	(($#)) && shift
 	((${#suites[@]})) || suites=("${every_suite[@]}")
+	[[ ${suites[*]} != *contracts* ]] || need_tools buf
+	[[ ${suites[*]} != *system* ]] || need_tools grpcurl
 	rm -rf "$results"
 	mkdir -p "$results"
 	for suite in "${suites[@]}"; do
