@@ -133,24 +133,26 @@ go_is_new_enough() {
 	[[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= go_version_min))
 }
 
-# build PRESET [quietly]: quietly shows the compiler's words only when it fails.
+# What `up` runs; the rest of a build is for tests.
+programs=(flashsale-inventory flashsale-cart flashsale-policy flashsale-protector ngx_http_flashsale_module)
+
+# build PRESET [TARGET...]
 build() {
-	local log
-	mkdir -p build
-	if [[ ${2:-} != quietly ]]; then
-		build_preset "$1"
-		return
-	fi
-	log=build/$1.log
-	echo "building ($1)"
-	build_preset "$1" >"$log" 2>&1 || {
-		tail -n 60 "$log" >&2
-		echo "flashsale: the build failed; all of its words are in $log" >&2
-		exit 1
-	}
+	local preset=$1
+	shift
+	# One after the other, and good inside a condition too, where the shell's -e does not hold.
+	{ [[ -f build/$preset/build.ninja ]] || cmake --preset "$preset"; } &&
+		cmake --build --preset "$preset" ${FLASHSALE_JOBS:+-j "$FLASHSALE_JOBS"} ${1:+--target "$@"}
 }
 
-build_preset() {
-	{ [[ -f build/$1/build.ninja ]] || cmake --preset "$1"; } &&
-		cmake --build --preset "$1" ${FLASHSALE_JOBS:+-j "$FLASHSALE_JOBS"}
+# The same, with the compiler's words only when it fails.
+build_quietly() {
+	local log=build/$1.log
+	mkdir -p build
+	echo "building ($1)"
+	build "$@" >"$log" 2>&1 || {
+		tail -n 60 "$log" >&2
+		echo "flashsale: the build failed; all of its words are in $log" >&2
+		return 1
+	}
 }

@@ -35,9 +35,9 @@ run_suite() {
 	esac
 	case $suite in
 	format) one_check format check_format ;;
-	contracts) (build release quietly) && one_check contracts check_contracts ;;
-	unit*) (build "$preset" quietly) && run_ctest "$suite" "$preset" ;;
-	system*) (build "$preset" quietly) && run_pytest "$suite" "$preset" "$@" ;;
+	contracts) build_quietly release contracts && one_check contracts check_contracts ;;
+	unit*) build_quietly "$preset" && run_ctest "$suite" "$preset" ;;
+	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" "$@" ;;
 	esac
 }
 
