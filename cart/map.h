@@ -1,0 +1,32 @@
+/* cart/map.h - an intrusive hash table for millions of small things.
+ *
+ * A node is embedded in what it indexes and carries the 64-bit hash; the caller compares keys while walking the nodes of one hash. The
+ * table grows by doubling, a few slots at each put, so no single put pays for a million. A node is in at most one map, once.
+ * Threads: belongs to one. The map owns its slots, never the nodes. */
+#ifndef FLASHSALE_CART_MAP_H
+#define FLASHSALE_CART_MAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct map_node {
+	struct map_node *next;
+	uint64_t hash;
+};
+
+struct map {
+	struct map_node **slots, **old; /* old: not all moved yet, else NULL */
+	size_t mask, old_mask, moved;	/* old slots below `moved` are empty */
+	size_t count;
+};
+
+void map_init(struct map *map);
+void map_release(struct map *map);
+void map_put(struct map *map, struct map_node *node, uint64_t hash);
+void map_remove(struct map *map, struct map_node *node);
+
+/* The nodes of one hash; NULL ends. No put or remove in between, except the removal of the node in hand after its successor was taken. */
+struct map_node *map_first(const struct map *map, uint64_t hash);
+struct map_node *map_next(const struct map_node *node);
+
+#endif

@@ -1,0 +1,459 @@
+/* The ledger, fences, ambiguity and restarts. */
+#include "check.h"
+
+#include "world.h"
+
+#define SKU "SKU0001"
+#define REASON(name) COMMON__REASON__REASON_##name
+
+static int up(void **state)
+{
+	*state = world_new(1, 1000);
+	return 0;
+}
+
+static int up_and_at_work(void **state)
+{
+	up(state);
+	world_settle_all(*state);
+	return 0;
+}
+
+static int down(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+static void granted(const struct world_waiter *waiter)
+{
+	assert_true(waiter->decided);
+	assert_int_equal(waiter->waiter.outcome.reason, 0);
+}
+
+static void refused(const struct world_waiter *waiter, Common__Reason reason)
+{
+	assert_true(waiter->decided);
+	assert_int_equal(waiter->waiter.outcome.reason, reason);
+}
+
+static uint64_t units(const struct world *world, const char *user)
+{
+	const struct usage *usage = lines_usage(&world->cart->lines, span_of(user), span_of(SKU));
+
+	return usage ? usage_taken(usage) : 0;
+}
+
+static uint64_t pending(const struct world *world, const char *user)
+{
+	const struct usage *usage = lines_usage(&world->cart->lines, span_of(user), span_of(SKU));
+
+	return usage ? usage->pending : 0;
+}
+
+static void test_nothing_leaves_before_the_first_fence(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *early = world_add(world, "ann", SKU, 1, 1, NULL),
+			    *gone = world_add(world, "bob", SKU, 1, 1, NULL);
+
+	assert_int_equal(world->fences[0], 1);
+	assert_int_equal(world->flight_count, 0);
+	cart_give_up(world->cart, &gone->waiter);
+	gone->decided = true;
+	refused(gone, REASON(STARTING)); /* definite: it was never sent */
+	assert_true(world_fence(world, 0, false));
+	assert_int_equal(world->flight_count, 0); /* accepted, not applied yet */
+	world_follow(world, 0, 100);
+	assert_int_equal(world->usable[0], 1);
+	assert_int_equal(world->flight_count, 1);
+	world_pass_all(world);
+	granted(early);
+}
+
+/* What the ledger brought while they waited counts when they leave. */
+static void test_queued_ones_are_judged_when_they_leave(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *first, *again, *over;
+
+	world_settle_all(world);
+	first = world_add(world, "ann", SKU, 1, 1, "k");
+	world_pass_all(world);
+	granted(first);
+	world_restart_cart(world); /* with nothing stored */
+	again = world_add(world, "ann", SKU, 1, 1, "k");
+	over = world_add(world, "ann", SKU, 1, 1, NULL);
+	assert_false(again->decided || over->decided);
+	world_settle_all(world);
+	granted(again);
+	assert_true(again->waiter.outcome.repeated);
+	assert_memory_equal(&again->waiter.outcome.hold, &first->hold, sizeof(struct id));
+	refused(over, REASON(LIMIT_REACHED));
+	assert_int_equal(world->flight_count, 0);
+}
+
+static void test_queued_ones_respect_the_limit_in_order(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *one = world_add(world, "ann", SKU, 1, 1, NULL),
+			    *two = world_add(world, "ann", SKU, 1, 1, NULL);
+
+	world_settle_all(world);
+	refused(two, REASON(IN_PROGRESS));
+	world_pass_all(world);
+	granted(one);
+}
+
+static void test_the_queue_is_bounded(void **state)
+{
+	struct world *world = *state;
+	char user[16];
+
+	for (int i = 0; i < (int)world->queue_max; i++) {
+		snprintf(user, sizeof(user), "u%d", i);
+		assert_false(world_add(world, user, SKU, 1, 1, NULL)->decided);
+	}
+	refused(world_add(world, "ann", SKU, 1, 1, NULL), REASON(OVERLOADED));
+}
+
+static void test_lost_but_done_is_adopted(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, "k");
+
+	world_arrive(world, 0);
+	world_lose(world, 0, ANSWER_LOST);
+	assert_false(waiter->decided);
+	assert_int_equal(pending(world, "ann"), 1);
+	assert_false(world->cart->links[0].usable);
+	assert_int_equal(world->fences[0], 2);
+	world_follow(world, 0, 1);
+	granted(waiter); /* the truth, before the fence even */
+	assert_int_equal(units(world, "ann"), 1);
+	assert_int_equal(pending(world, "ann"), 0);
+	world_settle_all(world);
+	assert_int_equal(world->flight_count, 1); /* only the lost one, still on the wire */
+	assert_int_equal(world->cart->counters.adopted, 1);
+}
+
+static void test_lost_and_never_done_leaves_again(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL), *other;
+
+	world_lose(world, 0, ANSWER_LOST);
+	other = world_add(world, "bob", SKU, 1, 1, NULL);
+	assert_int_equal(world->flight_count, 1); /* nothing leaves while it is fenced */
+	assert_true(world_fence(world, 0, false));
+	assert_int_equal(pending(world, "ann"), 1); /* not settled before the follower is there */
+	world_arrive(world, 0);			    /* the late one comes after the fence: refused */
+	assert_int_equal(world->flights[0].answer.reason, REASON(STALE_EPOCH));
+	world_drop(world, 0);
+	world_follow(world, 0, 100);
+	assert_int_equal(world->flight_count, 2);
+	world_pass_all(world);
+	granted(waiter);
+	granted(other);
+	assert_int_equal(world_units(world, "ann", SKU), 1);
+	assert_int_equal(world->cart->counters.vanished, 1);
+}
+
+static void test_lost_and_too_late_to_repeat_is_definite(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+
+	world_lose(world, 0, ANSWER_LOST);
+	world->now_ms = waiter->waiter.deadline_ms; /* its timer has not run yet */
+	world_settle_all(world);
+	refused(waiter, REASON(DEPENDENCY_DOWN));
+	assert_int_equal(pending(world, "ann"), 0);
+	assert_int_equal(world->flight_count, 1);
+}
+
+static void test_lost_keeps_its_units_until_settled(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL), *again;
+
+	world_lose(world, 0, ANSWER_LOST);
+	cart_give_up(world->cart, &waiter->waiter);
+	waiter->decided = true;
+	refused(waiter, REASON(OUTCOME_UNKNOWN));
+	again = world_add(world, "ann", SKU, 1, 1, NULL);
+	world_arrive(world, 0); /* before the fence: it takes effect */
+	world_settle_all(world);
+	refused(again, REASON(LIMIT_REACHED));
+	assert_int_equal(units(world, "ann"), 1);
+}
+
+/* Lost under an epoch that was accepted in the meantime: only the next one can settle it. */
+static void test_a_fence_settles_only_older_epochs(void **state)
+{
+	struct world *world = *state;
+
+	world_add(world, "ann", SKU, 1, 1, NULL);
+	world_add(world, "bob", SKU, 1, 1, NULL);
+	world_lose(world, 0, ANSWER_LOST);
+	assert_true(world_fence(world, 0, false));
+	world_lose(world, 1, ANSWER_LOST); /* may have left with the new epoch */
+	assert_int_equal(world->fences[0], 3);
+	world_follow(world, 0, 100);
+	assert_false(world->cart->links[0].usable);
+	assert_int_equal(attempts_list(&world->cart->attempts, 0, ATTEMPT_UNKNOWN)->count, 1);
+	assert_int_equal(pending(world, "bob"), 1);
+	world_settle_all(world);
+	assert_int_equal(attempts_list(&world->cart->attempts, 0, ATTEMPT_UNKNOWN)->count, 0);
+}
+
+static void test_the_fences_answer_is_lost_too(void **state)
+{
+	struct world *world = *state;
+
+	world_add(world, "ann", SKU, 1, 1, NULL);
+	world_lose(world, 0, ANSWER_LOST);
+	assert_true(world_fence(world, 0, true));
+	world_follow(world, 0, 100);
+	assert_false(world->cart->links[0].usable);
+	assert_true(world_fence(world, 0, false)); /* the same epoch of the same instance: a repetition */
+	world_follow(world, 0, 100);
+	assert_true(world->cart->links[0].usable);
+	assert_int_equal(world->succeeded, 0);
+}
+
+static void test_unsent_waits_for_the_link(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, "k");
+
+	world_lose(world, 0, ANSWER_UNSENT);
+	assert_false(waiter->decided);
+	assert_int_equal(pending(world, "ann"), 0);
+	assert_int_equal(world->flight_count, 0);
+	world_settle_all(world);
+	world_pass_all(world);
+	granted(waiter);
+}
+
+static void test_our_own_fence_is_not_a_successor(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *one = world_add(world, "ann", SKU, 1, 1, NULL),
+			    *two = world_add(world, "bob", SKU, 1, 1, NULL);
+
+	world_lose(world, 0, ANSWER_LOST);
+	assert_true(world_fence(world, 0, true)); /* in force, but its answer is not here */
+	world_arrive(world, 1);
+	world_return(world, 1); /* STALE_EPOCH */
+	assert_int_equal(world->succeeded, 0);
+	assert_false(two->decided);
+	world_settle_all(world);
+	world_pass_all(world);
+	granted(one);
+	granted(two);
+}
+
+static void test_a_successor_is_noticed(void **state)
+{
+	struct world *world = *state;
+
+	world_add(world, "ann", SKU, 1, 1, NULL);
+	world->inventory[0].epoch += 5; /* somebody else */
+	world_arrive(world, 0);
+	world_return(world, 0);
+	assert_int_equal(world->succeeded, 1);
+}
+
+static void test_a_successor_is_noticed_by_the_fence(void **state)
+{
+	struct world *world = *state;
+
+	world->inventory[0].epoch += 5;
+	cart_doubt(world->cart, 0);
+	world_fence(world, 0, false);
+	assert_int_equal(world->succeeded, 1);
+}
+
+static void test_at_start_a_newer_epoch_is_outbid(void **state)
+{
+	struct world *world = *state;
+
+	world->inventory[0].epoch = 17;
+	world_settle_all(world);
+	assert_int_equal(world->inventory[0].epoch, 18);
+	assert_int_equal(world->succeeded, 0);
+}
+
+/* Four holds in all their states, from any stored position: the same. */
+static void test_replay_from_any_position(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiters[4];
+	uint64_t head;
+
+	for (int i = 0; i < 4; i++)
+		waiters[i] = world_add(world, "ann", SKU, 1u + (uint32_t)i, 0, i % 2 ? "odd" : NULL);
+	refused(waiters[3], REASON(KEY_REUSED));
+	world_pass_all(world);
+	world_end_hold(world, world_hold(world, &waiters[0]->hold), LINE_SOLD);
+	world_end_hold(world, world_hold(world, &waiters[1]->hold), LINE_RELEASED);
+	world_end_hold(world, world_hold(world, &waiters[0]->hold), LINE_REFUNDED);
+	world_restart_inventory(world, 0, 700);
+	head = world->inventory[0].head;
+	for (uint64_t stop = 0; stop <= head; stop++) {
+		struct world_waiter *again;
+
+		memset(&world->store, 0, sizeof(world->store));
+		world_restart_cart(world);
+		if (stop)
+			world_follow(world, 0, stop);
+		world_persist(world, 0);
+		world_restart_cart(world);
+		world_settle_all(world);
+		assert_int_equal(units(world, "ann"), 3);
+		assert_int_equal(world->cart->lines.by_id.count, 3);
+		assert_int_equal(lines_deadline_ms(&world->cart->lines,
+					 lines_find(&world->cart->lines, &waiters[2]->hold)),
+			world_hold(world, &waiters[2]->hold)->deadline_ms);
+		again = world_add(world, "ann", SKU, 2, 0, "odd");
+		granted(again);
+		assert_int_equal(again->waiter.outcome.state, LINE_RELEASED);
+		assert_int_equal(world->cart->counters.anomalies, 0);
+	}
+}
+
+static void test_entries_come_once(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 9, NULL);
+	size_t changed;
+
+	world_pass_all(world);
+	granted(waiter);
+	world_restart_inventory(world, 0, 300);
+	world_follow(world, 0, 100);
+	changed = world->changed;
+	assert_int_equal(changed, 1);
+	for (uint64_t i = 0; i < world->inventory[0].head; i++)
+		cart_apply(world->cart, 0, &world->inventory[0].ledger[i]);
+	assert_int_equal(world->changed, changed);
+	assert_int_equal(units(world, "ann"), 1);
+	assert_int_equal(world->cart->lines.moved_ms[0], 300);
+}
+
+static void test_another_lineage_is_refused(void **state)
+{
+	struct world *world = *state;
+	struct id other;
+
+	id_random(&other);
+	assert_true(cart_lineage(world->cart, 0, &world->inventory[0].lineage));
+	assert_false(cart_lineage(world->cart, 0, &other));
+}
+
+static void test_a_stopped_link_and_the_others(void **state)
+{
+	struct world *world = world_new(2, 1000);
+	const char *skus[2] = {NULL, NULL};
+	char names[16][16];
+	struct world_waiter *queued, *fine;
+
+	for (int i = 0; i < 16; i++) {
+		snprintf(names[i], sizeof(names[i]), "SKU%d", i);
+		skus[world_shard(world, names[i])] = names[i];
+	}
+	assert_non_null(skus[0]);
+	assert_non_null(skus[1]);
+	queued = world_add(world, "ann", skus[0], 1, 1, NULL);
+	cart_stop_link(world->cart, 0);
+	refused(queued, REASON(DEPENDENCY_DOWN));
+	refused(world_add(world, "ann", skus[0], 1, 1, NULL), REASON(DEPENDENCY_DOWN));
+	world_settle(world, 1);
+	fine = world_add(world, "ann", skus[1], 1, 1, NULL);
+	world_pass_all(world);
+	granted(fine);
+	world_free(world);
+}
+
+static void test_a_yes_that_is_not_in_the_ledger_is_an_anomaly(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+
+	world_arrive(world, 0);
+	world->inventory[0].head--; /* forgotten by inventory */
+	world_return(world, 0);
+	granted(waiter);
+	world->inventory[0].head = 1;
+	cart_doubt(world->cart, 0);
+	world_settle_all(world);
+	assert_int_equal(world->cart->counters.anomalies, 1);
+	assert_int_equal(units(world, "ann"), 0);
+}
+
+/* A yes with a place in the ledger that the follower has passed without seeing it: neither a yes nor a no. */
+static void test_a_yes_behind_the_position_is_not_believed(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+
+	world_arrive(world, 0);
+	cart_applied(world->cart, 0, world->inventory[0].head, world->now_ms);
+	world_return(world, 0);
+	refused(waiter, REASON(OUTCOME_UNKNOWN));
+	assert_int_equal(world->cart->counters.anomalies, 1);
+	assert_int_equal(units(world, "ann"), 0);
+}
+
+static void test_keys_are_forgotten_a_day_after_the_end(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, "k"), *again;
+
+	world_pass_all(world);
+	world_end_hold(world, world_hold(world, &waiter->hold), LINE_EXPIRED);
+	world_follow(world, 0, 100);
+	assert_int_equal(cart_sweep(world->cart, world->now_ms + LINES_KEY_MS - 1, 100), 0);
+	assert_int_equal(cart_sweep(world->cart, world->now_ms + LINES_KEY_MS, 100), 1);
+	assert_int_equal(world->forgotten, 1);
+	again = world_add(world, "ann", SKU, 1, 1, "k");
+	assert_false(again->decided);
+	assert_int_equal(world->flight_count, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_nothing_leaves_before_the_first_fence, up, down),
+		cmocka_unit_test_setup_teardown(test_queued_ones_are_judged_when_they_leave, up, down),
+		cmocka_unit_test_setup_teardown(test_queued_ones_respect_the_limit_in_order, up, down),
+		cmocka_unit_test_setup_teardown(test_the_queue_is_bounded, up, down),
+		cmocka_unit_test_setup_teardown(test_lost_but_done_is_adopted, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_lost_and_never_done_leaves_again, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_lost_and_too_late_to_repeat_is_definite, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_lost_keeps_its_units_until_settled, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_a_fence_settles_only_older_epochs, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_the_fences_answer_is_lost_too, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_unsent_waits_for_the_link, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_our_own_fence_is_not_a_successor, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_a_successor_is_noticed, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_a_successor_is_noticed_by_the_fence, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_at_start_a_newer_epoch_is_outbid, up, down),
+		cmocka_unit_test_setup_teardown(test_replay_from_any_position, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_entries_come_once, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_another_lineage_is_refused, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_a_stopped_link_and_the_others, up, down),
+		cmocka_unit_test_setup_teardown(
+			test_a_yes_that_is_not_in_the_ledger_is_an_anomaly, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_a_yes_behind_the_position_is_not_believed, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_keys_are_forgotten_a_day_after_the_end, up_and_at_work, down),
+	};
+
+	return RUN(tests);
+}

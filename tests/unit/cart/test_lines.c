@@ -1,0 +1,219 @@
+#include "check.h"
+
+#include "cart/lines.h"
+
+static struct hold held(uint8_t number, const char *user, const char *sku, uint32_t quantity)
+{
+	struct hold hold = {.id = {{0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, [15] = number}},
+		.user = span_of(user),
+		.sku = span_of(sku),
+		.session = span_of("s"),
+		.state = LINE_HELD,
+		.quantity = quantity,
+		.deadline_ms = 1000,
+		.version = 1};
+
+	return hold;
+}
+
+static struct hold with_key(struct hold hold, const char *key)
+{
+	hold.keyed = true;
+	hold.key = key_scope(hold.user.text, hold.user.length, key, strlen(key));
+	hold.fingerprint = key_fingerprint(KEY_ADD, hold.sku.text, hold.sku.length, hold.quantity);
+	return hold;
+}
+
+static struct hold step(struct hold hold, enum line_state state, uint64_t version)
+{
+	hold.state = state;
+	hold.version = version;
+	return hold;
+}
+
+static void expect(
+	const struct lines *lines, const char *user, const char *sku, uint64_t counted, uint64_t sold)
+{
+	const struct usage *usage = lines_usage(lines, span_of(user), span_of(sku));
+
+	assert_int_equal(usage ? usage_taken(usage) : 0, counted);
+	assert_int_equal(usage ? usage->sold : 0, sold);
+}
+
+static void test_units_count_by_person_and_sku(void **state)
+{
+	struct hold a = held(1, "ann", "A", 2), b = held(2, "ann", "A", 3), c = held(3, "ann", "B", 1);
+	struct lines lines;
+
+	lines_init(&lines, 1, 100);
+	lines_add(&lines, &a);
+	lines_add(&lines, &b);
+	lines_add(&lines, &c);
+	expect(&lines, "ann", "A", 5, 0);
+	expect(&lines, "ann", "B", 1, 0);
+	expect(&lines, "an", "A", 0, 0);
+	assert_ptr_equal(
+		lines_find(&lines, &b.id)->usage->lines, lines_find(&lines, &b.id)); /* newest first */
+	lines_release(&lines);
+}
+
+static void test_every_step_forward_and_none_back(void **state)
+{
+	static const bool exists[6][6] = {
+		[LINE_HELD] = {[LINE_HELD] = true,
+			[LINE_SOLD] = true,
+			[LINE_RELEASED] = true,
+			[LINE_EXPIRED] = true},
+		[LINE_SOLD] = {[LINE_SOLD] = true, [LINE_REFUNDED] = true},
+	};
+	struct hold first = held(1, "ann", "A", 2);
+
+	for (enum line_state from = LINE_HELD; from <= LINE_REFUNDED; from++)
+		for (enum line_state to = LINE_HELD; to <= LINE_REFUNDED; to++) {
+			struct hold at = step(first, from, 5), change = step(first, to, 6);
+			struct lines lines;
+			struct line *line;
+
+			lines_init(&lines, 1, 100);
+			line = lines_add(&lines, &at);
+			assert_int_equal(lines_change(&lines, line, &change), exists[from][to]);
+			assert_int_equal(line->state, exists[from][to] ? to : from);
+			expect(&lines, "ann", "A", line->state <= LINE_SOLD ? 2 : 0,
+				line->state == LINE_SOLD ? 2 : 0);
+			lines_release(&lines);
+		}
+}
+
+static void test_old_news_change_nothing(void **state)
+{
+	struct hold a = held(1, "ann", "A", 3), smaller = step(a, LINE_HELD, 3),
+		    released = step(a, LINE_RELEASED, 2);
+	struct lines lines;
+	struct line *line;
+
+	lines_init(&lines, 1, 100);
+	line = lines_add(&lines, &a);
+	smaller.quantity = 1;
+	assert_true(lines_change(&lines, line, &smaller));
+	expect(&lines, "ann", "A", 1, 0);
+	assert_false(lines_change(&lines, line, &smaller));
+	assert_false(lines_change(&lines, line, &released));
+	expect(&lines, "ann", "A", 1, 0);
+	lines_release(&lines);
+}
+
+static void test_an_order_takes_lines_out_of_the_cart(void **state)
+{
+	struct hold a = held(1, "ann", "A", 3), bound = step(a, LINE_HELD, 2), sold = step(a, LINE_SOLD, 3);
+	struct lines lines;
+	struct line *line;
+
+	lines_init(&lines, 1, 100);
+	line = lines_add(&lines, &a);
+	assert_true(line_in_cart(line));
+	bound.order = sold.order = (struct id){{9}};
+	assert_true(lines_change(&lines, line, &bound));
+	assert_false(line_in_cart(line));
+	assert_int_equal(line->usage->ordered, 3);
+	assert_int_equal(line->usage->held, 0);
+	assert_true(lines_change(&lines, line, &sold));
+	assert_int_equal(line->usage->ordered, 0);
+	expect(&lines, "ann", "A", 3, 3);
+	lines_release(&lines);
+}
+
+static void test_keys_live_as_long_as_their_line(void **state)
+{
+	struct hold a = with_key(held(1, "ann", "A", 3), "k"), again = with_key(held(2, "ann", "A", 3), "k");
+	struct hold ended = step(a, LINE_EXPIRED, 2);
+	struct lines lines;
+	struct line *line;
+
+	lines_init(&lines, 1, 100);
+	line = lines_add(&lines, &a);
+	lines_add(&lines, &again);
+	assert_ptr_equal(lines_find_key(&lines, &a.key), line); /* the first keeps it */
+	ended.ended_ms = 5000;
+	assert_true(lines_change(&lines, line, &ended));
+	assert_ptr_equal(lines_find_key(&lines, &a.key), line);
+	assert_null(lines_forgettable(&lines, 5000 + LINES_KEY_MS - 1));
+	assert_ptr_equal(lines_forgettable(&lines, 5000 + LINES_KEY_MS), line);
+	lines_remove(&lines, line);
+	assert_null(lines_find_key(&lines, &a.key));
+	assert_null(lines_find(&lines, &a.id));
+	assert_null(lines_forgettable(&lines, INT64_MAX / 2)); /* a live one never is */
+	lines_release(&lines);
+}
+
+static void test_ended_lines_are_bounded(void **state)
+{
+	struct lines lines;
+
+	lines_init(&lines, 1, 3);
+	for (uint8_t i = 1; i <= 4; i++) {
+		struct hold hold = step(held(i, "ann", "A", 1), LINE_RELEASED, 2);
+
+		hold.ended_ms = 1000 + i;
+		assert_null(lines_forgettable(&lines, 1000));
+		lines_add(&lines, &hold);
+	}
+	assert_int_equal(lines_forgettable(&lines, 1000)->id.bytes[15], 1);
+	lines_release(&lines);
+}
+
+static void test_deadlines_of_a_shard_move_at_once(void **state)
+{
+	struct hold a = held(1, "ann", "A", 1), sold = step(a, LINE_SOLD, 2), b = held(2, "ann", "A", 1);
+	struct lines lines;
+	struct line *line, *later;
+
+	lines_init(&lines, 1, 100);
+	line = lines_add(&lines, &a);
+	lines.moved_ms[0] += 500;
+	assert_int_equal(lines_deadline_ms(&lines, line), 1500);
+	later = lines_add(&lines, &b);
+	assert_int_equal(lines_deadline_ms(&lines, later), 1000);
+	assert_int_equal(lines_overdue(&lines, line->usage, 1000), 1);
+	sold.deadline_ms = 1500;
+	assert_true(lines_change(&lines, line, &sold));
+	lines.moved_ms[0] += 500;
+	assert_int_equal(lines_deadline_ms(&lines, line), 1500); /* a sold one stands still */
+	assert_int_equal(lines_deadline_ms(&lines, later), 1500);
+	lines_release(&lines);
+}
+
+static void test_nothing_is_left_of_those_who_have_nothing(void **state)
+{
+	struct lines lines;
+
+	lines_init(&lines, 4, 100);
+	for (int i = 0; i < 1000; i++) {
+		char user[16], sku[16];
+		struct usage *usage;
+
+		snprintf(user, sizeof(user), "u%d", i);
+		snprintf(sku, sizeof(sku), "s%d", i % 7);
+		usage = lines_use(&lines, span_of(user), span_of(sku));
+		assert_int_equal(usage->goods->shard, hash_shard(sku, 4));
+		lines_unuse(&lines, usage);
+	}
+	assert_int_equal(lines.persons.count, 0);
+	assert_int_equal(lines.goods.count, 0);
+	lines_release(&lines);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_units_count_by_person_and_sku),
+		cmocka_unit_test(test_every_step_forward_and_none_back),
+		cmocka_unit_test(test_old_news_change_nothing),
+		cmocka_unit_test(test_an_order_takes_lines_out_of_the_cart),
+		cmocka_unit_test(test_keys_live_as_long_as_their_line),
+		cmocka_unit_test(test_ended_lines_are_bounded),
+		cmocka_unit_test(test_deadlines_of_a_shard_move_at_once),
+		cmocka_unit_test(test_nothing_is_left_of_those_who_have_nothing),
+	};
+
+	return RUN(tests);
+}
