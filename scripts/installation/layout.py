@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import string
+import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -158,9 +159,17 @@ class Home:
             text += PROGRAM.format(
                 name=service.name, order=order, folder=escape(self.run / service.name), log=escape(self.log_file(service)),
                 command=escape(" ".join(quote(word) for word in self.command(service))),
+                environment=escape(self._environment(service)),
                 # QUIT is nginx's graceful one; its children end with it.
                 signal="QUIT" if service.name == "gatekeeper" else "TERM")
         return text
+
+    def _environment(self, service):
+        """Sanitizer builds: our module's runtime has to be in nginx before it is loaded."""
+        variables = SANITIZER_OPTIONS.get(self.settings.preset, {}).copy()
+        if service.name == "gatekeeper" and self.settings.preset in SANITIZER_LIBRARIES:
+            variables["LD_PRELOAD"] = " ".join(library_path(name) for name in SANITIZER_LIBRARIES[self.settings.preset])
+        return ",".join(f'{name}="{value}"' for name, value in variables.items())
 
 
 SUPERVISORD = """\
@@ -196,6 +205,7 @@ startretries=1000
 stopsignal={signal}
 stopwaitsecs=20
 killasgroup=true
+environment={environment}
 redirect_stderr=true
 stdout_logfile={log}
 stdout_logfile_maxbytes=50MB
@@ -212,10 +222,20 @@ NGINX_SETTINGS = {
 }
 
 
+SANITIZER_LIBRARIES = {"asan": ("libasan.so", "libubsan.so"), "tsan": ("libtsan.so",)}
+# Reports go to the service's log, where the tests look for them.
+SANITIZER_OPTIONS = {"asan": {"UBSAN_OPTIONS": "print_stacktrace=1"}}
+
+
 class AtTemplate(string.Template):
     """@NAME@ in a template; an unknown name is an error."""
     delimiter = "@"
     pattern = r"@(?:(?P<escaped>@)|(?P<named>[A-Z_]+)@|(?P<braced>(?!))|(?P<invalid>(?!)))"
+
+
+def library_path(name):
+    """Where the compiler has its run-time library."""
+    return subprocess.run(["cc", f"-print-file-name={name}"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def escape(value):
