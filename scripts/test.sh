@@ -50,11 +50,12 @@ one_check() {
 	return "$status"
 }
 
+# Headers are formatted by hand: their comments line up.
 check_format() {
 	local file status=0
 	while read -r file; do
 		clang-format --dry-run --Werror "$file" 2>/dev/null || { echo "not formatted: $file (clang-format -i)" && status=1; }
-	done < <(git ls-files '*.c' '*.h')
+	done < <(git ls-files '*.c')
 	return "$status"
 }
 
