@@ -7,12 +7,11 @@
 #include "base/memory.h"
 #include "inventory/books_rows.h"
 
-static const char *const table_names[TABLE_COUNT] = {
-	"goods", "holds", "expiry", "ledger", "fences", "requests"};
+const char *const books_tables[TABLE_COUNT] = {"goods", "holds", "expiry", "ledger", "fences", "requests"};
 
 const struct store_options books_store_options = {.service = "inventory",
 	.format = INVENTORY_FORMAT,
-	.tables = table_names,
+	.tables = books_tables,
 	.table_count = TABLE_COUNT};
 
 /* `meta`: time and shift, 8 bytes each; number of cart shards. */
@@ -23,91 +22,11 @@ const struct store_options books_store_options = {.service = "inventory",
 #define TICK_MAX_MS 100
 #define ROOM_CHECK_MS 1000
 #define ROOM_CHECK_GROUPS 64
+/* NTP slews; somebody who sets a clock moves it by more. */
+#define DRIFT_TOLD_MS 1000
 /* What the end of a live hold may still need: a ledger entry with a long payment reference, and its share of pages. */
 #define END_BYTES 384
 #define DISK_RESERVE_BYTES (64 << 20)
-
-/* --- rows in memory --- */
-
-unsigned books_sku_hash(const void *sku, size_t size)
-{
-	unsigned hash;
-
-	HASH_VALUE(sku, size, hash);
-	return hash;
-}
-
-struct goods_row *books_row(struct books *books, const void *sku, size_t size, unsigned hash)
-{
-	struct goods_row *row;
-
-	HASH_FIND_BYHASHVALUE(hh, books->by_sku, sku, size, hash, row);
-	return row;
-}
-
-static void row_insert(struct books *books, struct goods_row *row)
-{
-	if (books->row_count == books->row_room) {
-		books->row_room = books->row_room ? books->row_room * 2 : 64;
-		books->rows = memory_resize(books->rows, books->row_room, sizeof(*books->rows));
-	}
-	assert(row->now.number == books->row_count);
-	books->rows[books->row_count++] = row;
-	HASH_ADD_KEYPTR(hh, books->by_sku, row->now.sku, strlen(row->now.sku), row);
-}
-
-struct goods_row *books_row_new(struct books *books, const char *sku)
-{
-	struct goods_row *row = NEW(struct goods_row);
-
-	assert(strlen(sku) <= SKU_MAX && books->row_count < GOODS_COUNT_MAX);
-	strcpy(row->now.sku, sku);
-	row->now.number = books->row_count;
-	row_insert(books, row);
-	return row;
-}
-
-/* The newest rows go, back to `count`. */
-static void rows_truncate(struct books *books, uint32_t count)
-{
-	while (books->row_count > count) {
-		struct goods_row *row = books->rows[--books->row_count];
-
-		HASH_DEL(books->by_sku, row);
-		free(row);
-	}
-}
-
-void books_row_touch(struct books *books, struct goods_row *row)
-{
-	if (row->dirty)
-		return;
-	row->dirty = true;
-	row->next_dirty = books->dirty;
-	books->dirty = row;
-}
-
-struct cart_row *books_cart(struct books *books, uint32_t shard)
-{
-	struct cart_row *cart;
-
-	HASH_FIND(hh, books->carts, &shard, sizeof(shard), cart);
-	if (!cart) {
-		cart = NEW(struct cart_row);
-		cart->shard = shard;
-		HASH_ADD(hh, books->carts, shard, sizeof(shard), cart);
-	}
-	return cart;
-}
-
-void books_cart_touch(struct books *books, struct cart_row *cart)
-{
-	if (cart->dirty)
-		return;
-	cart->dirty = true;
-	cart->next_dirty = books->dirty_carts;
-	books->dirty_carts = cart;
-}
 
 /* --- reading --- */
 
@@ -186,7 +105,7 @@ static int load_goods(struct books *books, MDB_txn *txn)
 	rc = rc == MDB_NOTFOUND ? 0 : rc;
 	for (size_t i = 0; i < count; i++) {
 		if (!rc && rows[i]->now.number == i)
-			row_insert(books, rows[i]);
+			books_row_insert(books, rows[i]);
 		else {
 			rc = rc ? rc : MDB_CORRUPTED;
 			free(rows[i]);
@@ -332,7 +251,7 @@ void books_close(struct books *books)
 
 	if (!books)
 		return;
-	rows_truncate(books, 0);
+	books_rows_truncate(books, 0);
 	free(books->rows);
 	HASH_ITER (hh, books->carts, cart, next) {
 		HASH_DEL(books->carts, cart);
@@ -353,11 +272,11 @@ int64_t books_now_ms(void *domain)
 	return books->last_ms;
 }
 
-/* New holds are refused while what all live ones need for their ends might not fit. The cheap look (pages ever used) is enough until it says
- * no; only then are free pages counted. */
+/* New holds are refused while what all live ones need for their ends might not fit. Not looked at in each group: counting free pages takes a
+ * while, and the reserve is far more than the groups between two looks can use. */
 static void check_room(struct books *books, int64_t now_ms)
 {
-	struct store_usage usage;
+	struct store_usage *usage = &books->usage;
 	MDB_stat stat;
 	int64_t needed;
 
@@ -368,10 +287,23 @@ static void check_room(struct books *books, int64_t now_ms)
 	books->room_groups = 0;
 	if (mdb_stat(books->txn, books->store->tables[TABLE_EXPIRY], &stat))
 		return;
-	store_usage(books->store, &usage);
-	needed = (int64_t)stat.ms_entries * END_BYTES + usage.map_bytes / 16;
-	books->full = usage.used_bytes + needed > usage.map_bytes ||
-		      usage.disk_free_bytes < (int64_t)stat.ms_entries * END_BYTES + DISK_RESERVE_BYTES;
+	store_usage(books->store, usage);
+	books->live_holds = (int64_t)stat.ms_entries;
+	needed = books->live_holds * END_BYTES;
+	books->full = usage->used_bytes + needed + usage->map_bytes / 16 > usage->map_bytes ||
+		      usage->disk_free_bytes < needed + DISK_RESERVE_BYTES;
+}
+
+/* Tells when the wall clock was set; nothing depends on it. */
+static void check_drift(struct books *books)
+{
+	int64_t drift_ms = inventory_time_drift_ms(&books->time), since_ms = drift_ms - books->told_drift_ms;
+
+	if (since_ms < DRIFT_TOLD_MS && since_ms > -DRIFT_TOLD_MS)
+		return;
+	books->told_drift_ms = drift_ms;
+	if (books->options.clock_moved)
+		books->options.clock_moved(books->options.context, drift_ms);
 }
 
 int books_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms, bool *ret_changed)
@@ -382,6 +314,7 @@ int books_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms,
 	if (rc)
 		return rc;
 	check_room(books, now_ms);
+	check_drift(books);
 	rc = books_expire_due(books, ret_next_ms);
 	if (*ret_next_ms > now_ms + TICK_MAX_MS)
 		*ret_next_ms = now_ms + TICK_MAX_MS;
@@ -455,7 +388,7 @@ void books_rollback(void *domain)
 	}
 	books->dirty = NULL;
 	books->dirty_carts = NULL;
-	rows_truncate(books, books->committed_row_count);
+	books_rows_truncate(books, books->committed_row_count);
 	books->cart_shards = books->committed_cart_shards;
 	books->sequence = books->committed_sequence;
 	books->txn = NULL;

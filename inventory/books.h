@@ -25,6 +25,7 @@ enum books_table { TABLE_GOODS, TABLE_HOLDS, TABLE_EXPIRY, TABLE_LEDGER, TABLE_F
 
 /* What a store of ours is; the caller fills directory, shard, shards and map_bytes. */
 extern const struct store_options books_store_options;
+extern const char *const books_tables[TABLE_COUNT];
 
 struct goods_row;
 struct cart_row;
@@ -43,6 +44,7 @@ struct books_options {
 	/* After a commit, on the writer's thread; each may be NULL. */
 	void (*goods_changed)(void *context, const struct goods *goods); /* once a row and group */
 	void (*published)(void *context, uint64_t head, const struct books_counts *counts);
+	void (*clock_moved)(void *context, int64_t drift_ms); /* the wall clock was set; also without a commit */
 	void *context;
 };
 
@@ -71,7 +73,10 @@ struct books {
 	struct books_counts counts;
 
 	int64_t last_ms;            /* last time given out: never back */
+	int64_t told_drift_ms;
 	bool full;                  /* no room for new holds */
+	struct store_usage usage;   /* at the last look at the room */
+	int64_t live_holds;         /* then */
 	int64_t room_checked_ms;
 	uint32_t room_groups;       /* groups since it was checked */
 };
@@ -138,6 +143,11 @@ int books_update_goods(struct books *books, const char *sku, const struct goods_
 int books_close_goods(struct books *books, const char *sku, struct goods_answer *ret);
 int books_adjust_goods(struct books *books, const char *sku, int64_t change, const struct id *request,
 	struct goods_answer *ret);
+
+static inline MDB_val books_value(const void *data, size_t size)
+{
+	return (MDB_val){size, (void *)(uintptr_t)data};
+}
 
 /* Reads, in a read transaction of the caller's; any thread. 0, MDB_NOTFOUND or an error. */
 int books_read_goods(struct store *store, MDB_txn *txn, const char *sku, struct goods *ret);

@@ -23,6 +23,8 @@ struct cart_row {
 };
 
 struct goods_row *books_row(struct books *books, const void *sku, size_t size, unsigned hash); /* NULL: none */
+void books_row_insert(struct books *books, struct goods_row *row); /* the next number */
+void books_rows_truncate(struct books *books, uint32_t count);     /* the newest rows go, back to `count` */
 struct goods_row *books_row_new(struct books *books, const char *sku);
 void books_row_touch(struct books *books, struct goods_row *row); /* it changed in this group */
 struct cart_row *books_cart(struct books *books, uint32_t shard);  /* made when it is missing */
@@ -35,10 +37,5 @@ int books_write_change(struct books *books, struct hold *hold, struct goods_row 
 	struct bytes payment);
 int books_load_hold(struct books *books, const struct id *id, struct hold *ret, struct goods_row **ret_row);
 int books_expire_due(struct books *books, int64_t *ret_next_ms);
-
-static inline MDB_val books_value(const void *data, size_t size)
-{
-	return (MDB_val){size, (void *)(uintptr_t)data};
-}
 
 #endif

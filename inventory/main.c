@@ -1,0 +1,44 @@
+/* inventory/main.c - the program flashsale-inventory. */
+#include "inventory/inventory.h"
+
+static const struct config_setting settings[] = {
+	{"hold-ttl", CONFIG_DURATION_MS, offsetof(struct inventory_settings, hold_ttl_ms), "10m", false,
+		HOLD_TTL_MIN_MS, HOLD_TTL_MAX_MS, "how long a hold lasts, for goods that do not say"},
+	{"outage-grace-max", CONFIG_DURATION_MS, offsetof(struct inventory_settings, outage_grace_max_ms),
+		"10m", false, 0, HOLD_TTL_MAX_MS,
+		"after an outage live deadlines move by its length, at most by this"},
+	{"queue-max", CONFIG_INT, offsetof(struct inventory_settings, queue_max), "65536", false, 4096,
+		16777216, "items that may wait for the store; more are refused as overloaded"},
+};
+
+static const struct rpc_limits limits = {
+	.request_bytes_max = 4 * 1024 * 1024,
+	.arena_bytes_max = 16 * 1024 * 1024,
+	.items_max = 4096,
+	.calls_max = 4096,
+	.streams_max = 1024,
+};
+
+static const struct service_definition definition = {
+	.name = "inventory",
+	.purpose = "the one truth about stock: goods, holds and the ledger of one shard",
+	.listen = "127.0.0.1:8083",
+	.admin = "127.0.0.1:8093",
+	.sharded = true,
+	.settings = settings,
+	.settings_count = sizeof(settings) / sizeof(settings[0]),
+	.settings_bytes = sizeof(struct inventory_settings),
+	.store_format = INVENTORY_FORMAT,
+	.store_tables = books_tables,
+	.store_table_count = TABLE_COUNT,
+	.store_size = "64g",
+	.limits = &limits,
+	.start = inventory_start,
+	.stop = inventory_stop,
+	.release = inventory_release,
+};
+
+int main(int argc, char **argv)
+{
+	return service_run(&definition, argc, argv);
+}

@@ -1,0 +1,87 @@
+/* What the service counts. Added up per group by the books, so nothing is counted per item here. */
+#include "base/metrics.h"
+#include "inventory/inventory.h"
+
+#define HOLDS "flashsale_inventory_holds_total"
+#define HOLDS_HELP "Commands about holds by what they came to."
+#define RESULT(text) \
+	{ \
+		.name = HOLDS, .help = HOLDS_HELP, .labels = "result=\"" text "\"" \
+	}
+
+static struct metric granted = RESULT("granted");
+static struct metric repeated = RESULT("repeated");
+static struct metric released = RESULT("released");
+static struct metric confirmed = RESULT("confirmed");
+static struct metric resized = RESULT("resized");
+static struct metric expired = RESULT("expired");
+static struct metric refused[VERDICT_COUNT] = {
+	[VERDICT_SOLD_OUT] = RESULT("sold_out"),
+	[VERDICT_NOT_ENOUGH] = RESULT("not_enough"),
+	[VERDICT_CLOSED] = RESULT("closed"),
+	[VERDICT_UNKNOWN_SKU] = RESULT("unknown_sku"),
+	[VERDICT_KEY_REUSED] = RESULT("key_reused"),
+	[VERDICT_NOT_FOUND] = RESULT("not_found"),
+	[VERDICT_HOLD_EXPIRED] = RESULT("hold_expired"),
+	[VERDICT_WRONG_STATE] = RESULT("wrong_state"),
+	[VERDICT_WRONG_SHARD] = RESULT("wrong_shard"),
+	[VERDICT_INVALID] = RESULT("invalid"),
+	[VERDICT_OVERLOADED] = RESULT("overloaded"),
+	[VERDICT_STORE_FULL] = RESULT("store_full"),
+};
+
+#define GAUGE(n, h) \
+	{ \
+		.kind = METRIC_GAUGE, .name = "flashsale_inventory_" n, .help = h \
+	}
+static struct metric goods = GAUGE("goods", "Rows of goods, closed ones too.");
+static struct metric live = GAUGE("live_holds", "Holds that are held, as of the last look at the room.");
+static struct metric head = GAUGE("ledger_head", "Sequence of the last committed entry.");
+static struct metric used = GAUGE("store_used_bytes", "Bytes of the store in use.");
+static struct metric map = GAUGE("store_map_bytes", "Bytes that the store can have.");
+static struct metric full = GAUGE("store_full", "1 while new holds are refused for want of room.");
+static struct metric moved = {.kind = METRIC_GAUGE,
+	.name = "flashsale_inventory_deadlines_moved_seconds",
+	.help = "By how much the last start moved live deadlines.",
+	.scale = 1e-3};
+static struct metric drift = {.kind = METRIC_GAUGE,
+	.name = "flashsale_inventory_wall_clock_drift_seconds",
+	.help = "By how much the wall clock was moved since the start; it expires nothing.",
+	.scale = 1e-3};
+
+void inventory_metrics_register(void)
+{
+	struct metric *all[] = {&granted, &repeated, &released, &confirmed, &resized, &expired, &goods, &live,
+		&head, &used, &map, &full, &moved, &drift};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		metrics_register(all[i]);
+	for (int i = 0; i < VERDICT_COUNT; i++)
+		if (refused[i].name)
+			metrics_register(&refused[i]);
+}
+
+void inventory_metrics_count(const struct books *books, const struct books_counts *counts)
+{
+	metric_add(&granted, counts->granted);
+	metric_add(&repeated, counts->repeated);
+	metric_add(&released, counts->released);
+	metric_add(&confirmed, counts->confirmed);
+	metric_add(&resized, counts->resized);
+	metric_add(&expired, counts->expired);
+	for (int i = 0; i < VERDICT_COUNT; i++)
+		if (counts->refused[i])
+			metric_add(&refused[i], counts->refused[i]);
+	metric_set(&goods, books->row_count);
+	metric_set(&live, books->live_holds);
+	metric_set(&head, (int64_t)books->sequence);
+	metric_set(&used, books->usage.used_bytes);
+	metric_set(&map, books->usage.map_bytes);
+	metric_set(&full, books->full);
+	metric_set(&moved, books->time.moved_ms);
+}
+
+void inventory_metrics_drift(int64_t drift_ms)
+{
+	metric_set(&drift, drift_ms);
+}
