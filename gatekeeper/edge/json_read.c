@@ -213,12 +213,12 @@ static int on_null(void *context)
 	if (!want_scalar(reader, &result))
 		return result;
 	frame = top(reader);
-	if (!frame->list && frame->field->kind != JSON_NULL)
+	if (!frame->list && frame->field->kind != SHAPE_NULL)
 		return GO; /* absent */
 	slot = open_slot(reader);
 	if (!slot)
 		return STOP;
-	if (frame->field->kind != JSON_NULL)
+	if (frame->field->kind != SHAPE_NULL)
 		return judge(reader, json_expected(frame->field));
 	*(int *)slot = 0;
 	return stored(reader, NULL);
@@ -288,7 +288,7 @@ static ProtobufCMessage *open_message(struct reader *reader)
 
 	if (!slot)
 		return NULL;
-	if (field->kind != JSON_MESSAGE) {
+	if (field->kind != SHAPE_MESSAGE) {
 		refuse(reader, "expected ", json_expected(field));
 		return NULL;
 	}
@@ -325,23 +325,32 @@ static int on_map_start(void *context)
 	return GO;
 }
 
+/* A name that the shape does not have. */
+static int pass_over(struct reader *reader, const char *name, size_t length)
+{
+	if (!utf8_valid(name, length))
+		return refuse(reader, "a name is not valid UTF-8", "");
+	return reader->surface == JSON_V1 && !reader->ignored
+		       ? refuse_at(reader, name, length, "no such field", "")
+		       : GO;
+}
+
 static int on_map_key(void *context, const unsigned char *bytes, size_t length)
 {
 	struct reader *reader = context;
 	const char *name = (const char *)bytes;
-	struct frame *frame;
+	struct frame *frame = top(reader);
+	const struct json_field *guess;
 	uint64_t bit;
 
-	frame = top(reader);
-	if (!reader->ignored)
-		frame->field = NULL;
-	if (!utf8_valid(name, length))
-		return refuse(reader, "a name is not valid UTF-8", "");
 	if (reader->ignored)
-		return GO;
-	frame->field = json_shape_find(frame->shape, reader->surface, name, length);
+		return pass_over(reader, name, length);
+	guess = frame->field ? frame->field + 1 : frame->shape->fields;
+	if (guess == frame->shape->fields + frame->shape->field_count)
+		guess = NULL;
+	frame->field = json_shape_find(frame->shape, reader->surface, name, length, guess);
 	if (!frame->field)
-		return reader->surface == JSON_V1 ? refuse_at(reader, name, length, "no such field", "") : GO;
+		return pass_over(reader, name, length);
 	bit = UINT64_C(1) << (frame->field - frame->shape->fields);
 	if (frame->named & bit)
 		return refuse(reader, "given twice", "");

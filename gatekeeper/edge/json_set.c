@@ -14,36 +14,36 @@ const char JSON_NO_MEMORY[] = "less: the request takes too much memory";
 const char *json_expected(const struct json_field *field)
 {
 	switch (field->kind) {
-	case JSON_BOOL:
+	case SHAPE_BOOL:
 		return "true or false";
-	case JSON_INT32:
+	case SHAPE_INT32:
 		return "an integer from -2147483648 to 2147483647";
-	case JSON_UINT32:
+	case SHAPE_UINT32:
 		return "an integer from 0 to 4294967295";
-	case JSON_INT64:
+	case SHAPE_INT64:
 		return "an integer from -9223372036854775808 to 9223372036854775807";
-	case JSON_UINT64:
+	case SHAPE_UINT64:
 		return "an integer from 0 to 18446744073709551615";
-	case JSON_MONEY:
+	case SHAPE_MONEY:
 		return "an amount with at most 6 decimals";
-	case JSON_FLOAT:
-	case JSON_DOUBLE:
+	case SHAPE_FLOAT:
+	case SHAPE_DOUBLE:
 		return "a number";
-	case JSON_STRING:
+	case SHAPE_STRING:
 		return "a string of UTF-8 without NUL";
-	case JSON_BYTES:
+	case SHAPE_BYTES:
 		return "a string of base64";
-	case JSON_ENUM:
+	case SHAPE_ENUM:
 		return "the name of a known value";
-	case JSON_NULL:
+	case SHAPE_NULL:
 		return "null";
-	case JSON_TIMESTAMP:
+	case SHAPE_TIMESTAMP:
 		return "a time as RFC 3339 has it, like 2026-01-31T12:00:00Z";
-	case JSON_DURATION:
+	case SHAPE_DURATION:
 		return "a duration in seconds, like 3.5s";
-	case JSON_LIMIT:
+	case SHAPE_LIMIT:
 		return "an integer from 0 (no limit) to 4294967295";
-	case JSON_MESSAGE:
+	case SHAPE_MESSAGE:
 		return "an object";
 	}
 	return "another value";
@@ -52,15 +52,15 @@ const char *json_expected(const struct json_field *field)
 size_t json_slot_size(const struct json_field *field)
 {
 	switch (field->kind) {
-	case JSON_BOOL:
+	case SHAPE_BOOL:
 		return sizeof(protobuf_c_boolean);
-	case JSON_INT32:
-	case JSON_UINT32:
-	case JSON_FLOAT:
-	case JSON_ENUM:
-	case JSON_NULL:
+	case SHAPE_INT32:
+	case SHAPE_UINT32:
+	case SHAPE_FLOAT:
+	case SHAPE_ENUM:
+	case SHAPE_NULL:
 		return 4;
-	case JSON_BYTES:
+	case SHAPE_BYTES:
 		return sizeof(ProtobufCBinaryData);
 	default:
 		return 8;
@@ -82,13 +82,13 @@ ProtobufCMessage *json_message_new(const struct json_shape *shape, struct arena 
 static bool store_integer(const struct json_field *field, void *slot, bool negative, uint64_t magnitude)
 {
 	switch (field->kind) {
-	case JSON_UINT32:
+	case SHAPE_UINT32:
 		*(uint32_t *)slot = (uint32_t)magnitude;
 		return !negative && magnitude <= UINT32_MAX;
-	case JSON_UINT64:
+	case SHAPE_UINT64:
 		*(uint64_t *)slot = magnitude;
 		return !negative;
-	case JSON_INT32:
+	case SHAPE_INT32:
 		*(int32_t *)slot = (int32_t)(negative ? 0u - (uint32_t)magnitude : (uint32_t)magnitude);
 		return magnitude <= (uint64_t)INT32_MAX + negative;
 	default:
@@ -99,7 +99,7 @@ static bool store_integer(const struct json_field *field, void *slot, bool negat
 
 static const char *set_integer(const struct json_field *field, void *slot, const char *data, size_t length)
 {
-	unsigned decimals = field->kind == JSON_MONEY ? MONEY_DECIMALS : 0;
+	unsigned decimals = field->kind == SHAPE_MONEY ? MONEY_DECIMALS : 0;
 	uint64_t magnitude, value = 0;
 	bool negative;
 
@@ -119,7 +119,7 @@ static const char *set_real(const struct json_field *field, void *slot, const ch
 
 	if (!double_read(data, length, &value))
 		return json_expected(field);
-	if (field->kind == JSON_DOUBLE)
+	if (field->kind == SHAPE_DOUBLE)
 		*(double *)slot = value;
 	else if (isfinite((float)value))
 		*(float *)slot = (float)value;
@@ -142,7 +142,7 @@ static const char *set_enum_number(
 	uint64_t magnitude;
 	bool negative;
 	int32_t number = 0;
-	const struct json_field as_integer = {.kind = JSON_INT32};
+	const struct json_field as_integer = {.kind = SHAPE_INT32};
 
 	if (decimal_read(data, length, 0, &negative, &magnitude) != DECIMAL_OK ||
 		!store_integer(&as_integer, &number, negative, magnitude))
@@ -183,18 +183,18 @@ const char *json_set_number(
 	const struct json_field *field, void *slot, struct arena *arena, const char *data, size_t length)
 {
 	switch (field->kind) {
-	case JSON_INT32:
-	case JSON_UINT32:
-	case JSON_INT64:
-	case JSON_UINT64:
-	case JSON_MONEY:
+	case SHAPE_INT32:
+	case SHAPE_UINT32:
+	case SHAPE_INT64:
+	case SHAPE_UINT64:
+	case SHAPE_MONEY:
 		return set_integer(field, slot, data, length);
-	case JSON_FLOAT:
-	case JSON_DOUBLE:
+	case SHAPE_FLOAT:
+	case SHAPE_DOUBLE:
 		return set_real(field, slot, data, length);
-	case JSON_ENUM:
+	case SHAPE_ENUM:
 		return set_enum_number(field, slot, data, length);
-	case JSON_LIMIT:
+	case SHAPE_LIMIT:
 		return set_limit(field, slot, arena, data, length);
 	default:
 		return json_expected(field);
@@ -274,18 +274,18 @@ const char *json_set_string(
 	const struct json_field *field, void *slot, struct arena *arena, const char *data, size_t length)
 {
 	switch (field->kind) {
-	case JSON_STRING:
+	case SHAPE_STRING:
 		return set_text(field, slot, arena, data, length);
-	case JSON_BYTES:
+	case SHAPE_BYTES:
 		return set_bytes(field, slot, arena, data, length);
-	case JSON_ENUM:
+	case SHAPE_ENUM:
 		return set_enum_name(field, slot, data, length);
-	case JSON_TIMESTAMP:
+	case SHAPE_TIMESTAMP:
 		return set_time(field, slot, arena, data, length);
-	case JSON_DURATION:
+	case SHAPE_DURATION:
 		return set_duration(field, slot, arena, data, length);
-	case JSON_INT64:
-	case JSON_UINT64:
+	case SHAPE_INT64:
+	case SHAPE_UINT64:
 		return set_integer(field, slot, data, length);
 	default:
 		return json_expected(field);
@@ -294,7 +294,7 @@ const char *json_set_string(
 
 const char *json_set_bool(const struct json_field *field, void *slot, bool value)
 {
-	if (field->kind != JSON_BOOL)
+	if (field->kind != SHAPE_BOOL)
 		return json_expected(field);
 	*(protobuf_c_boolean *)slot = value;
 	return NULL;
@@ -307,15 +307,15 @@ const char *json_set_text(
 	     is_false = length == 5 && !memcmp(data, "false", 5);
 
 	switch (field->kind) {
-	case JSON_BOOL:
+	case SHAPE_BOOL:
 		return is_true || is_false ? json_set_bool(field, slot, is_true) : json_expected(field);
-	case JSON_ENUM:
+	case SHAPE_ENUM:
 		return set_enum_name(field, slot, data, length) ? set_enum_number(field, slot, data, length)
 								: NULL;
-	case JSON_STRING:
-	case JSON_BYTES:
-	case JSON_TIMESTAMP:
-	case JSON_DURATION:
+	case SHAPE_STRING:
+	case SHAPE_BYTES:
+	case SHAPE_TIMESTAMP:
+	case SHAPE_DURATION:
 		return json_set_string(field, slot, arena, data, length);
 	default:
 		return json_set_number(field, slot, arena, data, length);

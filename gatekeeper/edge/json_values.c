@@ -313,19 +313,33 @@ bool base64_read(const char *data, size_t length, uint8_t *out, size_t *ret_size
 	return (bits & ((1u << count) - 1)) == 0;
 }
 
+/* Exactly `count` digits before `end`; returns where they begin. */
+static char *put_digits(char *end, uint64_t value, int count)
+{
+	for (; count; count--, value /= 10)
+		*--end = (char)('0' + value % 10);
+	return end;
+}
+
 void money_write(struct text *text, int64_t micros)
 {
-	uint64_t magnitude = micros < 0 ? -(uint64_t)micros : (uint64_t)micros;
-	uint64_t fraction = magnitude % 1000000;
-	char digits[32];
-	int length = snprintf(digits, sizeof(digits), "%s%llu.%06llu", micros < 0 ? "-" : "",
-		(unsigned long long)(magnitude / 1000000), (unsigned long long)fraction);
+	uint64_t magnitude = micros < 0 ? 0u - (uint64_t)micros : (uint64_t)micros;
+	uint64_t whole = magnitude / 1000000;
+	char digits[32], *end = digits + sizeof(digits),
+			 *at = put_digits(end, magnitude % 1000000, MONEY_DECIMALS);
 
-	while (digits[length - 1] == '0')
-		length--;
-	if (digits[length - 1] == '.')
-		length--;
-	text_append(text, digits, (size_t)length);
+	*--at = '.';
+	do {
+		*--at = (char)('0' + whole % 10);
+		whole /= 10;
+	} while (whole);
+	if (micros < 0)
+		*--at = '-';
+	while (end[-1] == '0')
+		end--;
+	if (end[-1] == '.')
+		end--;
+	text_append(text, at, (size_t)(end - at));
 }
 
 /* Brings nanos into 0 to 999,999,999. */
@@ -336,6 +350,7 @@ static int32_t fit_nanos(int32_t nanos)
 
 void timestamp_write(struct text *text, int64_t seconds, int32_t nanos)
 {
+	char form[] = "\"0000-00-00T00:00:00.000Z\"";
 	int64_t days, of_day;
 	int year, month, day;
 
@@ -347,8 +362,14 @@ void timestamp_write(struct text *text, int64_t seconds, int32_t nanos)
 		days--;
 	}
 	date_of(days, &year, &month, &day);
-	text_appendf(text, "\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", year, month, day, (int)(of_day / 3600),
-		(int)(of_day / 60 % 60), (int)(of_day % 60), fit_nanos(nanos) / 1000000);
+	put_digits(form + 5, (uint64_t)year, 4);
+	put_digits(form + 8, (uint64_t)month, 2);
+	put_digits(form + 11, (uint64_t)day, 2);
+	put_digits(form + 14, (uint64_t)of_day / 3600, 2);
+	put_digits(form + 17, (uint64_t)of_day / 60 % 60, 2);
+	put_digits(form + 20, (uint64_t)of_day % 60, 2);
+	put_digits(form + 24, (uint64_t)(fit_nanos(nanos) / 1000000), 3);
+	text_append(text, form, sizeof(form) - 1);
 }
 
 void duration_write(struct text *text, int64_t seconds, int32_t nanos)

@@ -24,10 +24,13 @@ static void write_enum(struct text *text, const struct json_field *field, int nu
 	const ProtobufCEnumValue *value =
 		protobuf_c_enum_descriptor_get_value(field->field->descriptor, number);
 
-	if (value)
-		text_appendf(text, "\"%s\"", value->name);
-	else
+	if (!value) {
 		text_append_int(text, number); /* a newer peer's, as the JSON mapping has it */
+		return;
+	}
+	text_append_char(text, '"');
+	text_append_string(text, value->name);
+	text_append_char(text, '"');
 }
 
 static void write_limit(struct text *text, const Common__Limit *limit)
@@ -52,11 +55,11 @@ static void write_message(
 
 	if (!message)
 		text_append_string(text, "null");
-	else if (field->kind == JSON_TIMESTAMP)
+	else if (field->kind == SHAPE_TIMESTAMP)
 		timestamp_write(text, time->seconds, time->nanos);
-	else if (field->kind == JSON_DURATION)
+	else if (field->kind == SHAPE_DURATION)
 		duration_write(text, duration->seconds, duration->nanos);
-	else if (field->kind == JSON_LIMIT)
+	else if (field->kind == SHAPE_LIMIT)
 		write_limit(text, (const Common__Limit *)message);
 	else
 		json_write(text, field->message, surface, message);
@@ -67,47 +70,47 @@ static void write_slot(
 	struct text *text, const struct json_field *field, enum json_surface surface, const void *slot)
 {
 	switch (field->kind) {
-	case JSON_BOOL:
+	case SHAPE_BOOL:
 		text_append_string(text, *(const protobuf_c_boolean *)slot ? "true" : "false");
 		break;
-	case JSON_INT32:
+	case SHAPE_INT32:
 		text_append_int(text, *(const int32_t *)slot);
 		break;
-	case JSON_UINT32:
+	case SHAPE_UINT32:
 		write_unsigned(text, *(const uint32_t *)slot);
 		break;
-	case JSON_INT64:
+	case SHAPE_INT64:
 		text_append_int(text, *(const int64_t *)slot);
 		break;
-	case JSON_UINT64:
+	case SHAPE_UINT64:
 		write_unsigned(text, *(const uint64_t *)slot);
 		break;
-	case JSON_MONEY:
+	case SHAPE_MONEY:
 		money_write(text, *(const int64_t *)slot);
 		break;
-	case JSON_FLOAT:
+	case SHAPE_FLOAT:
 		double_write(text, (double)*(const float *)slot);
 		break;
-	case JSON_DOUBLE:
+	case SHAPE_DOUBLE:
 		double_write(text, *(const double *)slot);
 		break;
-	case JSON_STRING:
+	case SHAPE_STRING:
 		write_string(text, *(const char *const *)slot);
 		break;
-	case JSON_BYTES:
+	case SHAPE_BYTES:
 		base64_write(text, ((const ProtobufCBinaryData *)slot)->data,
 			((const ProtobufCBinaryData *)slot)->len);
 		break;
-	case JSON_ENUM:
+	case SHAPE_ENUM:
 		write_enum(text, field, *(const int *)slot);
 		break;
-	case JSON_NULL:
+	case SHAPE_NULL:
 		text_append_string(text, "null");
 		break;
-	case JSON_TIMESTAMP:
-	case JSON_DURATION:
-	case JSON_LIMIT:
-	case JSON_MESSAGE:
+	case SHAPE_TIMESTAMP:
+	case SHAPE_DURATION:
+	case SHAPE_LIMIT:
+	case SHAPE_MESSAGE:
 		write_message(text, field, surface, slot);
 		break;
 	}
@@ -166,9 +169,7 @@ bool json_write(struct text *text, const struct json_shape *shape, enum json_sur
 			continue;
 		text_append_char(text, before);
 		before = ',';
-		text_append_char(text, '"');
-		text_append(text, field->name, field->name_length);
-		text_append(text, "\":", 2);
+		text_append(text, field->member, field->member_length);
 		json_write_value(text, field, surface, message);
 	}
 	if (before == '{')

@@ -140,7 +140,9 @@ unsigned problem_retry_after_s(const struct problem *problem)
 
 static void write_member(struct text *text, const char *name, const char *value)
 {
-	text_appendf(text, ",\"%s\":", name);
+	text_append(text, ",\"", 2);
+	text_append_string(text, name);
+	text_append(text, "\":", 2);
 	text_append_json_string(text, value, strlen(value));
 }
 
@@ -168,12 +170,12 @@ bool problem_write(
 {
 	const struct rpc_reason *reason = problem->reason;
 
-	if (reason)
-		text_appendf(text, "{\"type\":\"urn:flashsale:problem:%s\"", reason->name);
-	else
-		text_append_string(text, "{\"type\":\"about:blank\"");
+	text_append_string(text, reason ? "{\"type\":\"urn:flashsale:problem:" : "{\"type\":\"about:blank");
+	text_append_string(text, reason ? reason->name : "");
+	text_append_char(text, '"');
 	write_member(text, "title", reason ? reason->title : problem_http_title(problem->http_status));
-	text_appendf(text, ",\"status\":%u", problem->http_status);
+	text_append_string(text, ",\"status\":");
+	text_append_int(text, problem->http_status);
 	if (problem->detail[0])
 		write_member(text, "detail", problem->detail);
 	if (reason)

@@ -152,8 +152,8 @@ static bool read_parameter(struct reading *reading, struct slice raw_name, struc
 		return refuse(reading, "", "the query is not percent-encoded as it must be");
 	field = reading->route->body ? NULL
 				     : json_shape_find(reading->route->method->input, reading->route->surface,
-					       name.data, name.length);
-	if (!field || field->kind == JSON_MESSAGE || field->kind == JSON_NULL)
+					       name.data, name.length, NULL);
+	if (!field || field->kind == SHAPE_MESSAGE || field->kind == SHAPE_NULL)
 		return unknown_parameter(reading, name);
 	if (!field->repeated && reading->seen & field_bit(reading, field))
 		return refuse(reading, field->name, "given twice");
@@ -186,12 +186,12 @@ static bool read_query(struct reading *reading)
 static bool same_value(const struct json_field *field, const void *before, const void *now)
 {
 	switch (field->kind) {
-	case JSON_STRING:
+	case SHAPE_STRING:
 		return !strcmp(*(char *const *)before, *(char *const *)now);
-	case JSON_BYTES:
-	case JSON_TIMESTAMP:
-	case JSON_DURATION:
-	case JSON_LIMIT:
+	case SHAPE_BYTES:
+	case SHAPE_TIMESTAMP:
+	case SHAPE_DURATION:
+	case SHAPE_LIMIT:
 		return false;
 	default:
 		return !memcmp(before, now, json_slot_size(field));
@@ -292,7 +292,7 @@ void route_problem(const struct route *route, const struct rpc_status *status, s
 	while (*at) {
 		size_t name = strcspn(at, ".["), whole = strcspn(at, ".");
 		const struct json_field *field =
-			shape ? json_shape_find(shape, route->surface, at, name) : NULL;
+			shape ? json_shape_find(shape, route->surface, at, name, NULL) : NULL;
 
 		text_append(&path, field ? field->name : at, field ? field->name_length : name);
 		text_append(&path, at + name, whole - name);

@@ -116,7 +116,7 @@ static bool add_capture(struct route *route, const struct segment *segment, stru
 	const struct json_field *field = json_shape_field(input, name);
 
 	free(name);
-	if (!field || field->repeated || field->kind == JSON_MESSAGE || field->kind == JSON_NULL)
+	if (!field || field->repeated || field->kind == SHAPE_MESSAGE || field->kind == SHAPE_NULL)
 		return wrong(error, route, "a capture is no single scalar field of the request");
 	if (route->capture_count == ROUTE_CAPTURES_MAX)
 		return wrong(error, route, "too many captures");
@@ -199,11 +199,11 @@ static bool read_fields(const Google__Api__HttpRule *rule, struct route *route, 
 	}
 	if (method->shard_key[0]) {
 		route->shard_key = json_shape_field(method->input, method->shard_key);
-		if (!route->shard_key || route->shard_key->kind != JSON_STRING || route->shard_key->repeated)
+		if (!route->shard_key || route->shard_key->kind != SHAPE_STRING || route->shard_key->repeated)
 			return wrong(error, route, "shard_key is no string field of the request");
 	}
 	route->session_id = json_shape_field(method->input, "session_id");
-	if (route->session_id && (route->session_id->kind != JSON_STRING || route->session_id->repeated))
+	if (route->session_id && (route->session_id->kind != SHAPE_STRING || route->session_id->repeated))
 		return wrong(error, route, "session_id is no string");
 	return true;
 }

@@ -121,58 +121,58 @@ static const message_proto *find_message(const struct shapes *shapes, const char
 	return NULL;
 }
 
-static enum json_kind message_kind(const ProtobufCMessageDescriptor *type)
+static enum shape_kind message_kind(const ProtobufCMessageDescriptor *type)
 {
 	if (!strcmp(type->name, "google.protobuf.Timestamp"))
-		return JSON_TIMESTAMP;
+		return SHAPE_TIMESTAMP;
 	if (!strcmp(type->name, "google.protobuf.Duration"))
-		return JSON_DURATION;
+		return SHAPE_DURATION;
 	if (!strcmp(type->name, "flashsale.common.v1.Limit"))
-		return JSON_LIMIT;
-	return JSON_MESSAGE;
+		return SHAPE_LIMIT;
+	return SHAPE_MESSAGE;
 }
 
-static bool field_kind(const ProtobufCFieldDescriptor *field, bool money, enum json_kind *ret)
+static bool field_kind(const ProtobufCFieldDescriptor *field, bool money, enum shape_kind *ret)
 {
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_INT32:
 	case PROTOBUF_C_TYPE_SINT32:
 	case PROTOBUF_C_TYPE_SFIXED32:
-		*ret = JSON_INT32;
+		*ret = SHAPE_INT32;
 		break;
 	case PROTOBUF_C_TYPE_UINT32:
 	case PROTOBUF_C_TYPE_FIXED32:
-		*ret = JSON_UINT32;
+		*ret = SHAPE_UINT32;
 		break;
 	case PROTOBUF_C_TYPE_INT64:
 	case PROTOBUF_C_TYPE_SINT64:
 	case PROTOBUF_C_TYPE_SFIXED64:
-		*ret = money ? JSON_MONEY : JSON_INT64;
+		*ret = money ? SHAPE_MONEY : SHAPE_INT64;
 		return true;
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_FIXED64:
-		*ret = JSON_UINT64;
+		*ret = SHAPE_UINT64;
 		break;
 	case PROTOBUF_C_TYPE_FLOAT:
-		*ret = JSON_FLOAT;
+		*ret = SHAPE_FLOAT;
 		break;
 	case PROTOBUF_C_TYPE_DOUBLE:
-		*ret = JSON_DOUBLE;
+		*ret = SHAPE_DOUBLE;
 		break;
 	case PROTOBUF_C_TYPE_BOOL:
-		*ret = JSON_BOOL;
+		*ret = SHAPE_BOOL;
 		break;
 	case PROTOBUF_C_TYPE_STRING:
-		*ret = JSON_STRING;
+		*ret = SHAPE_STRING;
 		break;
 	case PROTOBUF_C_TYPE_BYTES:
-		*ret = JSON_BYTES;
+		*ret = SHAPE_BYTES;
 		break;
 	case PROTOBUF_C_TYPE_ENUM:
 		*ret = strcmp(((const ProtobufCEnumDescriptor *)field->descriptor)->name,
 			       "google.protobuf.NullValue")
-			       ? JSON_ENUM
-			       : JSON_NULL;
+			       ? SHAPE_ENUM
+			       : SHAPE_NULL;
 		break;
 	case PROTOBUF_C_TYPE_MESSAGE:
 		*ret = message_kind(field->descriptor);
@@ -210,7 +210,9 @@ static bool make_field(struct shapes *shapes, const message_proto *message, cons
 	*field = (struct json_field){
 		.field = descriptor,
 		.name = proto->json_name,
+		.member = memory_format("\"%s\":", proto->json_name),
 		.name_length = (uint16_t)strlen(proto->json_name),
+		.member_length = (uint16_t)(strlen(proto->json_name) + 3),
 		.proto_name_length = (uint16_t)strlen(descriptor->name),
 		.repeated = descriptor->label == PROTOBUF_C_LABEL_REPEATED,
 		.oneof = (descriptor->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0,
@@ -362,6 +364,8 @@ void shapes_free(struct shapes *shapes)
 				(Google__Api__HttpRule *)(uintptr_t)shapes->methods[i].http, NULL);
 	}
 	for (size_t i = 0; i < shapes->count; i++) {
+		for (unsigned j = 0; j < shapes->list[i]->field_count; j++)
+			free((char *)(uintptr_t)shapes->list[i]->fields[j].member);
 		free((void *)(uintptr_t)shapes->list[i]->fields);
 		free(shapes->list[i]);
 	}
@@ -417,17 +421,19 @@ const struct json_field *json_shape_field(const struct json_shape *shape, const 
 	return NULL;
 }
 
-const struct json_field *json_shape_find(
-	const struct json_shape *shape, enum json_surface surface, const char *name, size_t length)
+static bool is_named(const struct json_field *field, const char *name, size_t length)
 {
-	for (unsigned i = 0; i < shape->field_count; i++) {
-		const struct json_field *field = &shape->fields[i];
+	return (length == field->name_length && !memcmp(name, field->name, length)) ||
+	       (length == field->proto_name_length && !memcmp(name, field->field->name, length));
+}
 
-		if (((length == field->name_length && !memcmp(name, field->name, length)) ||
-			    (length == field->proto_name_length &&
-				    !memcmp(name, field->field->name, length))) &&
-			json_field_shown(field, surface))
-			return field;
-	}
+const struct json_field *json_shape_find(const struct json_shape *shape, enum json_surface surface,
+	const char *name, size_t length, const struct json_field *guess)
+{
+	if (guess && is_named(guess, name, length) && json_field_shown(guess, surface))
+		return guess;
+	for (unsigned i = 0; i < shape->field_count; i++)
+		if (is_named(&shape->fields[i], name, length) && json_field_shown(&shape->fields[i], surface))
+			return &shape->fields[i];
 	return NULL;
 }

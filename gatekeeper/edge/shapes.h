@@ -19,36 +19,38 @@
 /* The compatible paths, and those that begin with /v1/. */
 enum json_surface { JSON_COMPATIBLE, JSON_V1 };
 
-enum json_kind {
-	JSON_BOOL,
-	JSON_INT32,
-	JSON_UINT32,
-	JSON_INT64, /* shown as a number */
-	JSON_UINT64,
-	JSON_MONEY, /* int64 of micro-units, shown as a plain decimal */
-	JSON_FLOAT,
-	JSON_DOUBLE,
-	JSON_STRING,
-	JSON_BYTES, /* base64 */
-	JSON_ENUM,  /* by its full name */
-	JSON_NULL,  /* google.protobuf.NullValue */
-	JSON_TIMESTAMP,
-	JSON_DURATION,
-	JSON_LIMIT, /* flashsale.common.v1.Limit: a number, 0 without limit */
-	JSON_MESSAGE,
+enum shape_kind {
+	SHAPE_BOOL,
+	SHAPE_INT32,
+	SHAPE_UINT32,
+	SHAPE_INT64, /* shown as a number */
+	SHAPE_UINT64,
+	SHAPE_MONEY, /* int64 of micro-units, shown as a plain decimal */
+	SHAPE_FLOAT,
+	SHAPE_DOUBLE,
+	SHAPE_STRING,
+	SHAPE_BYTES, /* base64 */
+	SHAPE_ENUM,  /* by its full name */
+	SHAPE_NULL,  /* google.protobuf.NullValue */
+	SHAPE_TIMESTAMP,
+	SHAPE_DURATION,
+	SHAPE_LIMIT, /* flashsale.common.v1.Limit: a number, 0 without limit */
+	SHAPE_MESSAGE,
 };
 
 #define SHAPE_FIELDS_MAX 64 /* of one message: what a set of bits holds */
 
 struct json_field {
 	const ProtobufCFieldDescriptor *field;
-	const char *name; /* in JSON */
-	uint16_t name_length, proto_name_length;
-	enum json_kind kind;
+	const char *name;   /* in JSON */
+	const char *member; /* "\"name\":", as it is written */
+	uint16_t name_length, proto_name_length, member_length;
+	enum shape_kind kind;
 	bool repeated, oneof, required;
 	Options__Surface surface;
-	const struct json_shape *message; /* of JSON_MESSAGE, JSON_TIMESTAMP, JSON_DURATION and JSON_LIMIT */
-	const char *comment;		  /* "" without one */
+	const struct json_shape
+		*message;    /* of SHAPE_MESSAGE, SHAPE_TIMESTAMP, SHAPE_DURATION and SHAPE_LIMIT */
+	const char *comment; /* "" without one */
 };
 
 struct json_shape {
@@ -85,9 +87,10 @@ const char *shapes_enum_comment(const struct shapes *shapes, const ProtobufCEnum
 
 /* By the name in the proto file; NULL if there is none. */
 const struct json_field *json_shape_field(const struct json_shape *shape, const char *proto_name);
-/* By JSON name or proto name, among those of the surface; NULL if there is none. */
-const struct json_field *json_shape_find(
-	const struct json_shape *shape, enum json_surface surface, const char *name, size_t length);
+/* By JSON name or proto name, among those of the surface; NULL if there is none. `guess` is looked at first: most users send the members in
+ * the contract's order. NULL: no guess. */
+const struct json_field *json_shape_find(const struct json_shape *shape, enum json_surface surface,
+	const char *name, size_t length, const struct json_field *guess);
 
 static inline bool json_field_shown(const struct json_field *field, enum json_surface surface)
 {
