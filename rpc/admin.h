@@ -9,6 +9,7 @@
 
 struct admin;
 struct admin *admin_new(const char *address, bool (*healthy)(void *context), void *context, struct error *error);
+int admin_port(const struct admin *admin); /* the one it got, when the address asked for port 0 */
 void admin_free(struct admin *admin);
 
 #endif

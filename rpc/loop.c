@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "rpc/grpc_log.h"
 #include "rpc/tag.h"
 
 /* Events taken before gathered work leaves and timers are looked at: large enough to gather, small enough to be on time. */
@@ -319,6 +320,7 @@ struct rpc_loop *rpc_loop_new(const char *name)
 {
 	struct rpc_loop *loop = NEW(struct rpc_loop);
 
+	grpc_log_redirect();
 	grpc_init();
 	memcpy(loop->name, name, strnlen(name, THREAD_NAME_MAX));
 	loop->queue = grpc_completion_queue_create_for_next(NULL);

@@ -3,7 +3,8 @@
  * A service is the vtable that protoc-c generates: its functions get the request, a closure that answers and the call as closure_data.
  *  - Request, answer and rpc_arena() memory live in the call's arena until the call's end.
  *  - A unary call ends exactly once, by its closure or by rpc_fail(), now or later, from any thread; packing and sending happen on its
- *    loop. If the client left: end it all the same, the answer is dropped.
+ *    loop, so from another thread the answer must live in the call's arena. If the client left: end it all the same, the answer is dropped.
+ *    After the end the call, its request and its arena are not to be touched.
  *  - Over a limit (bytes, arena, items, calls at once) the function never sees the call: RESOURCE_EXHAUSTED. A message that does not parse, or
  *    holds NUL or bad UTF-8 in a string: INVALID_ARGUMENT with the field's name. An unknown method: UNIMPLEMENTED at once.
  *  - Health (grpc.health.v1 Check and Watch) and reflection (v1 and v1alpha, from the embedded descriptor set) are built in.
@@ -35,12 +36,17 @@ extern const struct rpc_limits rpc_limits_standard;
 
 struct rpc_server *rpc_server_new(struct rpc_loop *loop, const struct rpc_limits *limits);
 void rpc_serve(struct rpc_server *server, ProtobufCService *service); /* before listen; shapes come from the descriptor set */
+/* Services that are not in the embedded descriptor set; `set` must outlive the server. Before rpc_serve. */
+bool rpc_describe(struct rpc_server *server, const void *set, size_t size, struct error *error);
 bool rpc_listen(struct rpc_server *server, const char *address, const struct rpc_tls *tls, struct error *error);
 int rpc_server_port(const struct rpc_server *server);
 /* "" is the whole server. Set from any thread; Watch streams hear of it. NOT_SERVING from the start. */
 void rpc_server_set_serving(struct rpc_server *server, bool serving);
-void rpc_server_drain(struct rpc_server *server, int64_t grace_ms); /* NOT_SERVING, no new calls, ends when the last call did or at the grace's end; not from the loop */
-void rpc_server_free(struct rpc_server *server);                    /* after drain, before the loop's end */
+/* NOT_SERVING, no new calls; streams that wait end with UNAVAILABLE; returns when the last call ended, or soon after the grace's end, when all
+ * calls were cancelled. Not from the loop. */
+void rpc_server_drain(struct rpc_server *server, int64_t grace_ms);
+/* Drains if nobody did, then waits for methods that have not ended their calls; before the loop's end, not from it. */
+void rpc_server_free(struct rpc_server *server);
 
 struct arena *rpc_arena(struct rpc_call *call);
 int64_t rpc_deadline_ns(const struct rpc_call *call); /* CLOCK_MONOTONIC; INT64_MAX: none */
@@ -62,10 +68,12 @@ struct rpc_stream {
 	void *cursor;
 	int64_t heartbeat_ms;         /* next() runs again after this long without a message, even without a wake; 0: no */
 };
-void rpc_stream_open(struct rpc_call *call, const struct rpc_stream *stream);
+void rpc_stream_open(struct rpc_call *call, const struct rpc_stream *stream); /* any thread; the call may be gone after it */
 void rpc_wake(struct rpc_call *call); /* any thread; harmless until end() returned */
 
-/* Client stream: the method runs for each message, then once with a NULL request; the next is read when it returned. Its state: */
+/* Client stream: the method runs for each message, which is valid until it returns; then the next is read. At last it runs once with a NULL
+ * request and must end the call, also when the client left (rpc_abandoned may know it by then) or a message was refused; not after it ended the call by itself, which
+ * it does from within. Its state: */
 void **rpc_state(struct rpc_call *call);
 
 #endif

@@ -1,0 +1,325 @@
+#include "rpc/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <grpc/grpc_security.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "proto/descriptor_set.h"
+#include "rpc/call.h"
+#include "rpc/tls.h"
+
+/* Clients ping each second to find a frozen server; gRPC's own bound of five minutes would throw them out. */
+#define PING_INTERVAL_MIN_MS 300
+/* So that streams of a client whose machine went away end. */
+#define KEEPALIVE_MS 10000
+#define KEEPALIVE_TIMEOUT_MS 5000
+/* How long cancelled calls may take to come back before drain returns without them. */
+#define CANCEL_GRACE_MS 1000
+
+const struct rpc_limits rpc_limits_standard = {
+	.request_bytes_max = 4 * 1024 * 1024,
+	.arena_bytes_max = 32 * 1024 * 1024,
+	.items_max = 8192,
+	.calls_max = 8192,
+	.streams_max = 1024,
+};
+
+struct rpc_server *rpc_server_new(struct rpc_loop *loop, const struct rpc_limits *limits)
+{
+	struct rpc_server *server = NEW(struct rpc_server);
+	struct error error;
+
+	grpc_init();
+	server->loop = loop;
+	server->limits = *limits;
+	server->descriptors =
+		descriptors_new(flashsale_descriptor_set, flashsale_descriptor_set_size(), &error);
+	assert(server->descriptors); /* our own bytes */
+	server->methods = NEW_ARRAY(METHODS_MAX, struct rpc_method);
+	server->health = health_new(server);
+	server->reflection = reflection_new(server);
+	methods_add(server, health_service(server->health));
+	reflection_serve(server->reflection);
+	sem_init(&server->drained, 0, 0);
+	sem_init(&server->over, 0, 0);
+	return server;
+}
+
+bool rpc_describe(struct rpc_server *server, const void *set, size_t size, struct error *error)
+{
+	assert(!server->described);
+	server->described = descriptors_new(set, size, error);
+	return server->described != NULL;
+}
+
+void rpc_serve(struct rpc_server *server, ProtobufCService *service)
+{
+	assert(!server->grpc);
+	methods_add(server, service);
+}
+
+void rpc_server_set_serving(struct rpc_server *server, bool serving)
+{
+	health_set(server->health, serving);
+}
+
+int rpc_server_port(const struct rpc_server *server)
+{
+	return server->port;
+}
+
+/* ---- listen ---- */
+
+static grpc_arg number(const char *key, int64_t value)
+{
+	return (grpc_arg){.type = GRPC_ARG_INTEGER,
+		.key = (char *)key,
+		.value.integer = value < INT32_MAX ? (int)value : INT32_MAX};
+}
+
+static grpc_server *grpc_new(const struct rpc_limits *limits)
+{
+	grpc_arg list[] = {
+		number(GRPC_ARG_ALLOW_REUSEPORT,
+			0), /* or a second server on the port would succeed silently */
+		number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, limits->request_bytes_max),
+		number(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
+		number(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int64_t)limits->calls_max + limits->streams_max),
+		number(GRPC_ARG_MAX_METADATA_SIZE, 8192),
+		number(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MIN_MS),
+		number(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+		number(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
+		number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
+		number(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0), /* its output has no bound */
+		number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE),
+		number(GRPC_ARG_ENABLE_CHANNELZ, 0),
+	};
+	grpc_channel_args args = {.num_args = sizeof(list) / sizeof(list[0]), .args = list};
+
+	return grpc_server_create(&args, NULL);
+}
+
+/* gRPC says only that it could not listen: trying it ourselves tells why. */
+static const char *why_not(const char *address)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+	char *host = memory_copy_text(address), *colon = strrchr(host, ':'), *name = host;
+	const char *why = "not an address of the form host:port";
+	int one = 1, fd;
+
+	if (colon) {
+		*colon = 0;
+		if (name[0] == '[' && colon[-1] == ']') {
+			colon[-1] = 0;
+			name++;
+		}
+		if (getaddrinfo(name, colon + 1, &hints, &found)) {
+			why = "unknown host or port";
+		} else {
+			fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+			why = bind(fd, found->ai_addr, found->ai_addrlen) || listen(fd, 1)
+				      ? strerror(errno)
+				      : "gRPC refused it";
+			close(fd);
+			freeaddrinfo(found);
+		}
+	}
+	free(host);
+	return why;
+}
+
+/* Arming belongs to the loop, like the calls. */
+struct arming {
+	struct rpc_task task;
+	struct rpc_server *server;
+	sem_t done;
+};
+
+static void arm_run(struct rpc_task *task)
+{
+	struct arming *arming = container_of(task, struct arming, task);
+
+	methods_arm(arming->server);
+	sem_post(&arming->done);
+}
+
+static void arm(struct rpc_server *server)
+{
+	struct arming arming = {.task.run = arm_run, .server = server};
+
+	sem_init(&arming.done, 0, 0);
+	rpc_post(server->loop, &arming.task);
+	sem_wait(&arming.done);
+	sem_destroy(&arming.done);
+}
+
+static void grpc_drop(struct rpc_server *server)
+{
+	grpc_server_destroy(server->grpc);
+	server->grpc = NULL;
+}
+
+bool rpc_listen(
+	struct rpc_server *server, const char *address, const struct rpc_tls *tls, struct error *error)
+{
+	grpc_server_credentials *credentials = rpc_tls_server(tls, error);
+
+	assert(!server->grpc && !rpc_on_loop(server->loop));
+	if (!credentials)
+		return false;
+	server->secure = tls != NULL;
+	server->grpc = grpc_new(&server->limits);
+	grpc_server_register_completion_queue(server->grpc, rpc_loop_queue(server->loop), NULL);
+	if (!methods_register(server)) {
+		grpc_server_credentials_release(credentials);
+		grpc_drop(server);
+		return error_set(error, "two services have a method of the same path");
+	}
+	server->port = grpc_server_add_http2_port(server->grpc, address, credentials);
+	grpc_server_credentials_release(credentials);
+	if (!server->port) {
+		grpc_drop(server);
+		return error_set(error, "can't listen on %s: %s", address, why_not(address));
+	}
+	grpc_server_start(server->grpc);
+	arm(server);
+	return true;
+}
+
+/* ---- drain: the order is gRPC's ---- */
+
+static void post_once(sem_t *semaphore, bool *posted)
+{
+	if (*posted)
+		return;
+	*posted = true;
+	sem_post(semaphore);
+}
+
+void server_check_drained(struct rpc_server *server)
+{
+	if (!server->shut_down || server->open)
+		return;
+	rpc_timer_stop(server->loop, &server->grace);
+	post_once(&server->drained, &server->drain_posted);
+	post_once(&server->over, &server->over_posted);
+}
+
+static void shut_done(struct rpc_tag *tag, bool ok)
+{
+	struct rpc_server *server = container_of(tag, struct rpc_server, shut);
+
+	server->shut_down = true;
+	server_check_drained(server);
+}
+
+static void cancel_grace_over(struct rpc_task *task)
+{
+	struct rpc_timer *timer = container_of(task, struct rpc_timer, task);
+	struct rpc_server *server = container_of(timer, struct rpc_server, grace);
+
+	log_warn("calls did not end in time", LOG_INT("open", server->open));
+	post_once(&server->drained, &server->drain_posted);
+}
+
+static void grace_over(struct rpc_task *task)
+{
+	struct rpc_timer *timer = container_of(task, struct rpc_timer, task);
+	struct rpc_server *server = container_of(timer, struct rpc_server, grace);
+
+	grpc_server_cancel_all_calls(server->grpc);
+	server->grace.task.run = cancel_grace_over;
+	rpc_timer_start(server->loop, &server->grace, CANCEL_GRACE_MS);
+}
+
+/* Streams that wait for something to tell or to hear end now; everything else gets its time. */
+static void nudge_streams(struct rpc_server *server)
+{
+	struct rpc_call *call = server->live;
+
+	while (call) {
+		struct rpc_call *older = call->older; /* a nudge may release its call, and no other */
+
+		if (call->method && call->method->shape == RPC_STREAM_OUT)
+			stream_out_nudge(call);
+		else if (call->method && call->method->shape != RPC_UNARY)
+			stream_in_nudge(call);
+		call = older;
+	}
+}
+
+static void drain_run(struct rpc_task *task)
+{
+	struct rpc_server *server = container_of(task, struct rpc_server, drain_task);
+
+	server->draining = true;
+	rpc_tag_init(&server->shut, shut_done);
+	grpc_server_shutdown_and_notify(
+		server->grpc, rpc_loop_queue(server->loop), rpc_tag_depart(&server->shut));
+	server->grace.task.run = grace_over;
+	rpc_timer_start(server->loop, &server->grace, server->grace_ms);
+	nudge_streams(server);
+}
+
+void rpc_server_drain(struct rpc_server *server, int64_t grace_ms)
+{
+	assert(!rpc_on_loop(server->loop));
+	health_set(server->health, false);
+	if (!server->grpc || server->drain_begun)
+		return;
+	server->drain_begun = true;
+	server->grace_ms = grace_ms;
+	server->drain_task.run = drain_run;
+	rpc_post(server->loop, &server->drain_task);
+	while (sem_wait(&server->drained))
+		;
+}
+
+static void fence_run(struct rpc_task *task)
+{
+	sem_post(&container_of(task, struct arming, task)->done);
+}
+
+/* After it nothing that was posted before refers to the server any more. */
+static void fence(struct rpc_server *server)
+{
+	struct arming arming = {.task.run = fence_run};
+
+	sem_init(&arming.done, 0, 0);
+	rpc_post(server->loop, &arming.task);
+	sem_wait(&arming.done);
+	sem_destroy(&arming.done);
+}
+
+void rpc_server_free(struct rpc_server *server)
+{
+	if (!server)
+		return;
+	rpc_server_drain(server, 0);
+	if (server->grpc) {
+		while (sem_wait(&server->over))
+			;
+		fence(server);
+		grpc_drop(server);
+	} else {
+		fence(server);
+	}
+	call_pool_release(server);
+	health_free(server->health);
+	reflection_free(server->reflection);
+	methods_release(server);
+	descriptors_free(server->described);
+	descriptors_free(server->descriptors);
+	sem_destroy(&server->drained);
+	sem_destroy(&server->over);
+	free(server);
+	grpc_shutdown();
+}

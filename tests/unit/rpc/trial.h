@@ -1,0 +1,38 @@
+/* A server with the trial service (trial.proto), for tests of rpc/. */
+#ifndef FLASHSALE_TESTS_RPC_TRIAL_H
+#define FLASHSALE_TESTS_RPC_TRIAL_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "client.h"
+#include "flashsale/common/v1/common.pb-c.h"
+#include "rpc/server.h"
+#include "rpc/watch.h"
+#include "trial.pb-c.h"
+
+#define TRIAL "/flashsale.trial.v1.Trial/"
+
+struct trial {
+	Trial__Trial_Service service; /* first */
+	struct rpc_loop *loop;
+	struct rpc_server *server;
+	struct client client;
+	void *set; /* its descriptor set */
+	struct watch_board *board;
+	_Atomic uint32_t asks; /* how often a function was entered */
+	_Atomic uint32_t pulls, stream_ends;
+	struct rpc_call *_Atomic kept; /* AskNever's last */
+	sem_t kept_one;
+	pthread_t threads[64];
+	uint32_t thread_count;
+};
+
+extern const struct rpc_limits trial_limits;
+struct trial *trial_new(const struct rpc_limits *limits);
+struct trial *trial_new_at(const struct rpc_limits *limits, const char *address, const struct rpc_tls *tls);
+void trial_free(struct trial *trial);
+void trial_await(const _Atomic uint32_t *counter, uint32_t value); /* at least */
+
+#endif
