@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,30 @@ _Noreturn void service_fatal(void *service, const char *why)
 	_exit(EXIT_FAILED);
 }
 
+struct barrier {
+	struct rpc_task task;
+	sem_t passed;
+};
+
+static void pass(struct rpc_task *task)
+{
+	struct barrier *barrier = container_of(task, struct barrier, task);
+
+	sem_post(&barrier->passed);
+}
+
+/* Waits until the loop has run what was posted before. */
+static void settle_loop(struct rpc_loop *loop)
+{
+	struct barrier barrier = {.task.run = pass};
+
+	sem_init(&barrier.passed, 0, 0);
+	rpc_post(loop, &barrier.task);
+	while (sem_wait(&barrier.passed) != 0)
+		continue;
+	sem_destroy(&barrier.passed);
+}
+
 /* What the end undoes, as far as the start came: every step looks whether there is something. */
 static void end(struct service_run *run)
 {
@@ -134,6 +159,8 @@ static void end(struct service_run *run)
 	if (run->started && definition->stop)
 		definition->stop(service);
 	rpc_server_free(service->server);
+	if (service->loop)
+		settle_loop(service->loop);
 	if (run->started && definition->release)
 		definition->release(service);
 	if (service->loop)

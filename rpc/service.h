@@ -7,7 +7,8 @@
  *     start() or whoever finishes what start() began says service_set_serving(service, true); until then health says NOT_SERVING.
  *  3. SIGHUP reads the settings again and applies the log level; SIGTERM and SIGINT end the service: it leaves discovery, health says
  *     NOT_SERVING, no new calls, those in flight end (at most --drain-time); stop(): the domain's own threads end and answer what they
- *     still hold; the server goes; release(): everything else of the domain; then the loop, the store, the admin port.
+ *     still hold; the server goes, and what was posted to the loop has run; release(): everything else of the domain; then the loop, the store,
+ *     the admin port.
  * A step that fails undoes those before it, in the same order. Hooks that were not reached are not called: stop() and release() follow
  * only a start() that returned true, which undoes its own halves when it returns false.
  * Ends with 0: a graceful end, --help, a store that was created; 2: settings that can't be; 1: anything else. What went wrong is said with

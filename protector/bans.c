@@ -1,0 +1,402 @@
+#include "protector/bans.h"
+
+#include <assert.h>
+#include <bsd/sys/tree.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+
+#define HASH_FUNCTION(key, length, value) ((value) = (unsigned)hash64((key), (length)))
+#include <uthash.h>
+
+#define LENGTHS_MAX 129
+
+struct entry;
+
+/* What is known of a subject. A hash table finds it, a tree lists it in order. */
+struct subject {
+	uint8_t key[SUBJECT_KEY_MAX];
+	struct ban_subject subject;
+	struct entry *entries[BAN_ORIGINS];
+	UT_hash_handle hh;
+	RB_ENTRY(subject) node;
+};
+
+struct entry {
+	struct ban ban;
+	struct subject *subject;
+	RB_ENTRY(entry) node;
+	char texts[]; /* reason and evidence */
+};
+
+RB_HEAD(entries, entry);
+RB_HEAD(subjects, subject);
+
+/* The lengths of prefixes that subjects of one family have, longest first. */
+struct lengths {
+	uint32_t subjects[LENGTHS_MAX];
+	uint8_t used[LENGTHS_MAX];
+	size_t count;
+};
+
+struct bans {
+	struct subject *table;
+	struct subjects by_subject;
+	struct entries by_id;
+	size_t count;
+	struct lengths lengths[ADDRESS_FAMILIES];
+};
+
+static int compare_entries(const struct entry *a, const struct entry *b)
+{
+	return id_compare(&a->ban.id, &b->ban.id);
+}
+
+static int compare_subjects(const struct subject *a, const struct subject *b)
+{
+	const struct ban_subject *x = &a->subject, *y = &b->subject;
+
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	return x->kind == BAN_OF_ACCOUNT ? strcmp(x->user_id, y->user_id)
+					 : prefix_compare(&x->prefix, &y->prefix);
+}
+
+RB_GENERATE_INTERNAL(entries, entry, node, compare_entries, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(subjects, subject, node, compare_subjects, __attribute__((unused)) static)
+
+/* ---- subjects ---- */
+
+size_t subject_pack(const struct ban_subject *subject, uint8_t key[SUBJECT_KEY_MAX])
+{
+	size_t length;
+
+	key[0] = (uint8_t)subject->kind;
+	if (subject->kind == BAN_OF_ACCOUNT) {
+		length = strlen(subject->user_id);
+		memcpy(key + 1, subject->user_id, length);
+		return 1 + length;
+	}
+	key[1] = subject->prefix.family;
+	memcpy(key + 2, subject->prefix.bytes, ADDRESS_BYTES);
+	key[2 + ADDRESS_BYTES] = subject->prefix.length;
+	return 3 + ADDRESS_BYTES;
+}
+
+void subject_account(struct ban_subject *subject, const char *user_id)
+{
+	assert(strlen(user_id) <= BANS_USER_MAX);
+	memset(subject, 0, sizeof(*subject));
+	subject->kind = BAN_OF_ACCOUNT;
+	strcpy(subject->user_id, user_id);
+}
+
+void subject_address(struct ban_subject *subject, const struct prefix *prefix)
+{
+	memset(subject, 0, sizeof(*subject));
+	subject->kind = BAN_OF_ADDRESS;
+	subject->prefix = *prefix;
+}
+
+static bool subject_valid(const struct ban_subject *subject)
+{
+	if (subject->kind == BAN_OF_ACCOUNT)
+		return *subject->user_id != '\0' && memchr(subject->user_id, '\0', sizeof(subject->user_id));
+	return subject->kind == BAN_OF_ADDRESS && prefix_valid(&subject->prefix);
+}
+
+bool ban_valid(const struct ban *ban)
+{
+	return subject_valid(&ban->subject) && !id_is_zero(&ban->id) && ban->origin < BAN_ORIGINS &&
+	       ban->effect >= BAN_DENIES && ban->effect <= BAN_ALLOWS &&
+	       (ban->effect != BAN_ALLOWS || ban->subject.kind == BAN_OF_ADDRESS) &&
+	       strlen(ban->reason) <= BANS_REASON_MAX && strlen(ban->evidence) <= BANS_EVIDENCE_MAX;
+}
+
+static struct subject *find_key(const struct bans *bans, const uint8_t *key, size_t size)
+{
+	struct subject *subject;
+
+	HASH_FIND(hh, bans->table, key, size, subject);
+	return subject;
+}
+
+static struct subject *find(const struct bans *bans, const struct ban_subject *subject)
+{
+	uint8_t key[SUBJECT_KEY_MAX];
+	size_t size = subject_pack(subject, key);
+
+	return find_key(bans, key, size);
+}
+
+static void list_lengths(struct lengths *lengths)
+{
+	lengths->count = 0;
+	for (int length = LENGTHS_MAX - 1; length >= 0; length--) {
+		if (lengths->subjects[length])
+			lengths->used[lengths->count++] = (uint8_t)length;
+	}
+}
+
+static void count_length(struct bans *bans, const struct ban_subject *subject, bool more)
+{
+	struct lengths *lengths = &bans->lengths[subject->prefix.family];
+	uint32_t *count = &lengths->subjects[subject->prefix.length];
+
+	if (subject->kind != BAN_OF_ADDRESS)
+		return;
+	*count += more ? 1 : (uint32_t)-1;
+	if (*count <= 1)
+		list_lengths(lengths);
+}
+
+static struct subject *make_subject(struct bans *bans, const struct ban_subject *from)
+{
+	struct subject *subject = NEW(struct subject);
+	size_t size = subject_pack(from, subject->key);
+
+	subject->subject = *from;
+	HASH_ADD_KEYPTR(hh, bans->table, subject->key, size, subject);
+	RB_INSERT(subjects, &bans->by_subject, subject);
+	count_length(bans, from, true);
+	return subject;
+}
+
+static void drop_subject_if_bare(struct bans *bans, struct subject *subject)
+{
+	for (int origin = 0; origin < BAN_ORIGINS; origin++) {
+		if (subject->entries[origin])
+			return;
+	}
+	count_length(bans, &subject->subject, false);
+	HASH_DELETE(hh, bans->table, subject);
+	RB_REMOVE(subjects, &bans->by_subject, subject);
+	free(subject);
+}
+
+/* ---- bans ---- */
+
+struct bans *bans_new(void)
+{
+	struct bans *bans = NEW(struct bans);
+
+	RB_INIT(&bans->by_id);
+	RB_INIT(&bans->by_subject);
+	return bans;
+}
+
+void bans_free(struct bans *bans)
+{
+	struct entry *entry;
+
+	if (!bans)
+		return;
+	while ((entry = RB_MIN(entries, &bans->by_id)))
+		bans_remove(bans, &entry->ban.id);
+	assert(!bans->table);
+	free(bans);
+}
+
+size_t bans_count(const struct bans *bans)
+{
+	return bans->count;
+}
+
+static struct entry *make_entry(const struct ban *ban)
+{
+	size_t reason = strlen(ban->reason) + 1, evidence = strlen(ban->evidence) + 1;
+	struct entry *entry = memory_new(sizeof(*entry) + reason + evidence);
+
+	entry->ban = *ban;
+	entry->ban.reason = memcpy(entry->texts, ban->reason, reason);
+	entry->ban.evidence = memcpy(entry->texts + reason, ban->evidence, evidence);
+	return entry;
+}
+
+/* Its subject may be bare after it. */
+static void drop_entry(struct bans *bans, struct entry *entry)
+{
+	entry->subject->entries[entry->ban.origin] = NULL;
+	RB_REMOVE(entries, &bans->by_id, entry);
+	bans->count--;
+	free(entry);
+}
+
+bool bans_put(struct bans *bans, const struct ban *ban, struct id *ret_replaced)
+{
+	struct subject *subject = find(bans, &ban->subject);
+	struct entry *entry = make_entry(ban), *clash;
+	bool replaces;
+
+	assert(ban_valid(ban));
+	if (!subject)
+		subject = make_subject(bans, &ban->subject);
+	replaces = subject->entries[ban->origin] != NULL;
+	if (replaces) {
+		*ret_replaced = subject->entries[ban->origin]->ban.id;
+		drop_entry(bans, subject->entries[ban->origin]);
+	}
+	entry->subject = subject;
+	subject->entries[ban->origin] = entry;
+	clash = RB_INSERT(entries, &bans->by_id, entry);
+	assert(!clash); /* ids are unique */
+	bans->count++;
+	return replaces;
+}
+
+static struct entry *find_id(const struct bans *bans, const struct id *id)
+{
+	struct entry least = {.ban.id = *id};
+
+	return RB_FIND(entries, (struct entries *)(uintptr_t)&bans->by_id, &least);
+}
+
+bool bans_remove(struct bans *bans, const struct id *id)
+{
+	struct entry *entry = find_id(bans, id);
+	struct subject *subject;
+
+	if (!entry)
+		return false;
+	subject = entry->subject;
+	drop_entry(bans, entry);
+	drop_subject_if_bare(bans, subject);
+	return true;
+}
+
+const struct ban *bans_get(const struct bans *bans, const struct id *id)
+{
+	const struct entry *entry = find_id(bans, id);
+
+	return entry ? &entry->ban : NULL;
+}
+
+const struct ban *bans_after(const struct bans *bans, const struct id *id)
+{
+	struct entry least = {.ban.id = *id};
+	struct entry *entry = RB_NFIND(entries, (struct entries *)(uintptr_t)&bans->by_id, &least);
+
+	if (entry && id_compare(&entry->ban.id, id) == 0)
+		entry = RB_NEXT(entries, &bans->by_id, entry);
+	return entry ? &entry->ban : NULL;
+}
+
+const struct ban *bans_of(const struct bans *bans, const struct ban_subject *subject, enum ban_origin origin)
+{
+	const struct subject *found = find(bans, subject);
+
+	return found && found->entries[origin] ? &found->entries[origin]->ban : NULL;
+}
+
+const struct ban_subject *bans_next_subject(
+	const struct bans *bans, enum ban_kind kind, const struct ban_subject *after)
+{
+	struct subject least = {.subject.kind = kind};
+	struct subject *found;
+
+	if (after)
+		least.subject = *after;
+	found = RB_NFIND(subjects, (struct subjects *)(uintptr_t)&bans->by_subject, &least);
+	if (found && after && compare_subjects(found, &least) == 0)
+		found = RB_NEXT(subjects, &bans->by_subject, found);
+	return found && found->subject.kind == kind ? &found->subject : NULL;
+}
+
+/* ---- judging ---- */
+
+static const struct ban *later(const struct ban *a, const struct ban *b)
+{
+	return !a || (b && b->expire_ms > a->expire_ms) ? b : a;
+}
+
+/* Adds what the subject's bans say to the verdict; true: an allowance of it is in force. */
+static bool weigh(const struct subject *subject, int64_t now_ms, struct bans_verdict *verdict)
+{
+	bool allowed = false;
+
+	for (int origin = 0; origin < BAN_ORIGINS; origin++) {
+		const struct ban *ban = subject->entries[origin] ? &subject->entries[origin]->ban : NULL;
+
+		if (!ban || !ban_in_force(ban, now_ms))
+			continue;
+		if (ban->effect == BAN_ALLOWS)
+			allowed = true;
+		else if (ban->effect == BAN_DENIES)
+			verdict->deny = later(verdict->deny, ban);
+		else
+			verdict->shadow = later(verdict->shadow, ban);
+	}
+	return allowed;
+}
+
+static struct bans_verdict judge_account(const struct bans *bans, const char *user_id, int64_t now_ms)
+{
+	struct bans_verdict verdict = {NULL, NULL};
+	uint8_t key[SUBJECT_KEY_MAX];
+	size_t length = strlen(user_id);
+	const struct subject *subject;
+
+	assert(length <= BANS_USER_MAX);
+	key[0] = BAN_OF_ACCOUNT;
+	memcpy(key + 1, user_id, length);
+	subject = find_key(bans, key, 1 + length);
+	if (subject)
+		weigh(subject, now_ms, &verdict);
+	return verdict;
+}
+
+/* Weighs each prefix that is known and covers this one. With `allowances`: if any of them is allowed, nothing that was found counts. */
+static struct bans_verdict judge_address(
+	const struct bans *bans, const struct prefix *address, int64_t now_ms, bool allowances)
+{
+	const struct lengths *lengths = &bans->lengths[address->family];
+	struct bans_verdict verdict = {NULL, NULL};
+	struct ban_subject cut;
+
+	subject_address(&cut, address);
+	for (size_t i = 0; i < lengths->count; i++) {
+		const struct subject *subject;
+
+		if (lengths->used[i] > address->length)
+			continue;
+		prefix_cut(&cut.prefix, lengths->used[i]);
+		subject = find(bans, &cut);
+		if (subject && weigh(subject, now_ms, &verdict) && allowances)
+			return (struct bans_verdict){NULL, NULL};
+	}
+	return verdict;
+}
+
+struct bans_verdict bans_judge(
+	const struct bans *bans, const char *user_id, const struct prefix *address, int64_t now_ms)
+{
+	struct bans_verdict verdict = {NULL, NULL}, other;
+
+	if (user_id && *user_id)
+		verdict = judge_account(bans, user_id, now_ms);
+	if (address) {
+		other = judge_address(bans, address, now_ms, true);
+		verdict.deny = later(verdict.deny, other.deny);
+		verdict.shadow = later(verdict.shadow, other.shadow);
+	}
+	return verdict;
+}
+
+bool bans_lists(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms)
+{
+	if (subject->kind == BAN_OF_ACCOUNT)
+		return judge_account(bans, subject->user_id, now_ms).deny != NULL;
+	return judge_address(bans, &subject->prefix, now_ms, false).deny != NULL;
+}
+
+bool bans_lists_itself(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms)
+{
+	const struct subject *found = find(bans, subject);
+	struct bans_verdict verdict = {NULL, NULL};
+
+	if (found)
+		weigh(found, now_ms, &verdict);
+	return verdict.deny != NULL;
+}

@@ -1,0 +1,85 @@
+/* protector/bans.h - the bans and the allow list in memory.
+ *
+ * A ban is of a subject: an account, or a prefix of addresses. A subject has at most one ban of each origin (operator, detector, the program's
+ * settings): a newer one takes the place of the older. It counts from its making until expire_ms, by the time that the caller names. A client is
+ * refused by a ban of its account, or by one of a prefix that covers its address unless any prefix that covers it is allowed; of several the one
+ * that ends last is named. A shadow ban refuses nobody.
+ * A judgement costs one probe of a hash table for the account and one for each length of prefix that is in use in the address's family.
+ * Pure: asks no clock. Threads: belongs to one; the service's loop. */
+#ifndef FLASHSALE_PROTECTOR_BANS_H
+#define FLASHSALE_PROTECTOR_BANS_H
+
+#include <stddef.h>
+
+#include "base/id.h"
+#include "protector/addresses.h"
+
+#define BANS_NEVER INT64_MAX
+#define BANS_USER_MAX 64
+#define BANS_REASON_MAX 256
+#define BANS_EVIDENCE_MAX 512
+
+enum ban_kind { BAN_OF_ACCOUNT, BAN_OF_ADDRESS };
+enum ban_origin { BAN_BY_OPERATOR, BAN_BY_DETECTOR, BAN_BY_SETTING, BAN_ORIGINS };
+enum ban_effect { BAN_DENIES = 1, BAN_SHADOWS, BAN_ALLOWS };
+
+struct ban_subject {
+	enum ban_kind kind;
+	char user_id[BANS_USER_MAX + 1]; /* of an account, else "" */
+	struct prefix prefix;		 /* of addresses, else zero */
+};
+
+struct ban {
+	struct id id;
+	struct ban_subject subject;
+	enum ban_origin origin;
+	enum ban_effect effect;
+	int64_t create_ms, expire_ms;  /* in force while now < expire_ms; or BANS_NEVER */
+	const char *reason, *evidence; /* never NULL */
+};
+
+/* The subject as bytes: kind, then the account's name, or family, address and length. In the order of lists; keys of hash tables and of the store. */
+#define SUBJECT_KEY_MAX (1 + BANS_USER_MAX)
+size_t subject_pack(const struct ban_subject *subject, uint8_t key[SUBJECT_KEY_MAX]);
+void subject_account(struct ban_subject *subject, const char *user_id); /* at most BANS_USER_MAX bytes */
+void subject_address(struct ban_subject *subject, const struct prefix *prefix);
+
+bool ban_valid(const struct ban *ban);
+static inline bool ban_in_force(const struct ban *ban, int64_t now_ms)
+{
+	return now_ms < ban->expire_ms;
+}
+
+struct bans;
+
+struct bans *bans_new(void);
+void bans_free(struct bans *bans);
+size_t bans_count(const struct bans *bans);
+
+/* Copies it. True: the ban of this subject and origin that it replaced had the id *ret_replaced (which may be its own). */
+bool bans_put(struct bans *bans, const struct ban *ban, struct id *ret_replaced);
+bool bans_remove(struct bans *bans, const struct id *id); /* false: there is none */
+
+/* What these return is valid until the next put or remove. Ended ones are found too until they are removed. */
+const struct ban *bans_get(const struct bans *bans, const struct id *id);
+const struct ban *bans_after(
+	const struct bans *bans, const struct id *id); /* the next by id; after the zero id: the first */
+const struct ban *bans_of(const struct bans *bans, const struct ban_subject *subject, enum ban_origin origin);
+/* The next subject in order that has any; NULL: no more. From NULL: the first of the kind. */
+const struct ban_subject *bans_next_subject(
+	const struct bans *bans, enum ban_kind kind, const struct ban_subject *after);
+
+struct bans_verdict {
+	const struct ban *deny;	  /* NULL: welcome */
+	const struct ban *shadow; /* would have refused; NULL: none */
+};
+/* user_id NULL or "": only the address; address NULL: only the account. */
+struct bans_verdict bans_judge(
+	const struct bans *bans, const char *user_id, const struct prefix *address, int64_t now_ms);
+
+/* Whether the subject is banned: an account by itself, a prefix by itself or by one that covers all of it. The allow list is not looked at. */
+bool bans_lists(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms);
+/* Whether the subject itself is. */
+bool bans_lists_itself(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms);
+
+#endif

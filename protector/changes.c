@@ -1,0 +1,75 @@
+#include "base/memory.h"
+#include "protector/protector.h"
+#include "protector/shelf.h"
+#include "rpc/reason.h"
+
+void protector_fail_too_large(struct rpc_call *call)
+{
+	rpc_fail_reason(call, COMMON__REASON__REASON_OVERLOADED,
+		"the answer needs more memory than one call may have");
+}
+
+void protector_refuse(struct rpc_call *call, const struct complaint *complaint)
+{
+	rpc_refuse(call, complaint->field, "%s: %s", complaint->field, complaint->why);
+}
+
+static int ban_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)
+{
+	struct ban_change *ban = container_of(change, struct ban_change, change);
+
+	return shelf_put(ban->protector->store, txn, &ban->ban);
+}
+
+static void ban_settle(struct change *change)
+{
+	struct ban_change *ban = container_of(change, struct ban_change, change);
+
+	protector_put(ban->protector, &ban->ban);
+	watch_board_flush(ban->protector->board);
+	ban->settled(ban);
+}
+
+void protector_ban(struct protector *protector, struct rpc_call *call, struct ban_change *change)
+{
+	if ((int64_t)bans_count(protector->bans) >= protector->settings->bans_max &&
+		!bans_of(protector->bans, &change->ban.subject, change->ban.origin)) {
+		rpc_fail_reason(call, COMMON__REASON__REASON_STORE_FULL,
+			"there are %lld bans already: lift some, or raise --bans-max",
+			(long long)protector->settings->bans_max);
+		return;
+	}
+	change->protector = protector;
+	change->ban.id = id_next(&protector->ids);
+	change->change = (struct change){.apply = ban_apply,
+		.settle = ban_settle,
+		.grows = true,
+		.call = call,
+		.loop = protector->loop};
+	change_submit(&change->change, protector->writer);
+}
+
+static int lift_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)
+{
+	struct lift_change *lift = container_of(change, struct lift_change, change);
+
+	return shelf_lift(lift->protector->store, txn, &lift->subject, lift->ids, &lift->count);
+}
+
+static void lift_settle(struct change *change)
+{
+	struct lift_change *lift = container_of(change, struct lift_change, change);
+
+	for (size_t i = 0; i < lift->count; i++)
+		protector_remove(lift->protector, &lift->ids[i]);
+	watch_board_flush(lift->protector->board);
+	lift->settled(lift);
+}
+
+void protector_lift(struct protector *protector, struct rpc_call *call, struct lift_change *change)
+{
+	change->protector = protector;
+	change->change = (struct change){
+		.apply = lift_apply, .settle = lift_settle, .call = call, .loop = protector->loop};
+	change_submit(&change->change, protector->writer);
+}

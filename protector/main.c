@@ -1,0 +1,43 @@
+/* protector/main.c - the program flashsale-protector. */
+#include "protector/protector.h"
+#include "protector/records.h"
+#include "protector/shelf.h"
+
+static const struct config_setting settings[] = {
+	{"allow", CONFIG_TEXT, offsetof(struct protector_settings, allow), "127.0.0.0/8,::1/128", false, 0, 0,
+		"addresses and ranges that are never banned, with commas; empty: none"},
+	{"bans-max", CONFIG_INT, offsetof(struct protector_settings, bans_max), "500000", false, 1, 10000000,
+		"how many bans there can be"},
+};
+
+static const struct rpc_limits limits = {
+	.request_bytes_max = 1024 * 1024,
+	.arena_bytes_max = 16 * 1024 * 1024,
+	.items_max = 4096,
+	.calls_max = 8192,
+	.streams_max = 1024,
+};
+
+static const struct service_definition definition = {
+	.name = "protector",
+	.purpose = "is this client welcome? Bans of accounts and addresses",
+	.listen = "127.0.0.1:8081",
+	.admin = "127.0.0.1:8091",
+	.settings = settings,
+	.settings_count = sizeof(settings) / sizeof(settings[0]),
+	.settings_bytes = sizeof(struct protector_settings),
+	.store_format = PROTECTOR_FORMAT,
+	.store_tables = shelf_tables,
+	.store_table_count = SHELF_TABLE_COUNT,
+	.store_size = "4g",
+	.limits = &limits,
+	.check = protector_check,
+	.start = protector_start,
+	.stop = protector_stop,
+	.release = protector_release,
+};
+
+int main(int argc, char **argv)
+{
+	return service_run(&definition, argc, argv);
+}

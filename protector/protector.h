@@ -1,0 +1,101 @@
+/* protector/protector.h - the protector service: what its RPC files share.
+ *
+ * The bans in memory, the watch board and the maker of ids belong to the loop's thread; every method runs there, and none of those that read
+ * touches the store. The store belongs to the writer's thread: a change is committed by it, then takes effect on the loop, then is answered
+ * (rpc/change.h). The writer's tick removes bans that have ended, some at a time; the loop hears of it after the commit. Nobody waits for
+ * that: every look at a ban compares its end with the clock. Before the port is open, protector_start fills both from the store on the main thread. */
+#ifndef FLASHSALE_PROTECTOR_PROTECTOR_H
+#define FLASHSALE_PROTECTOR_PROTECTOR_H
+
+#include "base/writer.h"
+#include "flashsale/protector/v1/protector.pb-c.h"
+#include "protector/bans.h"
+#include "protector/messages.h"
+#include "rpc/change.h"
+#include "rpc/service.h"
+#include "rpc/watch.h"
+
+struct protector_settings {
+	struct service_settings common;
+	char *allow;	  /* --allow 127.0.0.0/8,::1/128 */
+	int64_t bans_max; /* --bans-max */
+};
+
+struct protector {
+	Protector__ProtectorService_Service
+		methods; /* what rpc_serve gets, and the methods are called with */
+	const struct protector_settings *settings;
+	const struct clock_source *clock;
+	struct rpc_loop *loop;
+	struct store *store; /* the writer's */
+	struct writer *writer;
+	struct ended_bans *ended; /* the writer's: removed by the tick of this group; NULL: none */
+	struct bans *bans;
+	struct watch_board *board;
+	struct id_generator ids;
+};
+
+/* The hooks of service_definition. */
+bool protector_check(const void *settings, struct error *error);
+bool protector_start(struct service *service, struct error *error);
+void protector_stop(struct service *service);
+void protector_release(struct service *service);
+
+/* protector.c: bans.h's changes, shown to the watchers too. Loop only, or before it has calls. */
+void protector_put(struct protector *protector, const struct ban *ban);
+void protector_remove(struct protector *protector, const struct id *id);
+
+/* ended.c: the removal of ended bans; fit writer_options. */
+int protector_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms, bool *ret_changed);
+void protector_rollback(void *domain);
+void protector_committed(void *domain);
+
+/* changes.c: a change of bans in the name of a call. Embed it in a struct from the call's arena, fill what is named, submit; settled() runs on the
+ * loop when the change is in effect, and ends the call. */
+struct ban_change { /* bans somebody: fill `ban` (without the id, which it gets; its texts must live as long as the call) and `settled` */
+	struct change change;
+	struct protector *protector;
+	struct ban ban;
+	void (*settled)(struct ban_change *change);
+};
+void protector_ban(struct protector *protector, struct rpc_call *call, struct ban_change *change);
+
+struct lift_change { /* lifts all bans of a subject; an allowance stays: fill `subject` and `settled` */
+	struct change change;
+	struct protector *protector;
+	struct ban_subject subject;
+	struct id ids[BAN_ORIGINS];
+	size_t count;
+	void (*settled)(struct lift_change *change);
+};
+void protector_lift(struct protector *protector, struct rpc_call *call, struct lift_change *change);
+
+void protector_fail_too_large(struct rpc_call *call);
+void protector_refuse(struct rpc_call *call, const struct complaint *complaint);
+
+/* The methods; each gets `service`, `request`, the closure `answer` and `call`. */
+#define PROTECTOR_METHOD(name, Type) \
+	void protector_##name(Protector__ProtectorService_Service *service, \
+		const Protector__##Type##Request *request, Protector__##Type##Response_Closure answer, \
+		void *call)
+/* rpc_validate.c */
+void protector_register_checks(void); /* its counters */
+PROTECTOR_METHOD(validate_client, ValidateClient);
+PROTECTOR_METHOD(batch_validate_clients, BatchValidateClients);
+/* rpc_bans.c */
+PROTECTOR_METHOD(create_ban, CreateBan);
+PROTECTOR_METHOD(get_ban, GetBan);
+PROTECTOR_METHOD(list_bans, ListBans);
+PROTECTOR_METHOD(delete_ban, DeleteBan);
+PROTECTOR_METHOD(watch_bans, WatchBans);
+/* rpc_badlist.c */
+PROTECTOR_METHOD(add_bad_account, AddBadAccount);
+PROTECTOR_METHOD(list_bad_accounts, ListBadAccounts);
+PROTECTOR_METHOD(get_bad_account, GetBadAccount);
+PROTECTOR_METHOD(remove_bad_account, RemoveBadAccount);
+PROTECTOR_METHOD(add_bad_address, AddBadAddress);
+PROTECTOR_METHOD(list_bad_addresses, ListBadAddresses);
+PROTECTOR_METHOD(get_bad_address, GetBadAddress);
+PROTECTOR_METHOD(remove_bad_address, RemoveBadAddress);
+
+#endif

@@ -1,0 +1,33 @@
+/* protector/records.h - how bans look in the store: explicit big-endian, every size checked, no alignment assumed.
+ *
+ * bans: key: the 16 bytes of the id. Record: 1 byte origin, 1 effect, 8 made, 8 ends (two's complement), then three texts with 2 bytes of
+ * size each: the subject as subject_pack writes it, reason, evidence.
+ * subjects: key: the subject, 1 byte origin. Record: the id. expiry: key: 8 bytes end, the id; nothing in the record; only of bans that end.
+ * Unpacking returns false for bytes that this format could not have written: a damaged store. The layout is PROTECTOR_FORMAT; a change
+ * of it is another number. Pure: any thread. */
+#ifndef FLASHSALE_PROTECTOR_RECORDS_H
+#define FLASHSALE_PROTECTOR_RECORDS_H
+
+#include "protector/bans.h"
+
+#define PROTECTOR_FORMAT 1
+#define BAN_RECORD_MAX (18 + 3 * 2 + SUBJECT_KEY_MAX + BANS_REASON_MAX + BANS_EVIDENCE_MAX)
+#define SUBJECT_ROW_KEY_MAX (SUBJECT_KEY_MAX + 1)
+#define EXPIRY_KEY_BYTES (8 + ID_BYTES)
+
+/* What the texts of an unpacked ban point into. */
+struct ban_texts {
+	char reason[BANS_REASON_MAX + 1], evidence[BANS_EVIDENCE_MAX + 1];
+};
+
+size_t ban_record_pack(const struct ban *ban, uint8_t to[BAN_RECORD_MAX]); /* bytes written */
+bool ban_unpack(const void *key, size_t key_size, const void *record, size_t record_size, struct ban *ret,
+	struct ban_texts *texts);
+
+size_t subject_row_key_pack(
+	const struct ban_subject *subject, enum ban_origin origin, uint8_t to[SUBJECT_ROW_KEY_MAX]);
+
+void expiry_key_pack(int64_t expire_ms, const struct id *id, uint8_t to[EXPIRY_KEY_BYTES]);
+bool expiry_key_unpack(const void *key, size_t size, int64_t *ret_expire_ms, struct id *ret_id);
+
+#endif

@@ -1,0 +1,124 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka.h wants the above first. */
+#include <cmocka.h>
+
+#include "protector/records.h"
+#include "tests/unit/protector/make_ban.h"
+
+static void check_round_trip(const struct ban *ban)
+{
+	uint8_t record[BAN_RECORD_MAX];
+	size_t size = ban_record_pack(ban, record);
+	struct ban_texts texts;
+	struct ban back;
+
+	assert_true(size <= sizeof(record));
+	assert_true(ban_unpack(ban->id.bytes, ID_BYTES, record, size, &back, &texts));
+	assert_int_equal(id_compare(&back.id, &ban->id), 0);
+	assert_memory_equal(&back.subject, &ban->subject, sizeof(ban->subject));
+	assert_int_equal(back.origin, ban->origin);
+	assert_int_equal(back.effect, ban->effect);
+	assert_true(back.create_ms == ban->create_ms && back.expire_ms == ban->expire_ms);
+	assert_string_equal(back.reason, ban->reason);
+	assert_string_equal(back.evidence, ban->evidence);
+}
+
+static void test_round_trips(void **state)
+{
+	struct ban ban = make_ban(1, "mallory", BAN_DENIES, BANS_NEVER);
+	char user[BANS_USER_MAX + 1], reason[BANS_REASON_MAX + 1], evidence[BANS_EVIDENCE_MAX + 1];
+
+	check_round_trip(&ban);
+	ban = make_ban(2, "10.0.0.0/8", BAN_ALLOWS, -7);
+	ban.origin = BAN_BY_DETECTOR;
+	check_round_trip(&ban);
+	ban = make_ban(3, "2001:db8::1", BAN_SHADOWS, 1767225600000);
+	check_round_trip(&ban);
+	memset(user, 'z', BANS_USER_MAX);
+	memset(reason, 'r', BANS_REASON_MAX);
+	memset(evidence, 'e', BANS_EVIDENCE_MAX);
+	user[BANS_USER_MAX] = reason[BANS_REASON_MAX] = evidence[BANS_EVIDENCE_MAX] = '\0';
+	ban = make_ban(4, user, BAN_DENIES, 1);
+	ban.reason = reason;
+	ban.evidence = evidence;
+	check_round_trip(&ban);
+	assert_int_equal(ban_record_pack(&ban, (uint8_t[BAN_RECORD_MAX]){0}), BAN_RECORD_MAX);
+}
+
+/* The format is written down: these bytes are in stores. */
+static void test_layout(void **state)
+{
+	static const uint8_t expected[] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 3, 0, 'm',
+		'e', 0, 3, 'w', 'h', 'y', 0, 0};
+	static const uint8_t expected_subject[] = {
+		1, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 1};
+	struct ban ban = make_ban(1, "me", BAN_DENIES, 258);
+	uint8_t record[BAN_RECORD_MAX], key[SUBJECT_ROW_KEY_MAX];
+
+	assert_int_equal(ban_record_pack(&ban, record), sizeof(expected));
+	assert_memory_equal(record, expected, sizeof(expected));
+	ban = make_ban(1, "10.0.0.0/8", BAN_DENIES, 258);
+	assert_int_equal(subject_row_key_pack(&ban.subject, BAN_BY_DETECTOR, key), sizeof(expected_subject));
+	assert_memory_equal(key, expected_subject, sizeof(expected_subject));
+}
+
+static void test_damage_is_seen(void **state)
+{
+	static const char *const subjects[] = {"mallory", "10.0.0.0/8"};
+	uint8_t record[BAN_RECORD_MAX], bad[BAN_RECORD_MAX];
+	struct ban_texts texts;
+	struct ban back;
+
+	for (int i = 0; i < 2; i++) {
+		struct ban ban = make_ban(1, subjects[i], BAN_DENIES, 5);
+		size_t size = ban_record_pack(&ban, record);
+
+		for (size_t cut = 0; cut < size; cut++)
+			assert_false(ban_unpack(ban.id.bytes, ID_BYTES, record, cut, &back, &texts));
+		assert_false(ban_unpack(ban.id.bytes, ID_BYTES - 1, record, size, &back, &texts));
+		assert_true(ban_unpack(ban.id.bytes, ID_BYTES, record, size, &back, &texts));
+		/* No byte that is not as it can be gets through and breaks what follows. */
+		for (size_t at = 0; at < size; at++) {
+			for (int value = 0; value < 256; value++) {
+				memcpy(bad, record, size);
+				bad[at] = (uint8_t)value;
+				if (ban_unpack(ban.id.bytes, ID_BYTES, bad, size, &back, &texts))
+					assert_true(ban_valid(&back) && back.origin != BAN_BY_SETTING);
+			}
+		}
+	}
+}
+
+static void test_ends_sort(void **state)
+{
+	static const int64_t ascending[] = {INT64_MIN, -5, 0, 3, 256, 1767225600000, INT64_MAX};
+	uint8_t before[EXPIRY_KEY_BYTES], after[EXPIRY_KEY_BYTES];
+	struct id high = make_id(UINT64_MAX), low = make_id(0), id;
+	int64_t back;
+
+	for (size_t i = 1; i < sizeof(ascending) / sizeof(ascending[0]); i++) {
+		expiry_key_pack(ascending[i - 1], &high, before);
+		expiry_key_pack(ascending[i], &low, after);
+		assert_true(memcmp(before, after, sizeof(before)) < 0);
+		assert_true(expiry_key_unpack(after, sizeof(after), &back, &id));
+		assert_true(back == ascending[i] && id_compare(&id, &low) == 0);
+	}
+	assert_false(expiry_key_unpack(after, sizeof(after) - 1, &back, &id));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_damage_is_seen),
+		cmocka_unit_test(test_ends_sort),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
