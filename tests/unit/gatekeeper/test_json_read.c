@@ -77,6 +77,7 @@ static void test_strings(void **state)
 	refused(BUY, JSON_V1, "{\"userID\":\"\\ud83d\\u0041\"}", "", "surrogate");
 	refused(BUY, JSON_V1, "{\"userID\":\"\\ude00\"}", "", "surrogate");
 	refused(BUY, JSON_V1, "{\"userID\":\"\\uDE00\\uD83D\"}", "", "surrogate");
+	refused(BUY, JSON_V1, "{\"userID\":\"\\ude00\\ude00\"}", "", "surrogate");
 	refused(BUY, JSON_V1, "{\"userID\":\"\\ud83d", "", "surrogate");
 	accepted(BUY, JSON_V1, "{\"userID\":\"\\\\ud83d\"}"); /* a backslash and a word */
 	refused(BUY, JSON_V1, "{\"userID\":\"\xff\"}", "userID", "UTF-8");
@@ -165,6 +166,7 @@ static void test_well_known(void **state)
 	assert_int_equal(add->placement->shards, 2);
 	refused(RULE, JSON_V1, "{\"quantityLimit\":-1}", "quantityLimit", "0 (no limit)");
 	refused(RULE, JSON_V1, "{\"quantityLimit\":{\"units\":5}}", "quantityLimit", "0 (no limit)");
+	refused(RULE, JSON_V1, "{\"quantityLimit\":4294967296}", "quantityLimit", "0 (no limit)");
 	refused(RULE, JSON_V1, "{\"quantityLimit\":1.5}", "quantityLimit", "0 (no limit)");
 	refused(RULE, JSON_V1, "{\"openTime\":\"noon\"}", "openTime", "RFC 3339");
 	refused(RULE, JSON_V1, "{\"openTime\":1769860800}", "openTime", "RFC 3339");

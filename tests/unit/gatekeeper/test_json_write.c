@@ -77,9 +77,9 @@ static void test_absent_things(void **state)
 	ban.subject_case = PROTECTOR__BAN__SUBJECT_USER_ID;
 	ban.user_id = "";
 	ban.effect = (Protector__BanEffect)77;
-	assert_string_equal(
-		write_text(JSON_V1, &ban), "{\"banId\":\"\",\"userID\":\"\",\"reason\":\"\",\"source\":\"BAN_"
-					   "SOURCE_UNSPECIFIED\",\"evidence\":\"\",\"effect\":77}");
+	assert_string_equal(write_text(JSON_V1, &ban),
+		"{\"banId\":\"\",\"userID\":\"\",\"reason\":\"\",\"source\":\"BAN_"
+		"SOURCE_UNSPECIFIED\",\"evidence\":\"\",\"effect\":77}");
 	assert_string_equal(write_text(JSON_V1, &rule), "{\"goodsSKU\":\"\",\"userLevel\":0}");
 	rule.limit = &nothing;
 	assert_string_equal(
