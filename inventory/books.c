@@ -276,7 +276,7 @@ int64_t books_now_ms(void *domain)
  * while, and the reserve is far more than the groups between two looks can use. */
 static void check_room(struct books *books, int64_t now_ms)
 {
-	struct store_usage *usage = &books->usage;
+	struct store_usage usage;
 	MDB_stat stat;
 	int64_t needed;
 
@@ -287,11 +287,11 @@ static void check_room(struct books *books, int64_t now_ms)
 	books->room_groups = 0;
 	if (mdb_stat(books->txn, books->store->tables[TABLE_EXPIRY], &stat))
 		return;
-	store_usage(books->store, usage);
+	store_usage(books->store, &usage);
 	books->live_holds = (int64_t)stat.ms_entries;
 	needed = books->live_holds * END_BYTES;
-	books->full = usage->used_bytes + needed + usage->map_bytes / 16 > usage->map_bytes ||
-		      usage->disk_free_bytes < needed + DISK_RESERVE_BYTES;
+	books->full = usage.used_bytes + needed + usage.map_bytes / 16 > usage.map_bytes ||
+		      usage.disk_free_bytes < needed + DISK_RESERVE_BYTES;
 }
 
 /* Tells when the wall clock was set; nothing depends on it. */

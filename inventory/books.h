@@ -75,8 +75,7 @@ struct books {
 	int64_t last_ms;            /* last time given out: never back */
 	int64_t told_drift_ms;
 	bool full;                  /* no room for new holds */
-	struct store_usage usage;   /* at the last look at the room */
-	int64_t live_holds;         /* then */
+	int64_t live_holds;         /* at the last look at the room */
 	int64_t room_checked_ms;
 	uint32_t room_groups;       /* groups since it was checked */
 };

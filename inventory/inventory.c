@@ -37,7 +37,7 @@ static void on_clock_moved(void *context, int64_t drift_ms)
 
 static struct books *open_books(struct inventory *inventory, struct error *error)
 {
-	struct books_options options = {.clock = inventory->service->clock,
+	struct books_options options = {.clock = inventory->clock,
 		.hold_ttl_ms = inventory->settings->hold_ttl_ms,
 		.outage_grace_max_ms = inventory->settings->outage_grace_max_ms,
 		.expiry_step = EXPIRY_STEP,
@@ -49,7 +49,7 @@ static struct books *open_books(struct inventory *inventory, struct error *error
 	return books_open(inventory->store, &options, error);
 }
 
-static struct writer *start_writer(struct inventory *inventory)
+static struct writer *start_writer(struct inventory *inventory, const struct inventory_parts *parts)
 {
 	struct writer_options options = {.store = inventory->store,
 		.domain = inventory->books,
@@ -60,8 +60,8 @@ static struct writer *start_writer(struct inventory *inventory)
 		.finish = books_finish,
 		.rollback = books_rollback,
 		.committed = books_committed,
-		.fatal = service_fatal,
-		.fatal_context = inventory->service,
+		.fatal = parts->fatal,
+		.fatal_context = parts->fatal_context,
 		.name = "writer"};
 
 	return writer_new(&options);
@@ -78,48 +78,39 @@ static void log_opened(const struct inventory *inventory)
 		LOG_INT("deadlines_moved_ms", books->time.moved_ms));
 }
 
-bool inventory_start(struct service *service, struct error *error)
+struct inventory *inventory_new(const struct inventory_parts *parts, struct error *error)
 {
 	struct inventory *inventory = NEW(struct inventory);
 
 	inventory->methods =
 		(Inventory__InventoryService_Service)INVENTORY__INVENTORY_SERVICE__INIT(inventory_);
-	inventory->settings = service->settings;
-	inventory->service = service;
-	inventory->loop = service->loop;
-	inventory->store = service->store;
-	id_format(&service->store->lineage, inventory->lineage);
+	inventory->settings = parts->settings;
+	inventory->clock = parts->clock;
+	inventory->loop = parts->loop;
+	inventory->store = parts->store;
+	id_format(&parts->store->lineage, inventory->lineage);
 	inventory_metrics_register();
 	followers_init(&inventory->followers);
-	inventory->board = stock_board_new(&service->incarnation);
+	inventory->board = stock_board_new(&parts->incarnation);
 	inventory->books = open_books(inventory, error);
 	if (!inventory->books) {
-		watch_board_free(inventory->board);
-		followers_release(&inventory->followers);
-		free(inventory);
-		return false;
+		inventory_free(inventory);
+		return NULL;
 	}
 	log_opened(inventory);
 	inventory->audit = audit_job_new(inventory->store);
-	inventory->writer = start_writer(inventory);
-	service->state = inventory;
-	rpc_serve(service->server, &inventory->methods.base);
-	service_set_serving(service, true);
-	return true;
+	inventory->writer = start_writer(inventory, parts);
+	return inventory;
 }
 
-void inventory_stop(struct service *service)
+void inventory_end(struct inventory *inventory)
 {
-	struct inventory *inventory = service->state;
-
 	audit_job_free(inventory->audit);
 	writer_free(inventory->writer);
 }
 
-void inventory_release(struct service *service)
+void inventory_free(struct inventory *inventory)
 {
-	struct inventory *inventory = service->state;
-
 	books_close(inventory->books);
 	watch_board_free(inventory->board);
 	followers_release(&inventory->followers);

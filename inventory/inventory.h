@@ -27,7 +27,7 @@ struct audit_job;
 struct inventory {
 	Inventory__InventoryService_Service methods; /* what rpc_serve gets, and the methods are called with */
 	const struct inventory_settings *settings;
-	struct service *service;
+	const struct clock_source *clock;
 	struct rpc_loop *loop;
 	struct store *store;
 	struct books *books;   /* the writer's, but for its time and head */
@@ -38,10 +38,21 @@ struct inventory {
 	char lineage[ID_TEXT_LENGTH + 1];
 };
 
-/* The hooks of service_definition. */
-bool inventory_start(struct service *service, struct error *error);
-void inventory_stop(struct service *service);
-void inventory_release(struct service *service);
+/* What it stands on; all must outlive it. */
+struct inventory_parts {
+	const struct inventory_settings *settings;
+	const struct clock_source *clock;
+	struct id incarnation; /* of this process: for the watch board */
+	struct rpc_loop *loop;
+	struct store *store;
+	void (*fatal)(void *context, const char *why); /* as for the writer */
+	void *fatal_context;
+};
+
+/* Opens the books and starts the writer; then `methods` can be served. NULL: *error says why. */
+struct inventory *inventory_new(const struct inventory_parts *parts, struct error *error);
+void inventory_end(struct inventory *inventory);  /* its threads end; what was taken is answered. Not from the loop */
+void inventory_free(struct inventory *inventory); /* after its end and the server's */
 
 /* stock_watch.c: after each commit, on the writer's thread (before it runs: the main thread). */
 struct watch_board *stock_board_new(const struct id *incarnation);

@@ -19,6 +19,35 @@ static const struct rpc_limits limits = {
 	.streams_max = 1024,
 };
 
+static bool start(struct service *service, struct error *error)
+{
+	struct inventory_parts parts = {.settings = service->settings,
+		.clock = service->clock,
+		.incarnation = service->incarnation,
+		.loop = service->loop,
+		.store = service->store,
+		.fatal = service_fatal,
+		.fatal_context = service};
+	struct inventory *inventory = inventory_new(&parts, error);
+
+	if (!inventory)
+		return false;
+	service->state = inventory;
+	rpc_serve(service->server, &inventory->methods.base);
+	service_set_serving(service, true);
+	return true;
+}
+
+static void stop(struct service *service)
+{
+	inventory_end(service->state);
+}
+
+static void release(struct service *service)
+{
+	inventory_free(service->state);
+}
+
 static const struct service_definition definition = {
 	.name = "inventory",
 	.purpose = "the one truth about stock: goods, holds and the ledger of one shard",
@@ -33,9 +62,9 @@ static const struct service_definition definition = {
 	.store_table_count = TABLE_COUNT,
 	.store_size = "64g",
 	.limits = &limits,
-	.start = inventory_start,
-	.stop = inventory_stop,
-	.release = inventory_release,
+	.start = start,
+	.stop = stop,
+	.release = release,
 };
 
 int main(int argc, char **argv)

@@ -37,8 +37,6 @@ static struct metric refused[VERDICT_COUNT] = {
 static struct metric goods = GAUGE("goods", "Rows of goods, closed ones too.");
 static struct metric live = GAUGE("live_holds", "Holds that are held, as of the last look at the room.");
 static struct metric head = GAUGE("ledger_head", "Sequence of the last committed entry.");
-static struct metric used = GAUGE("store_used_bytes", "Bytes of the store in use.");
-static struct metric map = GAUGE("store_map_bytes", "Bytes that the store can have.");
 static struct metric full = GAUGE("store_full", "1 while new holds are refused for want of room.");
 static struct metric moved = {.kind = METRIC_GAUGE,
 	.name = "flashsale_inventory_deadlines_moved_seconds",
@@ -52,7 +50,7 @@ static struct metric drift = {.kind = METRIC_GAUGE,
 void inventory_metrics_register(void)
 {
 	struct metric *all[] = {&granted, &repeated, &released, &confirmed, &resized, &expired, &goods, &live,
-		&head, &used, &map, &full, &moved, &drift};
+		&head, &full, &moved, &drift};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		metrics_register(all[i]);
@@ -75,8 +73,6 @@ void inventory_metrics_count(const struct books *books, const struct books_count
 	metric_set(&goods, books->row_count);
 	metric_set(&live, books->live_holds);
 	metric_set(&head, (int64_t)books->sequence);
-	metric_set(&used, books->usage.used_bytes);
-	metric_set(&map, books->usage.map_bytes);
 	metric_set(&full, books->full);
 	metric_set(&moved, books->time.moved_ms);
 }
