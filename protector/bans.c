@@ -7,20 +7,18 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
-
-#define HASH_FUNCTION(key, length, value) ((value) = (unsigned)hash64((key), (length)))
-#include <uthash.h>
+#include "protector/table.h"
 
 #define LENGTHS_MAX 129
+#define COVERS_AT_ONCE 8
 
 struct entry;
 
 /* What is known of a subject. A hash table finds it, a tree lists it in order. */
 struct subject {
-	uint8_t key[SUBJECT_KEY_MAX];
 	struct ban_subject subject;
+	uint64_t hash;
 	struct entry *entries[BAN_ORIGINS];
-	UT_hash_handle hh;
 	RB_ENTRY(subject) node;
 };
 
@@ -42,7 +40,7 @@ struct lengths {
 };
 
 struct bans {
-	struct subject *table;
+	struct table table;
 	struct subjects by_subject;
 	struct entries by_id;
 	size_t count;
@@ -115,20 +113,38 @@ bool ban_valid(const struct ban *ban)
 	       strlen(ban->reason) <= BANS_REASON_MAX && strlen(ban->evidence) <= BANS_EVIDENCE_MAX;
 }
 
-static struct subject *find_key(const struct bans *bans, const uint8_t *key, size_t size)
-{
-	struct subject *subject;
-
-	HASH_FIND(hh, bans->table, key, size, subject);
-	return subject;
-}
-
-static struct subject *find(const struct bans *bans, const struct ban_subject *subject)
+static uint64_t subject_hash(const struct ban_subject *subject)
 {
 	uint8_t key[SUBJECT_KEY_MAX];
 	size_t size = subject_pack(subject, key);
 
-	return find_key(bans, key, size);
+	return hash64(key, size);
+}
+
+static bool is_same(const struct ban_subject *a, const struct ban_subject *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	return a->kind == BAN_OF_ACCOUNT ? strcmp(a->user_id, b->user_id) == 0
+					 : prefix_compare(&a->prefix, &b->prefix) == 0;
+}
+
+static struct subject *find_hash(const struct bans *bans, const struct ban_subject *subject, uint64_t hash)
+{
+	struct subject *found;
+	size_t at;
+
+	for (found = table_first(&bans->table, hash, &at); found;
+		found = table_next(&bans->table, hash, &at)) {
+		if (is_same(&found->subject, subject))
+			break;
+	}
+	return found;
+}
+
+static struct subject *find(const struct bans *bans, const struct ban_subject *subject)
+{
+	return find_hash(bans, subject, subject_hash(subject));
 }
 
 static void list_lengths(struct lengths *lengths)
@@ -155,10 +171,10 @@ static void count_length(struct bans *bans, const struct ban_subject *subject, b
 static struct subject *make_subject(struct bans *bans, const struct ban_subject *from)
 {
 	struct subject *subject = NEW(struct subject);
-	size_t size = subject_pack(from, subject->key);
 
 	subject->subject = *from;
-	HASH_ADD_KEYPTR(hh, bans->table, subject->key, size, subject);
+	subject->hash = subject_hash(from);
+	table_put(&bans->table, subject->hash, subject);
 	RB_INSERT(subjects, &bans->by_subject, subject);
 	count_length(bans, from, true);
 	return subject;
@@ -171,7 +187,7 @@ static void drop_subject_if_bare(struct bans *bans, struct subject *subject)
 			return;
 	}
 	count_length(bans, &subject->subject, false);
-	HASH_DELETE(hh, bans->table, subject);
+	table_remove(&bans->table, subject->hash, subject);
 	RB_REMOVE(subjects, &bans->by_subject, subject);
 	free(subject);
 }
@@ -182,6 +198,7 @@ struct bans *bans_new(void)
 {
 	struct bans *bans = NEW(struct bans);
 
+	table_init(&bans->table);
 	RB_INIT(&bans->by_id);
 	RB_INIT(&bans->by_subject);
 	return bans;
@@ -195,7 +212,8 @@ void bans_free(struct bans *bans)
 		return;
 	while ((entry = RB_MIN(entries, &bans->by_id)))
 		bans_remove(bans, &entry->ban.id);
-	assert(!bans->table);
+	assert(bans->table.count == 0);
+	table_release(&bans->table);
 	free(bans);
 }
 
@@ -334,37 +352,57 @@ static bool weigh(const struct subject *subject, int64_t now_ms, struct bans_ver
 static struct bans_verdict judge_account(const struct bans *bans, const char *user_id, int64_t now_ms)
 {
 	struct bans_verdict verdict = {NULL, NULL};
-	uint8_t key[SUBJECT_KEY_MAX];
-	size_t length = strlen(user_id);
+	struct ban_subject account;
 	const struct subject *subject;
 
-	assert(length <= BANS_USER_MAX);
-	key[0] = BAN_OF_ACCOUNT;
-	memcpy(key + 1, user_id, length);
-	subject = find_key(bans, key, 1 + length);
+	subject_account(&account, user_id);
+	subject = find(bans, &account);
 	if (subject)
 		weigh(subject, now_ms, &verdict);
 	return verdict;
+}
+
+/* Where the prefixes that cover an address would be: all are asked for at once, so that waiting for memory is done once. */
+struct cover {
+	struct ban_subject cuts[COVERS_AT_ONCE];
+	uint64_t hashes[COVERS_AT_ONCE];
+	size_t count;
+};
+
+/* Fills it with the next lengths in use, longest first, none longer than the address's; *at goes on in the list of lengths. */
+static void gather_covers(
+	const struct bans *bans, const struct prefix *address, size_t *at, struct cover *cover)
+{
+	const struct lengths *lengths = &bans->lengths[address->family];
+
+	for (cover->count = 0; *at < lengths->count && cover->count < COVERS_AT_ONCE; ++*at) {
+		struct ban_subject *cut = &cover->cuts[cover->count];
+
+		if (lengths->used[*at] > address->length)
+			continue;
+		subject_address(cut, address);
+		prefix_cut(&cut->prefix, lengths->used[*at]);
+		cover->hashes[cover->count] = subject_hash(cut);
+		table_prepare(&bans->table, cover->hashes[cover->count++]);
+	}
 }
 
 /* Weighs each prefix that is known and covers this one. With `allowances`: if any of them is allowed, nothing that was found counts. */
 static struct bans_verdict judge_address(
 	const struct bans *bans, const struct prefix *address, int64_t now_ms, bool allowances)
 {
-	const struct lengths *lengths = &bans->lengths[address->family];
 	struct bans_verdict verdict = {NULL, NULL};
-	struct ban_subject cut;
+	struct cover cover;
+	size_t at = 0;
 
-	subject_address(&cut, address);
-	for (size_t i = 0; i < lengths->count; i++) {
-		const struct subject *subject;
+	for (gather_covers(bans, address, &at, &cover); cover.count;
+		gather_covers(bans, address, &at, &cover)) {
+		for (size_t i = 0; i < cover.count; i++) {
+			const struct subject *subject = find_hash(bans, &cover.cuts[i], cover.hashes[i]);
 
-		if (lengths->used[i] > address->length)
-			continue;
-		prefix_cut(&cut.prefix, lengths->used[i]);
-		subject = find(bans, &cut);
-		if (subject && weigh(subject, now_ms, &verdict) && allowances)
-			return (struct bans_verdict){NULL, NULL};
+			if (subject && weigh(subject, now_ms, &verdict) && allowances)
+				return (struct bans_verdict){NULL, NULL};
+		}
 	}
 	return verdict;
 }
