@@ -1,0 +1,11 @@
+/* cart/entries.h - inventory's ledger entries in the domain's form. Pure: any thread. */
+#ifndef FLASHSALE_CART_ENTRIES_H
+#define FLASHSALE_CART_ENTRIES_H
+
+#include "cart/cart.h"
+#include "flashsale/inventory/v1/inventory.pb-c.h"
+
+/* Texts point into the message. What concerns other cart shards becomes ENTRY_OTHER. False: it can't be understood. */
+bool entry_read(const Inventory__LedgerEntry *message, uint32_t cart_shard, struct entry *ret);
+
+#endif
