@@ -1,0 +1,396 @@
+/* edge.c - the edge's life, its loop, and the way of a request through both. */
+#include "gatekeeper/edge/edge.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "discovery/static.h"
+#include "flashsale/gatekeeper/v1/gatekeeper.pb-c.h"
+#include "gatekeeper/edge/edge_internal.h"
+#include "gatekeeper/edge/edge_metrics.h"
+#include "gatekeeper/edge/openapi.h"
+#include "gatekeeper/edge/probe.h"
+
+#define REQUEST_BLOCK_BYTES 8192
+#define REQUEST_BYTES_MAX (24 << 20) /* the answer as a message and as text */
+#define FREE_REQUESTS_MAX 4096
+#define ANSWER_TEXT_MAX (8 << 20)
+#define BATCH_ITEMS_MAX 4096
+#define BATCH_ANSWER_BYTES_MAX (8 << 20)
+
+static const char *const pool_names[EDGE_SERVICES] = {"inventory", "cart", "policy", "protector"};
+
+/* ---- what is known of routes ---- */
+
+static const struct {
+	const char *method;
+	enum purchase_kind kind;
+} purchases[] = {
+	{"Buy", PURCHASE_BUY},
+	{"AddCartItem", PURCHASE_ADD},
+	{"UpdateCartItem", PURCHASE_UPDATE},
+};
+
+static bool find_purchase(const struct route *route, struct route_facts *facts)
+{
+	for (size_t i = 0; i < sizeof(purchases) / sizeof(purchases[0]); i++) {
+		if (strcmp(route->method->method->name, purchases[i].method) == 0) {
+			facts->buys = true;
+			facts->purchase = purchases[i].kind;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool find_service(const struct route *route, struct route_facts *facts)
+{
+	for (int i = 0; i < EDGE_SERVICES; i++) {
+		if (strcmp(route->pool, pool_names[i]) == 0) {
+			facts->service = (enum edge_service)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A POST of Create... under /v1 makes what a GET of the same path and one more segment shows. */
+static void find_created(const struct routes *routes, const struct route *route, struct route_facts *facts)
+{
+	const struct json_shape *shown =
+		route->response_body ? route->response_body->message : route->method->output;
+	const size_t length = strlen(route->path);
+	size_t count;
+	const struct route *all = routes_all(routes, &count);
+
+	if (route->surface != JSON_V1 || route->http_method != ROUTE_POST ||
+		strncmp(route->method->method->name, "Create", 6) != 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct route *other = &all[i];
+
+		if (other->http_method != ROUTE_GET || strncmp(other->path, route->path, length) != 0 ||
+			strncmp(other->path + length, "/{", 2) != 0 ||
+			strchr(other->path + length + 1, '/') ||
+			other->capture_count != route->capture_count + 1 || route->capture_count)
+			continue;
+		facts->created_id = json_shape_field(shown, other->captures[0]->field->name);
+		if (facts->created_id && facts->created_id->kind == SHAPE_STRING)
+			facts->created = other;
+	}
+}
+
+static bool learn_route(struct edge *edge, const struct route *route, struct error *error)
+{
+	struct route_facts *facts = &edge->facts[route->index];
+	const struct json_shape *input = route->method->input;
+
+	facts->user_id = json_shape_field(input, "user_id");
+	facts->user_level = json_shape_field(input, "user_level");
+	facts->client_ip = json_shape_field(input, "client_ip");
+	if (!(route->pool ? find_service(route, facts) : find_purchase(route, facts)))
+		return error_set(error, "%s %s: nothing here answers %s",
+			route_method_name(route->http_method), route->path, route->method->method->name);
+	find_created(edge->routes, route, facts);
+	facts->seconds = facts->buys			   ? &edge_metrics_seconds_buy
+			 : route->http_method == ROUTE_GET ? &edge_metrics_seconds_read
+							   : &edge_metrics_seconds_write;
+	return true;
+}
+
+static bool learn_routes(struct edge *edge, struct error *error)
+{
+	const struct route *all;
+	size_t count;
+
+	edge->shapes = shapes_new(error);
+	edge->routes = edge->shapes ? routes_new(edge->shapes, error) : NULL;
+	if (!edge->routes)
+		return false;
+	all = routes_all(edge->routes, &count);
+	edge->facts = NEW_ARRAY(count, struct route_facts);
+	for (size_t i = 0; i < count; i++) {
+		if (!learn_route(edge, &all[i], error))
+			return false;
+	}
+	edge->openapi = openapi_new(edge->shapes, edge->routes, &edge->openapi_size);
+	return true;
+}
+
+/* ---- start and end ---- */
+
+static void place(void *context, ProtobufCMessage *request, int32_t shard)
+{
+	struct edge *edge = context;
+
+	common__placement__init(&edge->placement);
+	edge->placement.shard = (uint32_t)shard;
+	edge->placement.shards = edge->options.cart_shards;
+	if (request->descriptor == &cart__batch_add_items_request__descriptor)
+		((Cart__BatchAddItemsRequest *)request)->placement = &edge->placement;
+	else
+		((Cart__BatchLookupKeysRequest *)request)->placement = &edge->placement;
+}
+
+static struct rpc_batcher *batcher_new(struct edge *edge, enum edge_service pool,
+	const ProtobufCServiceDescriptor *service, const char *method)
+{
+	return rpc_batcher_new(&(struct rpc_batcher_options){
+		.pool = edge->pools[pool],
+		.service = service,
+		.method = protobuf_c_service_descriptor_get_method_by_name(service, method),
+		.items_max = BATCH_ITEMS_MAX,
+		.in_flight_max = 1,
+		.queue_max = edge->options.queue_max,
+		.arena_bytes_max = BATCH_ANSWER_BYTES_MAX,
+		.prepare = pool == EDGE_CART ? place : NULL,
+		.context = edge,
+	});
+}
+
+static void start_on_loop(struct rpc_task *task)
+{
+	struct edge *edge = container_of(task, struct edge, start_task);
+	const uint32_t shards = edge->options.cart_shards;
+
+	edge->clients = batcher_new(
+		edge, EDGE_PROTECTOR, &protector__protector_service__descriptor, "BatchValidateClients");
+	edge->limits =
+		batcher_new(edge, EDGE_POLICY, &policy__policy_service__descriptor, "BatchValidatePurchases");
+	edge->lines = batcher_new(edge, EDGE_CART, &cart__cart_service__descriptor, "BatchAddItems");
+	edge->keys = batcher_new(edge, EDGE_CART, &cart__cart_service__descriptor, "BatchLookupKeys");
+	snapshots_open(edge);
+	edge->cart_probes = NEW_ARRAY(shards, struct probe *);
+	for (uint32_t shard = 0; shard < shards; shard++)
+		edge->cart_probes[shard] = probe_new(edge->loop, edge->pools[EDGE_CART], (int32_t)shard);
+	if (edge->echo)
+		echo_open(edge->echo);
+	sem_post(&edge->done);
+}
+
+static void stop_on_loop(struct rpc_task *task)
+{
+	struct edge *edge = container_of(task, struct edge, stop_task);
+
+	if (edge->echo)
+		echo_close(edge->echo);
+	for (uint32_t shard = 0; shard < edge->options.cart_shards; shard++)
+		probe_free(edge->cart_probes[shard]);
+	free(edge->cart_probes);
+	snapshots_close(edge);
+	rpc_batcher_free(edge->clients);
+	rpc_batcher_free(edge->limits);
+	rpc_batcher_free(edge->lines);
+	rpc_batcher_free(edge->keys);
+	sem_post(&edge->done);
+}
+
+static void run_and_wait(struct edge *edge, struct rpc_task *task, void (*run)(struct rpc_task *task))
+{
+	task->run = run;
+	rpc_post(edge->loop, task);
+	while (sem_wait(&edge->done) != 0)
+		;
+}
+
+/* Everything that needs no thread. */
+static void release(struct edge *edge)
+{
+	if (edge->discovery)
+		discovery_free(edge->discovery);
+	identifier_free(edge->identifier);
+	stock_marks_free(edge->marks);
+	ban_list_free(edge->bans);
+	rule_list_free(edge->rules);
+	free(edge->openapi);
+	free(edge->facts);
+	routes_free(edge->routes);
+	shapes_free(edge->shapes);
+	text_release(&edge->door_text);
+	text_release(&edge->loop_text);
+	sem_destroy(&edge->done);
+	free(edge);
+}
+
+static bool open_all(struct edge *edge, struct error *error)
+{
+	const struct identity_options identity = {.demo = edge->options.demo, .clock = &clock_system};
+
+	if (!learn_routes(edge, error))
+		return false;
+	edge->identifier = identifier_new(&identity, error);
+	if (!edge->identifier)
+		return false;
+	edge->discovery = discovery_static_new(edge->options.discovery_file, error);
+	return edge->discovery != NULL;
+}
+
+struct edge *edge_new(const struct edge_options *options, struct error *error)
+{
+	struct edge *edge = NEW(struct edge);
+
+	assert(options->inventory_shards && options->cart_shards && options->queue_max && options->finished);
+	edge->options = *options;
+	sem_init(&edge->done, 0, 0);
+	text_init(&edge->door_text, ANSWER_TEXT_MAX);
+	text_init(&edge->loop_text, ANSWER_TEXT_MAX);
+	id_generator_init(&edge->ids, &clock_system);
+	trace_maker_init(&edge->traces);
+	rpc_reason_init();
+	edge_metrics_init();
+	edge->marks = stock_marks_new(options->inventory_shards);
+	edge->bans = ban_list_new();
+	edge->rules = rule_list_new();
+	if (!open_all(edge, error)) {
+		release(edge);
+		return NULL;
+	}
+	edge->loop = rpc_loop_new("edge");
+	for (int i = 0; i < EDGE_SERVICES; i++)
+		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, pool_names[i], NULL);
+	edge->echo = options->bench ? echo_new(edge) : NULL;
+	run_and_wait(edge, &edge->start_task, start_on_loop);
+	return edge;
+}
+
+void edge_free(struct edge *edge)
+{
+	struct edge_request *request;
+
+	if (!edge)
+		return;
+	assert(edge->draining && !atomic_load(&edge->open));
+	run_and_wait(edge, &edge->stop_task, stop_on_loop);
+	for (int i = 0; i < EDGE_SERVICES; i++)
+		rpc_pool_free(edge->pools[i]);
+	if (edge->echo)
+		echo_free(edge->echo);
+	rpc_loop_free(edge->loop);
+	while ((request = edge->free)) {
+		edge->free = request->next;
+		arena_release(&request->arena);
+		free(request);
+	}
+	release(edge);
+}
+
+/* ---- requests ---- */
+
+struct edge_request *edge_request_new(struct edge *edge)
+{
+	struct edge_request *request = edge->free;
+
+	if (request) {
+		edge->free = request->next;
+		edge->free_count--;
+		request->next = NULL;
+		return request;
+	}
+	request = NEW(struct edge_request);
+	arena_init(&request->arena, REQUEST_BLOCK_BYTES, REQUEST_BYTES_MAX);
+	return request;
+}
+
+void edge_request_free(struct edge *edge, struct edge_request *request)
+{
+	if (edge->free_count >= FREE_REQUESTS_MAX) {
+		arena_release(&request->arena);
+		free(request);
+		return;
+	}
+	arena_clear(&request->arena);
+	request->in = (struct edge_input){0};
+	request->out = (struct edge_output){0};
+	request->door = NULL;
+	request->work = NULL;
+	request->next = edge->free;
+	edge->free = request;
+	edge->free_count++;
+}
+
+static void begin(struct rpc_task *task)
+{
+	struct work *work = container_of(task, struct work, task);
+	struct edge *edge = work->edge;
+	struct problem problem;
+
+	work->scratch = &edge->loop_text;
+	edge->working++;
+	metric_set(&edge_metrics_open, edge->working);
+	if (!edge->draining && edge->working <= edge->options.queue_max) {
+		work->start(work);
+		return;
+	}
+	problem_from_reason(&problem, COMMON__REASON__REASON_OVERLOADED, "%s",
+		edge->draining ? "this gatekeeper is ending" : "");
+	answer_problem(work, &problem);
+	work_finish(work);
+}
+
+void edge_send(struct edge *edge, struct edge_request *first, struct edge_request *last)
+{
+	struct work *work = NULL;
+	uint32_t count = 0;
+
+	for (struct edge_request *request = first;; request = request->next) {
+		struct work *next = request->work;
+
+		next->task.run = begin;
+		next->task.next = NULL;
+		if (work)
+			work->task.next = &next->task;
+		work = next;
+		count++;
+		if (request == last)
+			break;
+	}
+	atomic_fetch_add_explicit(&edge->open, count, memory_order_relaxed);
+	rpc_post_list(edge->loop, &((struct work *)first->work)->task, &work->task);
+}
+
+void work_finish(struct work *work)
+{
+	struct edge *edge = work->edge;
+
+	assert(work->request->out.status);
+	if (work->facts)
+		metric_observe(work->facts->seconds, clock_mono_ns() - work->arrived_ns);
+	edge->working--;
+	edge->calls -= work->is_call;
+	metric_set(&edge_metrics_open, edge->working);
+	atomic_fetch_sub_explicit(&edge->open, 1, memory_order_relaxed);
+	edge->options.finished(edge->options.context, work->request); /* the request is the door's */
+	if (edge->draining && !edge->working)
+		sem_post(&edge->done);
+}
+
+static void drain_on_loop(struct rpc_task *task)
+{
+	struct edge *edge = container_of(task, struct edge, drain_task);
+
+	edge->draining = true;
+	if (!edge->working)
+		sem_post(&edge->done);
+}
+
+void edge_drain(struct edge *edge)
+{
+	run_and_wait(edge, &edge->drain_task, drain_on_loop);
+}
+
+bool edge_healthy(struct edge *edge)
+{
+	for (uint32_t shard = 0; shard < edge->options.inventory_shards; shard++) {
+		if (!follower_synced(edge->stock_followers[shard]))
+			return false;
+	}
+	for (uint32_t shard = 0; shard < edge->options.cart_shards; shard++) {
+		if (!probe_seen(edge->cart_probes[shard]))
+			return false;
+	}
+	return follower_synced(edge->ban_follower) && follower_synced(edge->rule_follower);
+}

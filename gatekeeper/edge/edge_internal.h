@@ -1,0 +1,123 @@
+/* gatekeeper/edge/edge_internal.h - the inside of the edge: what its files share. For edge.c, judge.c, answer.c, buy*.c, call.c, echo.c and
+ * snapshots.c only.
+ *
+ * A request's work begins on the door's thread (edge_judge), goes to the loop with its request, and ends there by work_finish(), once. It lives in the request's arena.
+ * Threads: a field says whose it is; what says nothing is made by edge_new() and only read afterwards. */
+#ifndef FLASHSALE_EDGE_EDGE_INTERNAL_H
+#define FLASHSALE_EDGE_EDGE_INTERNAL_H
+
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "base/id.h"
+#include "base/metrics.h"
+#include "gatekeeper/edge/ban_list.h"
+#include "gatekeeper/edge/edge.h"
+#include "gatekeeper/edge/follower.h"
+#include "gatekeeper/edge/identity.h"
+#include "gatekeeper/edge/purchase.h"
+#include "gatekeeper/edge/routes.h"
+#include "gatekeeper/edge/rule_list.h"
+#include "gatekeeper/edge/stock_marks.h"
+#include "gatekeeper/edge/trace.h"
+#include "rpc/client.h"
+
+enum edge_service { EDGE_INVENTORY, EDGE_CART, EDGE_POLICY, EDGE_PROTECTOR, EDGE_SERVICES };
+
+/* What the edge knows of a route beyond its description. */
+struct route_facts {
+	bool buys; /* else: one call to a service */
+	enum purchase_kind purchase;
+	enum edge_service service;
+	const struct json_field *user_id, *user_level, *client_ip; /* of the request; NULL without one */
+	const struct route *created;	     /* a POST that makes what this route shows: 201 with its path */
+	const struct json_field *created_id; /* of the shown answer */
+	struct metric *seconds;
+};
+
+struct edge {
+	struct edge_options options;
+	struct shapes *shapes;
+	struct routes *routes;
+	struct route_facts *facts; /* by route->index */
+	char *openapi;
+	size_t openapi_size;
+	struct identifier *identifier;
+	struct stock_marks *marks;
+	struct ban_list *bans;
+	struct rule_list *rules;
+	struct discovery *discovery;
+	struct rpc_loop *loop;
+	struct rpc_pool *pools[EDGE_SERVICES];
+	struct rpc_batcher *clients, *limits, *lines, *keys; /* used on the loop only */
+	struct follower **stock_followers;		     /* by inventory shard */
+	struct follower *ban_follower, *rule_follower;
+	struct probe **cart_probes; /* by cart shard */
+	struct echo *echo;	    /* NULL unless bench */
+	_Atomic uint32_t open;	    /* requests that were sent and have not come back */
+
+	/* the door's thread */
+	struct edge_request *free;
+	uint32_t free_count;
+	struct id_generator ids;
+	struct trace_maker traces;
+	struct text door_text;
+
+	/* the loop */
+	struct text loop_text;
+	Common__Placement placement; /* of the batch that is being sent */
+	uint32_t working, calls;
+	bool draining;
+	struct rpc_task drain_task, start_task, stop_task;
+	sem_t done; /* posted by each of these tasks */
+};
+
+struct work {
+	struct edge *edge;
+	struct edge_request *request;
+	struct rpc_task task;
+	void (*start)(struct work *work); /* on the loop */
+	const struct route *route;	  /* NULL: none */
+	const struct route_facts *facts;
+	ProtobufCMessage *message;
+	enum json_surface surface;
+	int64_t arrived_ns, deadline_ns;
+	char trace[TRACE_TEXT_MAX];
+	struct text *scratch; /* of the thread that has the work */
+	void *own;	      /* of buy.c, call.c or echo.c, in the arena */
+	bool is_call;	      /* counted in calls */
+};
+
+/* answer.c: fills request->out. */
+void answer_message(struct work *work, int status, const ProtobufCMessage *message);
+void answer_problem(struct work *work, const struct problem *problem);
+/* The shape of a buy's answer on the compatible surface. */
+void answer_flags(struct work *work, int status, const char *message, bool result, bool throttled);
+void answer_text(struct work *work, int status, const char *content_type, const char *body, size_t size);
+
+/* edge.c: the work is over, `out` is filled; on the loop. */
+void work_finish(struct work *work);
+
+/* judge.c */
+struct work *work_new(struct edge *edge, struct edge_request *request);
+
+/* buy.c. On the door's thread: takes the purchase, and says what can be said without asking anybody. True: answered. */
+bool buy_glance(struct work *work, const struct purchase *purchase);
+
+/* call.c */
+void call_start(struct work *work);
+
+/* echo.c */
+struct echo *echo_new(struct edge *edge); /* on no thread yet */
+void echo_open(struct echo *echo);	  /* loop */
+void echo_close(struct echo *echo);	  /* loop */
+void echo_free(struct echo *echo);
+void echo_start(struct work *work);
+
+/* snapshots.c: streams that feed what the glance looks at; loop. */
+void snapshots_open(struct edge *edge);
+void snapshots_close(struct edge *edge);
+bool snapshots_stock_fresh(const struct edge *edge, const char *sku, int64_t now_ns);
+bool snapshots_rules_fresh(const struct edge *edge, int64_t now_ns, int64_t max_ms);
+
+#endif
