@@ -46,10 +46,10 @@ struct fixture {
 	int64_t counter, committed_counter;
 	int64_t due_ms[64]; /* what tick ends, ascending; 0: none left */
 	int due_next, tick_max;
-	int rollbacks, groups, finishes, ticks;
+	int rollbacks, groups, finishes;
 	int finish_error;
 	char events[EVENTS_MAX]; /* one letter each: what happened in which order */
-	sem_t done, fatal, ticked;
+	sem_t done, fatal, ticked, looked; /* looked: tick ran, whatever it found */
 	_Atomic int answered;
 	char why[200];
 };
@@ -89,7 +89,7 @@ static int domain_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_
 	struct fixture *f = domain;
 	int left = f->tick_max;
 
-	f->ticks++;
+	sem_post(&f->looked);
 	while (left > 0 && f->due_ms[f->due_next] && f->due_ms[f->due_next] <= now_ms) {
 		MDB_val key = {sizeof(int), &f->due_next}, value = {1, (void *)"t"};
 		int rc = mdb_put(txn, f->store->tables[0], &key, &value, 0);
@@ -261,6 +261,7 @@ static int set_up_sized(void **state, int64_t map_bytes)
 	sem_init(&f->done, 0, 0);
 	sem_init(&f->fatal, 0, 0);
 	sem_init(&f->ticked, 0, 0);
+	sem_init(&f->looked, 0, 0);
 	atomic_store(&commits, 0);
 	*state = f;
 	return 0;
@@ -548,7 +549,9 @@ static void an_idle_tick_commits_nothing(void **state)
 	struct fixture *f = *state;
 
 	start(f, 100, 100, true);
+	sem_wait(&f->looked);
 	writer_wake(f->writer);
+	sem_wait(&f->looked);
 	writer_free(f->writer);
 	f->writer = NULL;
 	assert_int_equal(atomic_load(&commits), 0);

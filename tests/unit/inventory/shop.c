@@ -31,6 +31,14 @@ static void on_published(void *context, uint64_t head, const struct books_counts
 		shop->total.refused[i] += counts->refused[i];
 }
 
+static void on_clock_moved(void *context, int64_t drift_ms)
+{
+	struct shop *shop = context;
+
+	shop->clock_moves++;
+	shop->drift_ms = drift_ms;
+}
+
 static void open_books(struct shop *shop)
 {
 	struct error error = {0};
@@ -61,6 +69,7 @@ void shop_open_sized(struct shop *shop, int64_t map_bytes)
 		.expiry_step = 1000,
 		.goods_changed = on_goods,
 		.published = on_published,
+		.clock_moved = on_clock_moved,
 		.context = shop};
 	if (!store_create(&shop->store_options, &error))
 		fail_msg("%s", error.text);

@@ -24,6 +24,8 @@ struct shop {
 	int goods_changed, published;
 	struct goods last_changed;
 	uint64_t head;
+	int clock_moves;
+	int64_t drift_ms;
 	struct books_counts total;
 };
 

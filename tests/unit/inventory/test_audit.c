@@ -181,6 +181,16 @@ static void a_missing_ledger_entry_is_found(void **state)
 	assert_int_equal(the_fault(shop).ledger.held, 5);
 }
 
+static void a_gap_where_nothing_else_is_amiss_is_found(void **state)
+{
+	struct shop *shop = *state;
+	uint8_t key[8];
+
+	store_put_be64(key, 2); /* the fence */
+	put_raw(shop, TABLE_LEDGER, (MDB_val){8, key}, (MDB_val){0, NULL});
+	assert_non_null(strstr(the_fault(shop).finding, "gap after entry 1"));
+}
+
 static void it_can_be_cancelled(void **state)
 {
 	struct shop *shop = *state;
@@ -209,6 +219,7 @@ int main(void)
 		TEST(a_hold_that_is_gone_is_found),
 		TEST(a_hold_that_would_never_end_is_found),
 		TEST(a_missing_ledger_entry_is_found),
+		TEST(a_gap_where_nothing_else_is_amiss_is_found),
 		TEST(it_can_be_cancelled),
 	};
 

@@ -540,6 +540,18 @@ static void an_outage_moves_every_live_deadline(void **state)
 	assert_int_equal(entry.created.deadline_ms, first.deadline_ms);
 }
 
+static void outages_add_up(void **state)
+{
+	struct shop *shop = *state;
+	struct hold_answer first = shop_buy(shop, 1, 1);
+
+	shop_restart(shop, 120000);
+	shop_restart(shop, 50000);
+	assert_int_equal(entry_at(shop, shop->head).incarnation.moved_ms, 50000);
+	assert_int_equal(shop_buy(shop, 1, 1).deadline_ms, first.deadline_ms + 170000);
+	assert_int_equal(entry_at(shop, shop->head).time_ms, SHOP_WALL_MS + 170000);
+}
+
 static void beyond_the_cap_an_outage_counts(void **state)
 {
 	struct shop *shop = *state;
@@ -559,7 +571,10 @@ static void a_jump_of_the_wall_expires_nothing(void **state)
 
 	shop_buy(shop, 1, 1);
 	clock_manual_jump_wall(&shop->clock, 86400000);
-	shop_pass(shop, SHOP_TTL_MS - 1);
+	shop_pass(shop, SHOP_TTL_MS - 2);
+	shop_pass(shop, 1);
+	assert_int_equal(shop->clock_moves, 1); /* told once */
+	assert_int_equal(shop->drift_ms, 86400000);
 	shop_expect(shop, "SKU0001", 10, 9, 1, 0);
 	shop_pass(shop, 1);
 	shop_expect(shop, "SKU0001", 10, 10, 0, 0);
@@ -676,6 +691,7 @@ int main(void)
 		TEST(a_sku_of_another_shard_is_not_ours),
 		TEST(everything_is_there_after_a_restart),
 		TEST(an_outage_moves_every_live_deadline),
+		TEST(outages_add_up),
 		TEST(beyond_the_cap_an_outage_counts),
 		TEST(a_jump_of_the_wall_expires_nothing),
 		TEST(a_hundred_thousand_holds_expire_in_bounded_steps),

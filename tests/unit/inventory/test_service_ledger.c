@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,17 @@
 #include <cmocka.h>
 
 #include "tests/unit/inventory/desk.h"
+
+/* Linked with --wrap=rpc_wake: a follower that is woken by each commit need not wait for its next heartbeat. */
+void __real_rpc_wake(struct rpc_call *call);
+void __wrap_rpc_wake(struct rpc_call *call);
+static _Atomic int wakes;
+
+void __wrap_rpc_wake(struct rpc_call *call)
+{
+	atomic_fetch_add(&wakes, 1);
+	__real_rpc_wake(call);
+}
 
 static int set_up(void **state)
 {
@@ -213,7 +225,9 @@ static void a_follower_hears_of_each_commit_and_of_silence(void **state)
 		next_message(&call, &tale);
 		silent += tale.entries == before;
 	}
+	atomic_store(&wakes, 0);
 	desk_buy(desk, 1, 1);
+	assert_int_equal(atomic_load(&wakes), 1);
 	while (tale.created < 1)
 		next_message(&call, &tale);
 	desk_pass(desk, DESK_TTL_MS); /* it expires: nobody asked for that */
