@@ -48,7 +48,7 @@ struct fixture {
 	int due_next, tick_max;
 	int rollbacks, groups, finishes;
 	int finish_error;
-	char events[EVENTS_MAX]; /* one letter each: what happened in which order */
+	char events[EVENTS_MAX];	   /* one letter each: what happened, in which order */
 	sem_t done, fatal, ticked, looked; /* looked: tick ran, whatever it found */
 	_Atomic int answered;
 	char why[200];
