@@ -434,16 +434,15 @@ void call_finish(struct rpc_call *call)
 {
 	const struct rpc_status *status = call->verdict ? call->verdict : call->answer ? NULL : &call->status;
 	bool abandoned = atomic_load(&call->abandoned);
+	enum rpc_code code = status ? status->code : RPC_OK;
 
 	assert(call->magic == CALL_MAGIC && !call->writing);
-	if (!abandoned)
-		finish_send(call, status);
+	if (abandoned)
+		code = RPC_CANCELLED;
 	if (call->method)
-		counters_end(call->method->counters,
-			abandoned ? RPC_CANCELLED
-			: status  ? status->code
-				  : RPC_OK,
-			clock_mono_ns() - call->arrived_ns);
+		counters_end(call->method->counters, code, clock_mono_ns() - call->arrived_ns);
+	if (!abandoned)
+		finish_send(call, status); /* after the counting: who has the answer finds it counted */
 	call_drop(call);
 }
 

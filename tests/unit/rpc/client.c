@@ -71,11 +71,13 @@ void client_start(
 	grpc_metadata metadata;
 	grpc_op open[2] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}, {.op = GRPC_OP_RECV_INITIAL_METADATA}};
 	grpc_op end = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT};
+	grpc_slice method = grpc_slice_from_copied_string(path);
 
 	memset(call, 0, sizeof(*call));
 	call->client = client;
-	call->call = grpc_channel_create_call(client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, client->queue,
-		grpc_slice_from_copied_string(path), NULL, deadline, NULL);
+	call->call = grpc_channel_create_call(
+		client->channel, NULL, GRPC_PROPAGATE_DEFAULTS, client->queue, method, NULL, deadline, NULL);
+	grpc_slice_unref(method);
 	memset(&metadata, 0, sizeof(metadata));
 	metadata.key = grpc_slice_from_static_string("traceparent");
 	metadata.value = grpc_slice_from_copied_string(trace ? trace : "");

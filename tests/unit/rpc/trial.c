@@ -51,6 +51,7 @@ static void ask(Trial__Trial_Service *service, const Trial__AskRequest *request,
 }
 
 struct later {
+	struct later *next;
 	const Trial__AskRequest *request;
 	Trial__AskResponse_Closure closure;
 	struct rpc_call *call;
@@ -78,9 +79,45 @@ static void ask_later(Trial__Trial_Service *service, const Trial__AskRequest *re
 	struct trial *trial = (struct trial *)service;
 	struct later *later = NEW(struct later);
 
-	*later = (struct later){request, closure, closure_data};
+	*later = (struct later){NULL, request, closure, closure_data};
 	assert_true(trial->thread_count < 64);
 	pthread_create(&trial->threads[trial->thread_count++], NULL, answer_later, later);
+}
+
+/* ---- AskWriter: one thread takes all that is queued, and answers it in one go ---- */
+
+static void *writer_main(void *argument)
+{
+	struct trial *trial = argument;
+	struct later *queue;
+
+	do {
+		pthread_mutex_lock(&trial->lock);
+		while (!trial->queue && !trial->writer_ends)
+			pthread_cond_wait(&trial->queued, &trial->lock);
+		queue = trial->queue;
+		trial->queue = NULL;
+		pthread_mutex_unlock(&trial->lock);
+		for (struct later *later = queue, *next; later; later = next) {
+			next = later->next;
+			answer_later(later);
+		}
+	} while (queue);
+	return NULL;
+}
+
+static void ask_writer(Trial__Trial_Service *service, const Trial__AskRequest *request,
+	Trial__AskResponse_Closure closure, void *closure_data)
+{
+	struct trial *trial = (struct trial *)service;
+	struct later *later = NEW(struct later);
+
+	*later = (struct later){NULL, request, closure, closure_data};
+	pthread_mutex_lock(&trial->lock);
+	later->next = trial->queue;
+	trial->queue = later;
+	pthread_cond_signal(&trial->queued);
+	pthread_mutex_unlock(&trial->lock);
 }
 
 static void ask_never(Trial__Trial_Service *service, const Trial__AskRequest *request,
@@ -141,6 +178,73 @@ static void count(Trial__Trial_Service *service, const Trial__CountRequest *requ
 	rpc_stream_open(closure_data, &stream);
 }
 
+/* ---- Follow ---- */
+
+struct follower {
+	LIST_ENTRY(follower) link;
+	struct trial *trial;
+	struct rpc_call *call;
+	uint32_t told;
+	bool begun;
+};
+
+static enum rpc_pull follow_next(
+	void *cursor, struct arena *scratch, const ProtobufCMessage **ret, struct rpc_status *status)
+{
+	struct follower *follower = cursor;
+	Trial__CountResponse *response;
+	uint32_t ticks;
+
+	pthread_mutex_lock(&follower->trial->lock);
+	ticks = follower->trial->ticks;
+	pthread_mutex_unlock(&follower->trial->lock);
+	if (follower->begun && follower->told == ticks)
+		return RPC_WAIT;
+	follower->begun = true;
+	follower->told = ticks;
+	response = ARENA_NEW(scratch, Trial__CountResponse);
+	trial__count_response__init(response);
+	response->number = ticks;
+	*ret = &response->base;
+	return RPC_MORE;
+}
+
+static void follow_end(void *cursor)
+{
+	struct follower *follower = cursor;
+
+	pthread_mutex_lock(&follower->trial->lock);
+	LIST_REMOVE(follower, link);
+	pthread_mutex_unlock(&follower->trial->lock);
+	free(follower);
+}
+
+static void follow(Trial__Trial_Service *service, const Trial__CountRequest *request,
+	Trial__CountResponse_Closure closure, void *closure_data)
+{
+	struct trial *trial = (struct trial *)service;
+	struct follower *follower = NEW(struct follower);
+	struct rpc_stream stream = {.next = follow_next, .end = follow_end, .cursor = follower};
+
+	follower->trial = trial;
+	follower->call = closure_data;
+	pthread_mutex_lock(&trial->lock);
+	LIST_INSERT_HEAD(&trial->followers, follower, link);
+	pthread_mutex_unlock(&trial->lock);
+	rpc_stream_open(closure_data, &stream);
+}
+
+void trial_tick(struct trial *trial)
+{
+	struct follower *follower;
+
+	pthread_mutex_lock(&trial->lock);
+	trial->ticks++;
+	LIST_FOREACH (follower, &trial->followers, link)
+		rpc_wake(follower->call);
+	pthread_mutex_unlock(&trial->lock);
+}
+
 /* ---- Add ---- */
 
 static void add(Trial__Trial_Service *service, const Trial__AddRequest *request,
@@ -199,10 +303,16 @@ struct trial *trial_new_at(const struct rpc_limits *limits, const char *address,
 	trial->service.ask = ask;
 	trial->service.ask_later = ask_later;
 	trial->service.ask_never = ask_never;
+	trial->service.ask_writer = ask_writer;
+	trial->service.follow = follow;
 	trial->service.count = count;
 	trial->service.add = add;
 	trial->service.watch = watch;
 	sem_init(&trial->kept_one, 0, 0);
+	pthread_mutex_init(&trial->lock, NULL);
+	pthread_cond_init(&trial->queued, NULL);
+	LIST_INIT(&trial->followers);
+	pthread_create(&trial->writer, NULL, writer_main, trial);
 	trial->loop = rpc_loop_new("trial");
 	trial->server = rpc_server_new(trial->loop, limits);
 	trial->set = read_set(&size);
@@ -226,6 +336,11 @@ void trial_free(struct trial *trial)
 	if (trial->client.channel)
 		client_close(&trial->client);
 	rpc_server_drain(trial->server, 5000);
+	pthread_mutex_lock(&trial->lock);
+	trial->writer_ends = true;
+	pthread_cond_signal(&trial->queued);
+	pthread_mutex_unlock(&trial->lock);
+	pthread_join(trial->writer, NULL);
 	rpc_server_free(trial->server);
 	for (uint32_t i = 0; i < trial->thread_count; i++)
 		pthread_join(trial->threads[i], NULL);

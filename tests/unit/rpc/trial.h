@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "client.h"
 #include "flashsale/common/v1/common.pb-c.h"
@@ -27,12 +28,21 @@ struct trial {
 	sem_t kept_one;
 	pthread_t threads[64];
 	uint32_t thread_count;
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t queued;
+	struct later *queue; /* AskWriter's */
+	bool writer_ends;
+	pthread_t writer;
+	LIST_HEAD(, follower) followers;
+	uint32_t ticks;
 };
 
 extern const struct rpc_limits trial_limits;
 struct trial *trial_new(const struct rpc_limits *limits);
 struct trial *trial_new_at(const struct rpc_limits *limits, const char *address, const struct rpc_tls *tls);
 void trial_free(struct trial *trial);
+void trial_tick(struct trial *trial); /* any thread */
 void trial_await(const _Atomic uint32_t *counter, uint32_t value); /* at least */
 
 #endif
