@@ -2,8 +2,11 @@
  *
  * A pool holds one channel per instance, fed by discovery: instances come and go while calls fly. A pick is by shard number or round robin over healthy
  * ones. Reconnects are quick (back-off 50 to 200 ms), keepalive finds a frozen peer within 2 s.
- *  - gRPC has one code, UNAVAILABLE, for "never sent" and "perhaps executed": `sent` tells them apart. UNAVAILABLE or DEADLINE_EXCEEDED with
- *    `sent`: unknown, ask again with the same key. Without: it never left. Nothing here sends a write twice.
+ *  - gRPC has one code, UNAVAILABLE, for "never sent" and "perhaps executed": `sent` tells them apart. Calls start only on a connected channel, and from
+ *    then on count as sent. An error with `sent` and no answer, whatever its code: unknown, ask again with the same key. Without `sent`: it never
+ *    left. Nothing here sends a write twice.
+ *  - With no connected instance a call waits up to 100 ms for one that is just connecting; with none but dead ones it fails at once: UNAVAILABLE, not sent.
+ *  - A pool may be freed before or after its batchers and subscriptions; without it they bring nothing more, and asks come back UNAVAILABLE.
  *  - An ask or a request is embedded in its owner, is the client's until done(), and comes back exactly once.
  * Threads: all on the loop of the pool (rpc_pool_new and rpc_pool_free from any thread, not concurrently with use). */
 #ifndef FLASHSALE_RPC_CLIENT_H
@@ -22,8 +25,8 @@ struct rpc_tls;
 /* `service` is discovery's name ("inventory"). */
 struct rpc_pool *rpc_pool_new(struct rpc_loop *loop, struct discovery *discovery, const char *service, const struct rpc_tls *tls);
 void rpc_pool_free(struct rpc_pool *pool); /* what is open comes back UNAVAILABLE first; not from the loop */
-size_t rpc_pool_count(const struct rpc_pool *pool); /* instances known */
-/* Hears of every change of the set of instances and of an instance that was lost or came back; on the loop. */
+size_t rpc_pool_count(const struct rpc_pool *pool); /* instances known; any thread */
+/* Hears once soon, then of every change of the set of instances and of an instance that was lost or came back; on the loop. From any thread. */
 void rpc_pool_on_change(struct rpc_pool *pool, void (*changed)(void *context), void *context);
 
 #define RPC_ANY_SHARD (-1)
@@ -83,7 +86,7 @@ struct rpc_batcher_options {
 	const ProtobufCMethodDescriptor *method; /* request and response have `repeated ... items`, answered in order */
 	uint32_t items_max;       /* a batch */
 	uint32_t in_flight_max;   /* batches on the wire to one shard */
-	uint32_t queue_max;       /* asks that wait; past it they come back RESOURCE_EXHAUSTED, not sent */
+	uint32_t queue_max;       /* asks that wait, for all shards together; past it they come back RESOURCE_EXHAUSTED, not sent */
 	uint32_t arena_bytes_max; /* an answer */
 	/* Called when a batch is about to leave, to fill what is common to it (shard, epoch, ...); may be NULL. */
 	void (*prepare)(void *context, ProtobufCMessage *request, int32_t shard);
@@ -91,7 +94,8 @@ struct rpc_batcher_options {
 };
 struct rpc_batcher;
 struct rpc_batcher *rpc_batcher_new(const struct rpc_batcher_options *options);
-void rpc_batcher_free(struct rpc_batcher *batcher); /* loop only; asks that wait come back UNAVAILABLE, not sent */
+/* Loop only. Before it returns all asks came back UNAVAILABLE: those that waited not sent, those on the wire sent. No ask may be made meanwhile. */
+void rpc_batcher_free(struct rpc_batcher *batcher);
 void rpc_ask(struct rpc_batcher *batcher, struct rpc_ask *ask); /* loop only; done() never runs inside it */
 
 #endif

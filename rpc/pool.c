@@ -1,0 +1,418 @@
+/* rpc/pool.c - the instances of one service, as discovery names them; see rpc/pool.h. */
+#include "rpc/pool.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "rpc/tls.h"
+
+#define CREDENTIALS_AGAIN_MS 1000
+
+TAILQ_HEAD(channel_list, rpc_channel);
+TAILQ_HEAD(user_list, rpc_pool_user);
+
+struct rpc_pool {
+	struct rpc_loop *loop;
+	struct discovery_watch *watch;
+	struct client_metrics *metrics;
+	char *service;
+	const struct rpc_tls *tls;	       /* NULL: plaintext */
+	grpc_channel_credentials *credentials; /* the last good ones; NULL: none were readable so far */
+	const struct instances *list;	       /* waits for the first good ones */
+	struct rpc_timer again;
+	struct channel_list channels; /* retired ones too, until their last call ended */
+	struct user_list users;
+	size_t user_count;
+	_Atomic size_t listed; /* channels that discovery names */
+	bool known;	       /* discovery said something */
+	bool closing;
+	bool stirred; /* the task below is on its way */
+	bool tell;    /* and the owner wants to hear */
+	struct rpc_task stir;
+	void (*changed)(void *context);
+	void *context;
+
+	pthread_mutex_t lock; /* only between rpc_pool_free and the loop */
+	pthread_cond_t signal;
+	bool closed;
+};
+
+/* Something that a thread other than the loop's wants done there. */
+struct errand {
+	struct rpc_task task;
+	struct rpc_pool *pool;
+	const struct instances *list;
+	void (*changed)(void *context);
+	void *context;
+};
+
+struct rpc_loop *rpc_pool_loop(const struct rpc_pool *pool)
+{
+	return pool->loop;
+}
+
+struct client_metrics *rpc_pool_metrics(const struct rpc_pool *pool)
+{
+	return pool->metrics;
+}
+
+size_t rpc_pool_count(const struct rpc_pool *pool)
+{
+	return pool->listed;
+}
+
+/* ---- users ---- */
+
+void rpc_pool_join(struct rpc_pool *pool, struct rpc_pool_user *user)
+{
+	TAILQ_INSERT_TAIL(&pool->users, user, link);
+	pool->user_count++;
+}
+
+void rpc_pool_leave(struct rpc_pool *pool, struct rpc_pool_user *user)
+{
+	TAILQ_REMOVE(&pool->users, user, link);
+	pool->user_count--;
+	if (pool->closing)
+		rpc_pool_state_changed(pool, false);
+}
+
+size_t rpc_pool_users(const struct rpc_pool *pool)
+{
+	return pool->user_count;
+}
+
+/* Users come and go while they are called, any of them: so each turns to the end of the list before its call. */
+static struct rpc_pool_user *next_user(struct rpc_pool *pool)
+{
+	struct rpc_pool_user *user = TAILQ_FIRST(&pool->users);
+
+	if (user) {
+		TAILQ_REMOVE(&pool->users, user, link);
+		TAILQ_INSERT_TAIL(&pool->users, user, link);
+	}
+	return user;
+}
+
+/* The last thing that the loop does to a pool: after it, the memory is rpc_pool_free's. */
+static void say_closed(struct rpc_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->closed = true;
+	pthread_cond_signal(&pool->signal);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static void stir_run(struct rpc_task *task)
+{
+	struct rpc_pool *pool = container_of(task, struct rpc_pool, stir);
+	struct rpc_pool_user *user;
+	bool tell = pool->tell;
+
+	pool->stirred = pool->tell = false;
+	for (size_t left = pool->user_count; left && (user = next_user(pool)); left--)
+		user->changed(user);
+	if (tell && pool->changed && !pool->closing)
+		pool->changed(pool->context);
+	if (pool->closing && !pool->stirred && TAILQ_EMPTY(&pool->users) && TAILQ_EMPTY(&pool->channels))
+		say_closed(pool);
+}
+
+void rpc_pool_state_changed(struct rpc_pool *pool, bool ready_changed)
+{
+	pool->tell |= ready_changed;
+	if (pool->stirred)
+		return;
+	pool->stirred = true;
+	rpc_at_turn_end(pool->loop, &pool->stir);
+}
+
+/* ---- picks ---- */
+
+static bool fits(const struct rpc_channel *channel, int32_t shard)
+{
+	return channel->listed && (shard == RPC_ANY_SHARD || channel->shard == shard);
+}
+
+/* The watch's event may still be on its way: the library knows better. */
+static bool still_ready(struct rpc_channel *channel)
+{
+	return channel->state == GRPC_CHANNEL_READY &&
+	       grpc_channel_check_connectivity_state(channel->channel, 0) == GRPC_CHANNEL_READY;
+}
+
+static bool is_down(const struct rpc_channel *channel)
+{
+	return channel->state == GRPC_CHANNEL_TRANSIENT_FAILURE || channel->state == GRPC_CHANNEL_SHUTDOWN;
+}
+
+struct rpc_channel *rpc_pool_pick(struct rpc_pool *pool, int32_t shard, bool *ret_wait)
+{
+	struct rpc_channel *channel, *second = NULL;
+	int64_t now_ns = clock_mono_ns();
+	bool wait = !pool->known;
+
+	if (pool->closing) {
+		*ret_wait = false;
+		return NULL;
+	}
+	TAILQ_FOREACH (channel, &pool->channels, link) {
+		if (!fits(channel, shard))
+			continue;
+		if (!still_ready(channel))
+			wait |= !is_down(channel);
+		else if (channel->health == INSTANCE_CRITICAL || channel->avoid_until_ns > now_ns)
+			second = second ? second : channel;
+		else
+			break;
+	}
+	channel = channel ? channel : second;
+	*ret_wait = wait;
+	if (channel) { /* round robin: who was chosen goes to the end */
+		TAILQ_REMOVE(&pool->channels, channel, link);
+		TAILQ_INSERT_TAIL(&pool->channels, channel, link);
+	}
+	return channel;
+}
+
+void rpc_pool_explain(const struct rpc_pool *pool, int32_t shard, struct rpc_status *status)
+{
+	const struct rpc_channel *channel;
+	size_t count = 0;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		count += fits(channel, shard);
+	if (pool->closing)
+		rpc_status_set(status, RPC_UNAVAILABLE, "", "this process stops asking %s", pool->service);
+	else if (shard == RPC_ANY_SHARD)
+		rpc_status_set(status, RPC_UNAVAILABLE, "", "none of %zu instances of %s is connected", count,
+			pool->service);
+	else
+		rpc_status_set(status, RPC_UNAVAILABLE, "",
+			"none of %zu instances of %s with shard %d is connected", count, pool->service,
+			shard);
+}
+
+/* ---- what discovery says ---- */
+
+static struct rpc_channel *find_channel(struct rpc_pool *pool, const struct instance *instance)
+{
+	struct rpc_channel *channel;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (channel->listed && !strcmp(channel->id, instance->id) &&
+			!strcmp(channel->address, instance->address))
+			return channel;
+	return NULL;
+}
+
+static void add_channel(struct rpc_pool *pool, const struct instance *instance)
+{
+	struct rpc_channel *channel =
+		rpc_channel_new(pool, instance, pool->credentials, pool->tls ? pool->tls->name : NULL);
+
+	channel->seen = true;
+	TAILQ_INSERT_TAIL(&pool->channels, channel, link);
+	pool->listed++;
+	metric_add(&pool->metrics->instances, 1);
+}
+
+static void retire_channel(struct rpc_pool *pool, struct rpc_channel *channel)
+{
+	pool->listed--;
+	metric_add(&pool->metrics->instances, -1);
+	rpc_channel_retire(channel);
+}
+
+/* Nothing is freed while a list is walked: a channel goes when its watch came back, in an event of its own. */
+static void retire_unseen(struct rpc_pool *pool)
+{
+	struct rpc_channel *channel;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (channel->listed && !channel->seen)
+			retire_channel(pool, channel);
+}
+
+static void update(struct rpc_pool *pool, const struct instances *list)
+{
+	struct rpc_channel *channel;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		channel->seen = false;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct instance *instance = &list->items[i];
+
+		channel = find_channel(pool, instance);
+		if (!channel) {
+			add_channel(pool, instance);
+			continue;
+		}
+		channel->seen = true;
+		channel->shard = instance->shard;
+		channel->health = instance->health;
+	}
+	retire_unseen(pool);
+	pool->known = true;
+	rpc_pool_state_changed(pool, true);
+}
+
+/* Certificates are renewed in their files: new channels get what is there now. */
+static bool refresh_credentials(struct rpc_pool *pool)
+{
+	struct error error;
+	grpc_channel_credentials *fresh;
+
+	if (pool->credentials && !pool->tls)
+		return true;
+	fresh = rpc_tls_channel(pool->tls, &error);
+	if (!fresh) {
+		LOG_LIMITED(LOG_ERROR, "certificates can't be read, the last good ones stay",
+			LOG_TEXT("why", error.text));
+		return pool->credentials;
+	}
+	if (pool->credentials)
+		grpc_channel_credentials_release(pool->credentials);
+	pool->credentials = fresh;
+	return true;
+}
+
+static void forget_list(struct rpc_pool *pool)
+{
+	instances_drop(pool->list);
+	pool->list = NULL;
+	rpc_timer_stop(pool->loop, &pool->again);
+}
+
+static void take_list(struct rpc_pool *pool, const struct instances *list)
+{
+	if (refresh_credentials(pool)) {
+		update(pool, list);
+		forget_list(pool);
+		return;
+	}
+	instances_keep(list);
+	forget_list(pool);
+	pool->list = list;
+	rpc_timer_start(pool->loop, &pool->again, CREDENTIALS_AGAIN_MS);
+}
+
+static void again_run(struct rpc_task *task)
+{
+	struct rpc_pool *pool = container_of(task, struct rpc_pool, again.task);
+
+	take_list(pool, pool->list);
+}
+
+static void update_run(struct rpc_task *task)
+{
+	struct errand *errand = container_of(task, struct errand, task);
+
+	take_list(errand->pool, errand->list);
+	instances_drop(errand->list);
+	free(errand);
+}
+
+/* On discovery's thread. */
+static void list_changed(void *context, const struct instances *list)
+{
+	struct errand *errand = NEW(struct errand);
+
+	errand->task.run = update_run;
+	errand->pool = context;
+	errand->list = instances_keep(list);
+	rpc_post(errand->pool->loop, &errand->task);
+}
+
+/* ---- its life ---- */
+
+struct rpc_pool *rpc_pool_new(
+	struct rpc_loop *loop, struct discovery *discovery, const char *service, const struct rpc_tls *tls)
+{
+	struct rpc_pool *pool = NEW(struct rpc_pool);
+
+	pool->loop = loop;
+	pool->tls = tls;
+	pool->again.task.run = again_run;
+	pool->metrics = client_metrics_of(service);
+	pool->service = memory_copy_text(service);
+	pool->stir.run = stir_run;
+	TAILQ_INIT(&pool->channels);
+	TAILQ_INIT(&pool->users);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->signal, NULL);
+	pool->watch = discovery_watch(discovery, service, list_changed, pool);
+	return pool;
+}
+
+static void set_changed_run(struct rpc_task *task)
+{
+	struct errand *errand = container_of(task, struct errand, task);
+
+	errand->pool->changed = errand->changed;
+	errand->pool->context = errand->context;
+	rpc_pool_state_changed(errand->pool, true); /* it missed what was before */
+	free(errand);
+}
+
+void rpc_pool_on_change(struct rpc_pool *pool, void (*changed)(void *context), void *context)
+{
+	struct errand *errand = NEW(struct errand);
+
+	errand->task.run = set_changed_run;
+	errand->pool = pool;
+	errand->changed = changed;
+	errand->context = context;
+	rpc_post(pool->loop, &errand->task);
+}
+
+void rpc_pool_channel_gone(struct rpc_pool *pool, struct rpc_channel *channel)
+{
+	TAILQ_REMOVE(&pool->channels, channel, link);
+	rpc_pool_state_changed(
+		pool, false); /* which looks whether this was the last that held a closing pool up */
+}
+
+static void close_run(struct rpc_task *task)
+{
+	struct errand *errand = container_of(task, struct errand, task);
+	struct rpc_pool *pool = errand->pool;
+	struct rpc_channel *channel;
+	struct rpc_pool_user *user;
+
+	pool->closing = true;
+	forget_list(pool);
+	for (size_t left = pool->user_count; left && (user = next_user(pool)); left--)
+		user->closed(user);
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (channel->listed)
+			retire_channel(pool, channel);
+	rpc_pool_state_changed(pool, false);
+}
+
+void rpc_pool_free(struct rpc_pool *pool)
+{
+	struct errand close = {.task.run = close_run, .pool = pool};
+
+	if (!pool)
+		return;
+	assert(!rpc_on_loop(pool->loop));
+	discovery_unwatch(pool->watch); /* lists that were handed on before are in front of the errand */
+	rpc_post(pool->loop, &close.task);
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->closed)
+		pthread_cond_wait(&pool->signal, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_destroy(&pool->lock);
+	pthread_cond_destroy(&pool->signal);
+	if (pool->credentials)
+		grpc_channel_credentials_release(pool->credentials);
+	free(pool->service);
+	free(pool);
+}
