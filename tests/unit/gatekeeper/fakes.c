@@ -436,6 +436,16 @@ void fakes_set_mood(struct fakes *all, enum fake_service service, enum fake_mood
 	let_go(service);
 }
 
+const char *fakes_text(struct fakes *all, const char *last)
+{
+	static char copy[128];
+
+	pthread_mutex_lock(&all->lock);
+	snprintf(copy, sizeof(copy), "%s", last);
+	pthread_mutex_unlock(&all->lock);
+	return copy;
+}
+
 /* ---- life ---- */
 
 void fakes_revive(struct fakes *all, enum fake_service which)

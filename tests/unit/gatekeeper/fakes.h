@@ -32,8 +32,8 @@ struct fakes {
 
 	/* what they saw */
 	_Atomic uint32_t clients, limits, lines, lookups, updates, calls;
-	pthread_mutex_t lock;
-	uint32_t last_timeout_ms, last_shard, last_shards, last_limit, last_quantity; /* of a NewItem; limit 0: unlimited */
+	_Atomic uint32_t last_timeout_ms, last_shard, last_shards, last_limit, last_quantity; /* of a NewItem; limit 0: unlimited */
+	pthread_mutex_t lock; /* of the texts: read them by fakes_text */
 	char last_trace[64], last_client_ip[64], last_session[80];
 };
 
@@ -42,6 +42,8 @@ void fakes_stop(struct fakes *fakes);
 void fakes_kill(struct fakes *fakes, enum fake_service service);
 void fakes_revive(struct fakes *fakes, enum fake_service service); /* at the same address */
 void fakes_set_mood(struct fakes *fakes, enum fake_service service, enum fake_mood mood); /* silent calls fail when it changes */
+
+const char *fakes_text(struct fakes *fakes, const char *last); /* a copy, until the next one */
 
 /* What the streams tell. */
 void fakes_stock(struct fakes *fakes, const char *sku, uint64_t available, bool closed);
