@@ -51,9 +51,8 @@ static void attempt_unlink(struct attempts *attempts, struct attempt *attempt)
 	list->count--;
 }
 
-struct attempt *attempts_new(struct attempts *attempts, const struct id *id, struct span user,
-	struct span session, struct span sku, uint32_t quantity, const struct hash128 *key,
-	const struct hash128 *fingerprint)
+struct attempt *attempts_new(struct attempts *attempts, const struct id *id, struct usage *usage,
+	struct span session, uint32_t quantity, const struct hash128 *key, const struct hash128 *fingerprint)
 {
 	struct attempt *attempt;
 
@@ -62,13 +61,12 @@ struct attempt *attempts_new(struct attempts *attempts, const struct id *id, str
 	attempts->count++;
 	attempt = slab_get(&attempts->slab);
 	attempt->id = *id;
-	attempt->usage = lines_use(attempts->lines, user, sku);
+	attempt->usage = usage;
 	attempt->session = lines_name_new(attempts->lines, session);
 	attempt->quantity = quantity;
 	attempt->state = ATTEMPT_QUEUED;
 	map_put(&attempts->by_id, &attempt->id_node, lines_id_hash(id));
 	if (key) {
-		assert(!attempts_find_key(attempts, key));
 		attempt->keyed = true;
 		attempt->key = *key;
 		attempt->fingerprint = *fingerprint;

@@ -73,10 +73,9 @@ struct attempts {
 void attempts_init(struct attempts *attempts, struct lines *lines, size_t max);
 void attempts_release(struct attempts *attempts); /* ends those that are left; no waiter may be */
 
-/* QUEUED, not pending. NULL: there are too many. */
-struct attempt *attempts_new(struct attempts *attempts, const struct id *id, struct span user,
-	struct span session, struct span sku, uint32_t quantity, const struct hash128 *key,
-	const struct hash128 *fingerprint);
+/* QUEUED, not pending. It takes the reference to the usage. NULL: there are too many, the reference is the caller's. */
+struct attempt *attempts_new(struct attempts *attempts, const struct id *id, struct usage *usage, struct span session,
+	uint32_t quantity, const struct hash128 *key, const struct hash128 *fingerprint);
 void attempts_free(struct attempts *attempts, struct attempt *attempt); /* no waiter may be left */
 
 struct attempt *attempts_find(const struct attempts *attempts, const struct id *id);

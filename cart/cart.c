@@ -132,13 +132,11 @@ static Common__Reason link_reason(const struct cart_link *link)
 static Common__Reason limit_reason(const struct cart *cart, const struct usage *usage,
 	const struct limit *limit, uint32_t quantity, int64_t now_ms)
 {
-	struct limit_count count = {0};
+	struct limit_count count = {.taken = usage_taken(usage), .pending = usage->pending};
 	enum limit_verdict verdict;
 
-	if (usage)
-		count = (struct limit_count){.taken = usage_taken(usage), .pending = usage->pending};
 	verdict = limit_judge(limit, &count, quantity);
-	if (verdict == LIMIT_EXCEEDED && usage) {
+	if (verdict == LIMIT_EXCEEDED) {
 		count.overdue = lines_overdue(&cart->lines, usage, now_ms);
 		verdict = limit_judge(limit, &count, quantity);
 	}
@@ -236,15 +234,19 @@ static bool add_by_key(struct cart *cart, const struct add *add, struct waiter *
 	return false;
 }
 
-static struct attempt *add_attempt(struct cart *cart, const struct add *add, struct waiter *waiter)
+/* NULL: there are too many. Takes the reference to the usage. */
+static struct attempt *add_attempt(
+	struct cart *cart, const struct add *add, struct usage *usage, struct waiter *waiter)
 {
 	struct id id = id_next(&cart->ids);
-	struct attempt *attempt = attempts_new(&cart->attempts, &id, add->user, add->session, add->sku,
-		add->quantity, add->keyed ? &add->key : NULL, add->keyed ? &add->fingerprint : NULL);
+	struct attempt *attempt = attempts_new(&cart->attempts, &id, usage, add->session, add->quantity,
+		add->keyed ? &add->key : NULL, add->keyed ? &add->fingerprint : NULL);
 	bool joined;
 
-	if (!attempt)
+	if (!attempt) {
+		lines_unuse(&cart->lines, usage);
 		return NULL;
+	}
 	attempt->limit = add->limit;
 	joined = attempt_join(attempt, waiter);
 	assert(joined);
@@ -253,28 +255,31 @@ static struct attempt *add_attempt(struct cart *cart, const struct add *add, str
 
 bool cart_add(struct cart *cart, const struct add *add, struct waiter *waiter, int64_t now_ms)
 {
-	uint32_t shard = (uint32_t)(hash64(add->sku.text, add->sku.length) % cart->options.shards);
-	struct cart_link *link = &cart->links[shard];
+	Common__Reason reason = COMMON__REASON__REASON_UNSPECIFIED;
+	struct attempt *attempt = NULL;
 	bool joined = false;
-	struct attempt *attempt;
-	Common__Reason reason;
+	struct usage *usage;
+	struct cart_link *link;
 
 	waiter->attempt = NULL;
 	if (add->keyed && add_by_key(cart, add, waiter, &joined))
 		return true;
 	if (joined)
 		return false;
+	usage = lines_use(&cart->lines, add->user, add->sku);
+	link = &cart->links[usage->goods->shard];
 	if (link->stopped)
-		return add_refuse(cart, waiter, COMMON__REASON__REASON_DEPENDENCY_DOWN);
-	if (link->usable) {
-		reason = limit_reason(cart, lines_usage(&cart->lines, add->user, add->sku), &add->limit,
-			add->quantity, now_ms);
-		if (reason)
-			return add_refuse(cart, waiter, reason);
-	} else if (attempts_list(&cart->attempts, shard, ATTEMPT_QUEUED)->count >= cart->options.queue_max) {
-		return add_refuse(cart, waiter, COMMON__REASON__REASON_OVERLOADED);
+		reason = COMMON__REASON__REASON_DEPENDENCY_DOWN;
+	else if (link->usable)
+		reason = limit_reason(cart, usage, &add->limit, add->quantity, now_ms);
+	else if (attempts_list(&cart->attempts, usage->goods->shard, ATTEMPT_QUEUED)->count >=
+		 cart->options.queue_max)
+		reason = COMMON__REASON__REASON_OVERLOADED;
+	if (reason) {
+		lines_unuse(&cart->lines, usage);
+		return add_refuse(cart, waiter, reason);
 	}
-	attempt = add_attempt(cart, add, waiter);
+	attempt = add_attempt(cart, add, usage, waiter);
 	if (!attempt)
 		return add_refuse(cart, waiter, COMMON__REASON__REASON_OVERLOADED);
 	if (link->usable)
@@ -307,13 +312,10 @@ void cart_give_up(struct cart *cart, struct waiter *waiter)
 static struct line *line_from_answer(
 	struct cart *cart, const struct attempt *attempt, const struct answer *answer, int64_t now_ms)
 {
-	const struct usage *usage = attempt->usage;
+	const struct name *session = attempt->session;
 	const struct hold hold = {
 		.id = attempt->id,
-		.user = {usage->person->user, usage->person->length},
-		.sku = {usage->goods->sku, usage->goods->length},
-		.session = {attempt->session ? attempt->session->text : "",
-			attempt->session ? attempt->session->length : 0},
+		.session = {session ? session->text : "", session ? session->length : 0},
 		.key = attempt->key,
 		.fingerprint = attempt->fingerprint,
 		.keyed = attempt->keyed,
@@ -324,8 +326,10 @@ static struct line *line_from_answer(
 		.price_micros = answer->price_micros,
 		.version = answer->version,
 	};
-	struct line *line = lines_add(&cart->lines, &hold);
+	struct line *line;
 
+	lines_keep(attempt->usage);
+	line = lines_add_to(&cart->lines, attempt->usage, &hold);
 	line->unseen = true;
 	return line;
 }

@@ -298,14 +298,13 @@ int64_t lines_deadline_ms(const struct lines *lines, const struct line *line)
 	return line->deadline_ms + lines->moved_ms[line->usage->goods->shard];
 }
 
-struct line *lines_add(struct lines *lines, const struct hold *hold)
+struct line *lines_add_to(struct lines *lines, struct usage *usage, const struct hold *hold)
 {
 	struct line *line = slab_get(&lines->line_slab);
 
-	assert(!lines_find(lines, &hold->id));
 	line->id = hold->id;
 	line->order = hold->order;
-	line->usage = lines_use(lines, hold->user, hold->sku);
+	line->usage = usage;
 	line->session = lines_name_new(lines, hold->session);
 	line->created_ms = hold->created_ms;
 	line->ended_ms = hold->ended_ms;
@@ -326,6 +325,11 @@ struct line *lines_add(struct lines *lines, const struct hold *hold)
 	line_link(lines, line);
 	line_count_in(line);
 	return line;
+}
+
+struct line *lines_add(struct lines *lines, const struct hold *hold)
+{
+	return lines_add_to(lines, lines_use(lines, hold->user, hold->sku), hold);
 }
 
 static bool step_exists(uint8_t from, enum line_state to)

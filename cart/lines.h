@@ -139,6 +139,8 @@ void lines_name_free(struct lines *lines, struct name *name);
 
 /* Puts in a hold that is not there yet. Its order, state and numbers are taken as they are. */
 struct line *lines_add(struct lines *lines, const struct hold *hold);
+/* The same for a usage at hand, whose reference it takes. */
+struct line *lines_add_to(struct lines *lines, struct usage *usage, const struct hold *hold);
 /* A change of a hold. False: it is not newer than what is known, or not a step that exists; nothing changed. */
 bool lines_change(struct lines *lines, struct line *line, const struct hold *change);
 /* The ledger tells of a hold that was known from its answer only: what the answer did not say is filled in. */

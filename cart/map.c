@@ -66,7 +66,8 @@ void map_put(struct map *map, struct map_node *node, uint64_t hash)
 
 	if (map->old)
 		map_move_some(map);
-	else if (map->count > map->mask)
+	else if (map->count >
+		 map->mask / 2) /* short chains: a look at an absent key is a miss of the cache, or none */
 		map_grow(map);
 	slot = map_slot(map, hash);
 	node->hash = hash;

@@ -12,7 +12,12 @@ static struct attempt *attempt(struct fixture *f, uint8_t number, const struct h
 	const struct id id = {{[15] = number}};
 	static const struct hash128 print;
 
-	return attempts_new(&f->attempts, &id, span_of("ann"), span_of(""), span_of("A"), 2, key, &print);
+	struct usage *usage = lines_use(&f->lines, span_of("ann"), span_of("A"));
+	struct attempt *attempt = attempts_new(&f->attempts, &id, usage, span_of(""), 2, key, &print);
+
+	if (!attempt)
+		lines_unuse(&f->lines, usage);
+	return attempt;
 }
 
 static int up(void **state)
