@@ -144,7 +144,8 @@ static ngx_int_t check_discovery_file(ngx_cycle_t *cycle, const struct door_conf
 {
 	if (access((const char *)conf->discovery_file.data, R_OK) == 0)
 		return NGX_OK;
-	ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: flashsale_discovery names %V", &conf->discovery_file);
+	ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: flashsale_discovery names %V",
+		&conf->discovery_file);
 	return NGX_ERROR;
 }
 
