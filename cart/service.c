@@ -89,14 +89,28 @@ static bool is_ready(const struct cart_service *service, int64_t now_ms)
 	return usable && (usable + stopped == service->inventory_shards || now_ms >= service->serving_by_ms);
 }
 
+static bool all_stopped(const struct cart_service *service)
+{
+	uint32_t shard = 0;
+
+	while (shard < service->inventory_shards && service->cart->links[shard].stopped)
+		shard++;
+	return shard == service->inventory_shards;
+}
+
 void cart_service_look(struct cart_service *service)
 {
-	if (service->serving || service->ending ||
-		!is_ready(service, cart_service_now_ms(service, clock_mono_ns())))
+	if (service->ending)
 		return;
-	service->serving = true;
-	log_info("serving", LOG_INT("holds", (int64_t)service->cart->lines.by_id.count));
-	service_set_serving(service->service, true);
+	if (!service->serving && is_ready(service, cart_service_now_ms(service, clock_mono_ns()))) {
+		service->serving = true;
+		log_info("serving", LOG_INT("holds", (int64_t)service->cart->lines.by_id.count));
+		service_set_serving(service->service, true);
+	} else if (service->serving && all_stopped(service)) {
+		service->serving = false;
+		log_error("not serving: every link to inventory has stopped");
+		service_set_serving(service->service, false);
+	}
 }
 
 static void tick_run(struct rpc_task *task)
