@@ -35,7 +35,7 @@ run_suite() {
 	esac
 	case $suite in
 	format) one_check format check_format ;;
-	contracts) build_quietly release contracts && one_check contracts check_contracts ;;
+	contracts) build_quietly release contracts flashsale-print-contracts && one_check contracts check_contracts ;;
 	unit*) build_quietly "$preset" && run_ctest "$suite" "$preset" ;;
 	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" "$@" ;;
 	esac
@@ -60,7 +60,10 @@ check_format() {
 }
 
 check_contracts() {
-	.deps/bin/buf lint build/release/generated/flashsale.binpb --config buf.yaml
+	local status=0
+	.deps/bin/buf lint build/release/generated/flashsale.binpb --config buf.yaml || status=1
+	"$python" scripts/rest_reference.py build/release/bin/flashsale-print-contracts --check || status=1
+	return "$status"
 }
 
 run_ctest() {
