@@ -273,7 +273,7 @@ static void turn_run(struct rpc_task *task)
 	batcher->busy = true; /* a done() may free the batcher */
 	deliver_failed(batcher);
 	batcher->busy = false;
-	if (batcher->freed)
+	if (batcher->freed && !batcher->scheduled)
 		release(batcher);
 }
 
