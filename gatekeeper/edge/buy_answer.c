@@ -56,15 +56,16 @@ void buy_answer_refusal(struct buy *buy, const struct problem *problem)
 	buy_answer_problem(buy->work, problem);
 }
 
+/* The same key hears the same again. */
 static const char *message_of(const Cart__ItemGrant *grant)
 {
 	switch (grant->state) {
 	case INVENTORY__HOLD_STATE__HOLD_STATE_HELD:
-		return grant->repeated ? "bought before with this key: in the cart" : "bought: in the cart";
+		return "bought: in the cart";
 	case INVENTORY__HOLD_STATE__HOLD_STATE_SOLD:
-		return "bought before with this key: paid";
+		return "bought and paid";
 	default:
-		return "bought before with this key, but the units are no longer held";
+		return "bought before with this key, but no longer held";
 	}
 }
 

@@ -218,7 +218,11 @@ static void release(struct edge *edge)
 
 static bool open_all(struct edge *edge, struct error *error)
 {
-	const struct identity_options identity = {.demo = edge->options.demo, .clock = &clock_system};
+	const struct identity_options identity = {
+		.demo = edge->options.demo,
+		.keys_folder = edge->options.keys_folder,
+		.clock = &clock_system,
+	};
 
 	if (!learn_routes(edge, error))
 		return false;
@@ -254,6 +258,7 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, pool_names[i], NULL);
 	edge->echo = options->bench ? echo_new(edge) : NULL;
 	run_and_wait(edge, &edge->start_task, start_on_loop);
+	snapshots_count(edge);
 	return edge;
 }
 
@@ -264,6 +269,7 @@ void edge_free(struct edge *edge)
 	if (!edge)
 		return;
 	assert(edge->draining && !atomic_load(&edge->open));
+	snapshots_uncount(edge);
 	run_and_wait(edge, &edge->stop_task, stop_on_loop);
 	for (int i = 0; i < EDGE_SERVICES; i++)
 		rpc_pool_free(edge->pools[i]);

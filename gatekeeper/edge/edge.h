@@ -64,6 +64,7 @@ struct edge_request {
 struct edge_options {
 	const char *discovery_file;
 	bool demo;                         /* identity from the body; only on a loopback listener unless told outright */
+	const char *keys_folder;           /* public keys of the tokens; needed unless demo */
 	bool protector_fail_closed;        /* refuse buys while the protector is away */
 	bool bench;                        /* serve /bench/echo, which goes through three echo services */
 	int64_t deadline_ms;               /* of a request, 2,000 */

@@ -52,6 +52,7 @@ struct edge {
 	struct rpc_batcher *clients, *limits, *lines, *keys; /* used on the loop only */
 	struct follower **stock_followers;		     /* by inventory shard */
 	struct follower *ban_follower, *rule_follower;
+	struct metric ages[3]; /* of stock, bans and rules */
 	struct probe **cart_probes; /* by cart shard */
 	struct echo *echo;	    /* NULL unless bench */
 	_Atomic uint32_t open;	    /* requests that were sent and have not come back */
@@ -117,6 +118,9 @@ void echo_start(struct work *work);
 /* snapshots.c: streams that feed what the glance looks at; loop. */
 void snapshots_open(struct edge *edge);
 void snapshots_close(struct edge *edge);
+/* Gauges of their age; any thread, between open and close. */
+void snapshots_count(struct edge *edge);
+void snapshots_uncount(struct edge *edge);
 bool snapshots_stock_fresh(const struct edge *edge, const char *sku, int64_t now_ns);
 bool snapshots_rules_fresh(const struct edge *edge, int64_t now_ns, int64_t max_ms);
 

@@ -64,6 +64,67 @@ void snapshots_close(struct edge *edge)
 	follower_free(edge->rule_follower);
 }
 
+/* ---- their age ---- */
+
+/* Never heard: since the system's start, which is long enough for any alert. */
+static int64_t age_s(const struct follower *follower)
+{
+	return (clock_mono_ns() - follower_heard_ns(follower)) / 1000000000;
+}
+
+static int64_t stock_age_s(void *context)
+{
+	const struct edge *edge = context;
+	int64_t oldest = 0;
+
+	for (uint32_t shard = 0; shard < edge->options.inventory_shards; shard++) {
+		const int64_t age = age_s(edge->stock_followers[shard]);
+
+		oldest = age > oldest ? age : oldest;
+	}
+	return oldest;
+}
+
+static int64_t bans_age_s(void *context)
+{
+	return age_s(((struct edge *)context)->ban_follower);
+}
+
+static int64_t rules_age_s(void *context)
+{
+	return age_s(((struct edge *)context)->rule_follower);
+}
+
+void snapshots_count(struct edge *edge)
+{
+	static const struct {
+		const char *labels;
+		int64_t (*read)(void *context);
+	} gauges[] = {
+		{"snapshot=\"stock\"", stock_age_s},
+		{"snapshot=\"bans\"", bans_age_s},
+		{"snapshot=\"rules\"", rules_age_s},
+	};
+
+	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
+		edge->ages[i] = (struct metric){
+			.kind = METRIC_GAUGE,
+			.name = "flashsale_gatekeeper_snapshot_age_seconds",
+			.help = "Time since the stream that feeds a snapshot was heard.",
+			.labels = gauges[i].labels,
+			.read = gauges[i].read,
+			.context = edge,
+		};
+		metrics_register(&edge->ages[i]);
+	}
+}
+
+void snapshots_uncount(struct edge *edge)
+{
+	for (size_t i = 0; i < sizeof(edge->ages) / sizeof(edge->ages[0]); i++)
+		metrics_unregister(&edge->ages[i]);
+}
+
 bool snapshots_stock_fresh(const struct edge *edge, const char *sku, int64_t now_ns)
 {
 	const uint32_t shard = hash_shard(sku, edge->options.inventory_shards);
