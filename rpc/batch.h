@@ -23,6 +23,7 @@ struct batch {
 	const struct batch_shape *shape;
 	struct arena arena;                /* of the answer */
 	uint32_t count, room;
+	uint32_t sent;                     /* how many left with it; the batcher's */
 	struct rpc_ask **asks;             /* NULL: came back already */
 	const ProtobufCMessage **items;
 	char *copies;                      /* of items, where each carries its own timeout */

@@ -7,6 +7,7 @@
 #include "rpc/batch.h"
 
 #define SHARDS_MAX 65536
+#define GATHER_MAX_NS (2 * INT64_C(1000000)) /* a next hop that hangs holds nothing up for longer */
 #define EXPIRY_STEP_NS (10 * INT64_C(1000000)) /* a queue is searched for expired asks no more often */
 
 /* What waits for one shard, or for any instance. */
@@ -18,6 +19,7 @@ struct lane {
 	uint32_t in_flight;
 	int64_t earliest_ns;	  /* no deadline in the queue is before it; INT64_MAX: empty */
 	int64_t waiting_until_ns; /* for a channel that is just connecting; 0: not waiting */
+	int64_t gather_until_ns;  /* for company, see next_hop; 0: not gathering */
 };
 
 LIST_HEAD(batch_list, batch);
@@ -34,7 +36,9 @@ struct rpc_batcher {
 	struct lane **by_shard; /* at shard + 1, grown as needed */
 	uint32_t by_shard_room;
 	struct batch_list flying, idle;
-	uint32_t queued;
+	uint32_t queued, flying_items;
+	LIST_HEAD(, rpc_batcher) feeders; /* those whose next hop this is */
+	LIST_ENTRY(rpc_batcher) feeder;
 	struct rpc_ask *failed, **failed_last; /* on their way back, status set */
 	struct rpc_task turn;
 	struct rpc_timer timer;
@@ -189,7 +193,9 @@ static void send_batch(struct lane *lane, struct rpc_channel *channel, int64_t n
 	if (count && batch_send(batch, channel, batcher->path, now_ns, batcher->options.prepare,
 			     batcher->options.context, lane->shard)) {
 		batch->owner = lane;
+		batch->sent = count;
 		lane->in_flight++;
+		batcher->flying_items += count;
 		LIST_INSERT_HEAD(&batcher->flying, batch, link);
 		metric_observe(&batcher->metrics->batch_items, count);
 		return;
@@ -213,6 +219,23 @@ static void wait_for_ready(struct lane *lane, bool wait, int64_t now_ns)
 	fail_queue(lane, &status);
 }
 
+/* Whether what is queued waits for company: the next hop is busy, and these would only wait there. */
+static bool gathers(struct lane *lane, int64_t now_ns)
+{
+	struct rpc_batcher *batcher = lane->batcher, *next_hop = batcher->options.next_hop;
+
+	if (!next_hop || batcher->queued >= next_hop->flying_items / 2) {
+		lane->gather_until_ns = 0;
+		return false;
+	}
+	if (!lane->gather_until_ns)
+		lane->gather_until_ns = now_ns + GATHER_MAX_NS;
+	if (now_ns < lane->gather_until_ns)
+		return true;
+	lane->gather_until_ns = 0;
+	return false;
+}
+
 static void flush(struct lane *lane, int64_t now_ns)
 {
 	struct rpc_batcher *batcher = lane->batcher;
@@ -221,6 +244,8 @@ static void flush(struct lane *lane, int64_t now_ns)
 
 	expire_queue(lane, now_ns);
 	while (lane->first && lane->in_flight < batcher->options.in_flight_max) {
+		if (gathers(lane, now_ns))
+			return;
 		channel = rpc_pool_pick(batcher->pool, lane->shard, &wait);
 		if (!channel) {
 			wait_for_ready(lane, wait, now_ns);
@@ -250,6 +275,8 @@ static void arm_timer(struct rpc_batcher *batcher, int64_t now_ns)
 			at_ns = lane->earliest_ns;
 		if (lane->waiting_until_ns && lane->waiting_until_ns < at_ns)
 			at_ns = lane->waiting_until_ns;
+		if (lane->gather_until_ns && lane->gather_until_ns < at_ns)
+			at_ns = lane->gather_until_ns;
 	}
 	if (at_ns == INT64_MAX)
 		rpc_timer_stop(batcher->loop, &batcher->timer);
@@ -291,6 +318,7 @@ static void pool_changed(struct rpc_pool_user *user)
 static void batch_ended(struct batch *batch)
 {
 	struct lane *lane = batch->owner;
+	struct rpc_batcher *feeder;
 
 	if (!lane) {
 		batch_free(batch);
@@ -298,9 +326,12 @@ static void batch_ended(struct batch *batch)
 	}
 	batch->owner = NULL;
 	lane->in_flight--;
+	lane->batcher->flying_items -= batch->sent;
 	LIST_REMOVE(batch, link);
 	LIST_INSERT_HEAD(&lane->batcher->idle, batch, link);
 	schedule(lane->batcher);
+	LIST_FOREACH (feeder, &lane->batcher->feeders, feeder)
+		schedule(feeder);
 }
 
 /* ---- what its owner calls ---- */
@@ -388,6 +419,9 @@ struct rpc_batcher *rpc_batcher_new(const struct rpc_batcher_options *options)
 	batcher->user.closed = pool_closed;
 	LIST_INIT(&batcher->flying);
 	LIST_INIT(&batcher->idle);
+	LIST_INIT(&batcher->feeders);
+	if (options->next_hop)
+		LIST_INSERT_HEAD(&options->next_hop->feeders, batcher, feeder);
 	assert(rpc_on_loop(batcher->loop));
 	rpc_pool_join(batcher->pool, &batcher->user);
 	return batcher;
@@ -430,7 +464,10 @@ void rpc_batcher_free(struct rpc_batcher *batcher)
 {
 	if (!batcher)
 		return;
-	assert(!batcher->freed && rpc_on_loop(batcher->loop));
+	assert(!batcher->freed && rpc_on_loop(batcher->loop) && LIST_EMPTY(&batcher->feeders));
+	if (batcher->options.next_hop)
+		LIST_REMOVE(batcher, feeder);
+	batcher->options.next_hop = NULL;
 	if (batcher->pool)
 		pool_closed(&batcher->user);
 	batcher->freed = true;

@@ -80,6 +80,7 @@ struct rpc_ask {
 	bool sent;
 	const ProtobufCMessage *answer;       /* element of the Batch response's `items`; valid during done() only */
 };
+struct rpc_batcher;
 struct rpc_batcher_options {
 	struct rpc_pool *pool;
 	const ProtobufCServiceDescriptor *service;
@@ -91,8 +92,10 @@ struct rpc_batcher_options {
 	/* Called when a batch is about to leave, to fill what is common to it (shard, epoch, ...); may be NULL. */
 	void (*prepare)(void *context, ProtobufCMessage *request, int32_t shard);
 	void *context;
+	/* Where these asks go next, if that is slower: to leave before it can take them only makes batches small, which costs both ends. While it has items on the
+	 * wire, at least half as many gather here first, for a millisecond or two at most. NULL: none. It must be freed after this one. */
+	struct rpc_batcher *next_hop;
 };
-struct rpc_batcher;
 struct rpc_batcher *rpc_batcher_new(const struct rpc_batcher_options *options);
 /* Loop only. Before it returns all asks came back UNAVAILABLE: those that waited not sent, those on the wire sent. No ask may be made meanwhile. */
 void rpc_batcher_free(struct rpc_batcher *batcher);

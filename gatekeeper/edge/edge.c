@@ -137,7 +137,7 @@ static void place(void *context, ProtobufCMessage *request, int32_t shard)
 }
 
 static struct rpc_batcher *batcher_new(struct edge *edge, enum edge_service pool,
-	const ProtobufCServiceDescriptor *service, const char *method)
+	const ProtobufCServiceDescriptor *service, const char *method, struct rpc_batcher *next_hop)
 {
 	return rpc_batcher_new(&(struct rpc_batcher_options){
 		.pool = edge->pools[pool],
@@ -149,6 +149,7 @@ static struct rpc_batcher *batcher_new(struct edge *edge, enum edge_service pool
 		.arena_bytes_max = BATCH_ANSWER_BYTES_MAX,
 		.prepare = pool == EDGE_CART ? place : NULL,
 		.context = edge,
+		.next_hop = next_hop,
 	});
 }
 
@@ -157,12 +158,12 @@ static void start_on_loop(struct rpc_task *task)
 	struct edge *edge = container_of(task, struct edge, start_task);
 	const uint32_t shards = edge->options.cart_shards;
 
-	edge->clients = batcher_new(
-		edge, EDGE_PROTECTOR, &protector__protector_service__descriptor, "BatchValidateClients");
-	edge->limits =
-		batcher_new(edge, EDGE_POLICY, &policy__policy_service__descriptor, "BatchValidatePurchases");
-	edge->lines = batcher_new(edge, EDGE_CART, &cart__cart_service__descriptor, "BatchAddItems");
-	edge->keys = batcher_new(edge, EDGE_CART, &cart__cart_service__descriptor, "BatchLookupKeys");
+	edge->lines = batcher_new(edge, EDGE_CART, &cart__cart_service__descriptor, "BatchAddItems", NULL);
+	edge->keys = batcher_new(edge, EDGE_CART, &cart__cart_service__descriptor, "BatchLookupKeys", NULL);
+	edge->clients = batcher_new(edge, EDGE_PROTECTOR, &protector__protector_service__descriptor,
+		"BatchValidateClients", edge->lines);
+	edge->limits = batcher_new(edge, EDGE_POLICY, &policy__policy_service__descriptor,
+		"BatchValidatePurchases", edge->lines);
 	snapshots_open(edge);
 	edge->cart_probes = NEW_ARRAY(shards, struct probe *);
 	for (uint32_t shard = 0; shard < shards; shard++)
