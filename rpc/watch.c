@@ -438,8 +438,9 @@ void watch_board_stream(struct watch_board *board, struct rpc_call *call, const 
 	watcher->call = call;
 	watcher->place.kind = NODE_PLACE;
 	pthread_mutex_lock(&board->lock);
+	/* One whose version is older than what is remembered finds out with its first message. */
 	if (resume_version && !strcmp(resume_incarnation, board->incarnation) &&
-		resume_version >= board->floor && resume_version <= board->version) {
+		resume_version <= board->version) {
 		watcher->version = resume_version;
 		place_after(board, watcher, resume_version);
 	} else {

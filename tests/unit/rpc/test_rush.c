@@ -146,12 +146,32 @@ static void test_no_wake_is_lost(void **state)
 	trial_free(trial);
 }
 
+/* The wake that comes while another is being served. */
+static void test_wake_in_wake(void **state)
+{
+	struct trial *trial = trial_new(NULL);
+	Trial__CountRequest request = TRIAL__COUNT_REQUEST__INIT;
+	struct client_call call;
+	struct rpc_status status;
+
+	request.to = 10;
+	client_start(&call, &trial->client, TRIAL "Follow", CLIENT_FOREVER, NULL);
+	client_send_message(&call, &request.base);
+	client_half_close(&call);
+	for (uint32_t i = 0; i <= request.to; i++)
+		assert_int_equal(take_number(&call), i);
+	grpc_call_cancel(call.call, NULL);
+	client_finish(&call, &status);
+	trial_free(trial);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_callers),
 		cmocka_unit_test(test_wakes),
 		cmocka_unit_test(test_no_wake_is_lost),
+		cmocka_unit_test(test_wake_in_wake),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

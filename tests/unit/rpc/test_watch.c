@@ -253,6 +253,60 @@ static void test_heartbeat(void **state)
 	free(view);
 }
 
+/* Without the wakes each change would wait for the next heartbeat. */
+static void test_flush_wakes(void **state)
+{
+	enum { ROUNDS = 200 };
+	struct trial *trial = *state;
+	struct view *view = NEW(struct view);
+	int64_t began_ns;
+
+	put(trial, 0, 1);
+	watch(trial, view);
+	take_until(view, 1);
+	began_ns = clock_mono_ns();
+	for (uint32_t i = 2; i < ROUNDS; i++) {
+		put(trial, 0, i);
+		watch_board_flush(trial->board);
+		while (view->version < i)
+			take(view);
+		assert_int_equal(view->values[0], i);
+	}
+	assert_true(clock_mono_ns() - began_ns < ROUNDS * WATCH_HEARTBEAT_MS * INT64_C(1000000) / 2);
+	leave(view);
+	free(view);
+}
+
+/* An entry that went out early in a long snapshot, and is removed before its end. */
+static void test_removed_within_a_snapshot(void **state)
+{
+	enum { COUNT = 200, SIZE = 200 * 1000 };
+	struct trial *trial = *state;
+	struct view *view = NEW(struct view);
+	Trial__Entry entry = TRIAL__ENTRY__INIT;
+
+	entry.filler.len = SIZE;
+	entry.filler.data = memory_new(SIZE);
+	for (uint32_t i = 0; i < COUNT; i++) {
+		char key[16];
+
+		entry.key = key_of(i, key);
+		entry.value = 1;
+		watch_board_put(trial->board, key, &entry.base);
+	}
+	watch(trial, view);
+	take(view);
+	assert_true(view->in_snapshot && view->values[0]);
+	drop(trial, 0);
+	watch_board_flush(trial->board);
+	take_until(view, COUNT + 1);
+	for (uint32_t i = 0; i < COUNT; i++)
+		assert_int_equal(view->values[i], i > 0);
+	leave(view);
+	free(entry.filler.data);
+	free(view);
+}
+
 /* ---- one publishes, several come and go ---- */
 
 struct publisher {
@@ -327,6 +381,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resume_needs_a_snapshot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_heartbeat, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flush_wakes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removed_within_a_snapshot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_views_agree, setup, teardown),
 	};
 

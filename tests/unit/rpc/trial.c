@@ -184,8 +184,8 @@ struct follower {
 	LIST_ENTRY(follower) link;
 	struct trial *trial;
 	struct rpc_call *call;
-	uint32_t told;
-	bool begun;
+	uint32_t told, ticks_itself;
+	bool begun, woken;
 };
 
 static enum rpc_pull follow_next(
@@ -198,8 +198,15 @@ static enum rpc_pull follow_next(
 	pthread_mutex_lock(&follower->trial->lock);
 	ticks = follower->trial->ticks;
 	pthread_mutex_unlock(&follower->trial->lock);
-	if (follower->begun && follower->told == ticks)
+	if (follower->begun && follower->told == ticks) {
+		/* First a wake for nothing; then, while that wake is being served, a tick with another. */
+		if (ticks < follower->ticks_itself && !follower->woken)
+			rpc_wake(follower->call);
+		else if (ticks < follower->ticks_itself)
+			trial_tick(follower->trial);
+		follower->woken = !follower->woken;
 		return RPC_WAIT;
+	}
 	follower->begun = true;
 	follower->told = ticks;
 	response = ARENA_NEW(scratch, Trial__CountResponse);
@@ -227,6 +234,7 @@ static void follow(Trial__Trial_Service *service, const Trial__CountRequest *req
 	struct rpc_stream stream = {.next = follow_next, .end = follow_end, .cursor = follower};
 
 	follower->trial = trial;
+	follower->ticks_itself = request->to;
 	follower->call = closure_data;
 	pthread_mutex_lock(&trial->lock);
 	LIST_INSERT_HEAD(&trial->followers, follower, link);
