@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "proto/descriptor_set.h"
@@ -20,6 +21,8 @@
 /* So that streams of a client whose machine went away end. */
 #define KEEPALIVE_MS 10000
 #define KEEPALIVE_TIMEOUT_MS 5000
+/* How long a drain without calls waits for idle clients to hang up. */
+#define IDLE_GRACE_MS 100
 /* How long cancelled calls may take to come back before drain returns without them. */
 #define CANCEL_GRACE_MS 1000
 
@@ -204,8 +207,21 @@ static void post_once(sem_t *semaphore, bool *posted)
 	sem_post(semaphore);
 }
 
+static void grace_over(struct rpc_task *task);
+
+/* No call is left, but gRPC waits for connections whose clients sleep: they are closed after a moment for what was on its way. */
+static void close_idle_soon(struct rpc_server *server)
+{
+	if (server->grace.task.run != grace_over || !server->grace.position ||
+		server->grace.at_ns - clock_mono_ns() <= IDLE_GRACE_MS * INT64_C(1000000))
+		return;
+	rpc_timer_start(server->loop, &server->grace, IDLE_GRACE_MS);
+}
+
 void server_check_drained(struct rpc_server *server)
 {
+	if (server->draining && !server->shut_down && !server->open)
+		close_idle_soon(server);
 	if (!server->shut_down || server->open)
 		return;
 	rpc_timer_stop(server->loop, &server->grace);
@@ -267,6 +283,7 @@ static void drain_run(struct rpc_task *task)
 	server->grace.task.run = grace_over;
 	rpc_timer_start(server->loop, &server->grace, server->grace_ms);
 	nudge_streams(server);
+	server_check_drained(server);
 }
 
 void rpc_server_drain(struct rpc_server *server, int64_t grace_ms)
