@@ -30,14 +30,14 @@ struct rpc_loop {
 	pthread_t thread;
 	char name[THREAD_NAME_MAX + 1];
 
-	pthread_mutex_t lock; /* guards the three below */
+	pthread_mutex_t lock; /* guards the two below */
 	struct task_list posted;
 	bool ringing; /* from the decision to wake until that wake arrived: the one tag flies once at a time */
-	bool ending;
 	pthread_mutex_t
 		bell_lock; /* held while the wake is started, so that the end can wait for whoever is in there */
 
 	/* the loop thread's own */
+	bool ending;
 	struct task_list turn_end;
 	struct rpc_timer **heap; /* from 1; earliest first */
 	uint32_t heap_count, heap_room;
@@ -335,21 +335,25 @@ struct rpc_loop *rpc_loop_new(const char *name)
 	return loop;
 }
 
+struct end {
+	struct rpc_task task;
+	struct rpc_loop *loop;
+};
+
+/* Here and not where it is posted: a loop that knows too early shuts its queue down under the wake. */
 static void end_run(struct rpc_task *task)
 {
+	container_of(task, struct end, task)->loop->ending = true;
 }
 
 void rpc_loop_free(struct rpc_loop *loop)
 {
-	struct rpc_task end = {.run = end_run};
+	struct end end = {.task.run = end_run, .loop = loop};
 
 	if (!loop)
 		return;
 	assert(!rpc_on_loop(loop));
-	pthread_mutex_lock(&loop->lock);
-	loop->ending = true;
-	pthread_mutex_unlock(&loop->lock);
-	rpc_post(loop, &end);
+	rpc_post(loop, &end.task);
 	pthread_join(loop->thread, NULL);
 	pthread_mutex_lock(&loop->bell_lock);
 	pthread_mutex_unlock(&loop->bell_lock);
