@@ -25,7 +25,8 @@ def test_an_idle_client_does_not_hold_a_service_up(installations):
     try:
         assert sleeper.stdout.readline() == b"called\n"
         pid = sale.kill("inventory", signal.SIGTERM)
-        wait_until(lambda: sale.status()["inventory"]["pid"] not in (None, pid), what="inventory ended and was started again")
+        # gRPC itself gives up on such a client after 20 s.
+        wait_until(lambda: sale.status()["inventory"]["pid"] not in (None, pid), 12, "inventory ended and was started again")
     finally:
         sleeper.kill()
         sleeper.wait()
