@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
-from flashsale_client import Installation, wait_until  # noqa: E402  the path comes first
+from flashsale_client import PRESET, PROJECT, Installation, free_port, wait_until  # noqa: E402  the path comes first
 
 CONNECTIONS = (64, 256, 1024)
 WARM_UP_S = 1
@@ -35,6 +35,9 @@ class Bench:
 
     def prepare(self):
         """Runs once, before all measurements."""
+
+    def close(self):
+        """Runs once, after all measurements."""
 
     def check(self, measured):
         """Runs after each measurement, and sets self.wrong."""
@@ -72,6 +75,35 @@ class SoldOut(Bench):
     def prepare(self):
         put_on_sale(self.sale, self.sku, 0)
         wait_until(lambda: self.sale.rest.buy("bench-early", sku=self.sku).json()["repResult"] is False)
+
+
+class Echo(Bench):
+    """Three echo services, one a hop; they join the installation's list of services."""
+    hops = 3
+
+    def __init__(self, sale):
+        super().__init__("echo", "echo.lua", sale.rest.base)
+        self.sale, self.processes = sale, []
+
+    def prepare(self):
+        program = PROJECT / "build" / PRESET / "bin" / "flashsale-echo"
+        services = self.sale.home / "etc" / "services.list"
+        lines = ""
+        for hop in range(self.hops):
+            port = free_port()
+            with (self.sale.home / "log" / f"echo-{hop}.log").open("w") as log:
+                self.processes.append(subprocess.Popen(
+                    [program, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{port + 10}", "--discovery-file", services,
+                     "--shard", str(hop), "--shards", str(self.hops)], stdout=log, stderr=log))
+            lines += f"echo 127.0.0.1:{port} shard={hop}/{self.hops}\n"
+        services.write_text(services.read_text() + lines)
+        wait_until(lambda: self.sale.rest.post("/bench/echo", {}).status_code == 200, what="/bench/echo answers")
+
+    def close(self):
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(10)
 
 
 def put_on_sale(sale, sku, quantity):
@@ -135,12 +167,15 @@ def main():
     with tempfile.TemporaryDirectory(prefix="flashsale-bench-") as folder:
         echo = ["--set", "gatekeeper.bench=on"] if "echo" in names else []
         sale = Installation(Path(folder) / "home", ["--no-demo", *echo])
+        all_benches = {"echo": Echo(sale), "buy": Buy(sale), "soldout": SoldOut(sale),
+                       "static": Bench("static", "static.lua", sale.rest.base)}
+        benches = [all_benches[name] for name in dict.fromkeys(names)]
         try:
             sale.up()
-            all_benches = {"echo": Bench("echo", "echo.lua", sale.rest.base), "buy": Buy(sale), "soldout": SoldOut(sale),
-                           "static": Bench("static", "static.lua", sale.rest.base)}
-            figures, wrong = run_all([all_benches[name] for name in dict.fromkeys(names)], arguments.seconds)
+            figures, wrong = run_all(benches, arguments.seconds)
         finally:
+            for bench in benches:
+                bench.close()
             sale.down()
     if arguments.json:
         arguments.json.write_text(json.dumps(as_json(figures), indent=1) + "\n")
