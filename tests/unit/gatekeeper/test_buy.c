@@ -303,9 +303,9 @@ static void test_bans_bite_early_and_end_by_themselves(void **state)
 {
 	const int64_t now_ms = clock_wall_ms(&clock_system);
 
-	fakes_ban(&fakes, "b1", "eve", 0);
 	fakes_ban(&fakes, "b2", "mallory", now_ms + 400);
-	wait_until(is_banned_early, "eve");
+	fakes_ban(&fakes, "b1", "eve", 0);
+	wait_until(is_banned_early, "eve"); /* so the ban before it is known too */
 	assert_flags(&last->out, "This client is banned: ban b1, without an end", false);
 	while (is_banned_early("mallory"))
 		;
@@ -410,6 +410,12 @@ static void test_the_deadline_makes_it_unknown(void **state)
 	fakes_set_mood(&fakes, FAKE_CART, FAKE_WELL);
 }
 
+static bool knows_rule(const void *unused)
+{
+	buy_as("/v1/buy", "ann", "A", 4, NULL);
+	return strcmp(last->out.reason, "LIMIT_REACHED") == 0;
+}
+
 static void test_without_the_protector_the_last_bans_judge(void **state)
 {
 	fakes_ban(&fakes, "b1", "eve", 0);
@@ -418,11 +424,33 @@ static void test_without_the_protector_the_last_bans_judge(void **state)
 	assert_int_equal(buy_as("/v1/buy", "ann", "A", 1, NULL)->status, 200);
 	assert_has(&last->out, "\"degraded\":true");
 	assert_problem(buy_as("/v1/buy", "eve", "A", 1, NULL), 403, "BANNED");
-	fakes_revive(&fakes, FAKE_PROTECTOR);
+}
+
+/* Who is asked and says nothing must leave time for the cart. */
+static void test_a_silent_protector_and_a_silent_policy(void **state)
+{
+	fakes_rule(&fakes, "*", -1, 3, 0, 0);
+	wait_until(knows_rule, NULL);
 	fakes_set_mood(&fakes, FAKE_PROTECTOR, FAKE_SILENT);
+	fakes_set_mood(&fakes, FAKE_POLICY, FAKE_SILENT);
 	assert_int_equal(buy_as("/v1/buy", "ann", "A", 1, NULL)->status, 200);
 	assert_has(&last->out, "\"degraded\":true");
+	assert_int_equal(fakes.last_limit, 3);
 	fakes_set_mood(&fakes, FAKE_PROTECTOR, FAKE_WELL);
+	fakes_set_mood(&fakes, FAKE_POLICY, FAKE_WELL);
+}
+
+/* No ban was ever heard of: there is nothing that could stand in. */
+static void test_without_the_protector_from_the_start(void **state)
+{
+	struct edge_options options = door_options(&fakes, &door);
+
+	door_close(&door);
+	fakes_kill(&fakes, FAKE_PROTECTOR);
+	door_open_early(&door, &options);
+	wait_until(has_answer, "DEPENDENCY_DOWN");
+	assert_int_equal(fakes.lines, 0);
+	assert_false(edge_healthy(door.edge));
 }
 
 static void test_fail_closed(void **state)
@@ -431,12 +459,6 @@ static void test_fail_closed(void **state)
 	fakes_set_mood(&fakes, FAKE_PROTECTOR, FAKE_BREAKING);
 	assert_problem(buy_as("/v1/buy", "ann", "A", 1, NULL), 503, "DEPENDENCY_DOWN");
 	assert_int_equal(fakes.lines, 1);
-}
-
-static bool knows_rule(const void *unused)
-{
-	buy_as("/v1/buy", "ann", "A", 4, NULL);
-	return strcmp(last->out.reason, "LIMIT_REACHED") == 0;
 }
 
 static void test_without_policy_the_last_rules_judge(void **state)
@@ -533,6 +555,17 @@ static void test_setting_a_line(void **state)
 	assert_int_equal(fakes.updates, 3);
 }
 
+static void test_a_banned_person_may_only_give_back(void **state)
+{
+	fakes_ban(&fakes, "b1", "ann", 0);
+	wait_until(is_banned_early, "ann");
+	assert_flags(put("A", 1), "This client is banned: ban b1, without an end", false);
+	assert_int_equal(fakes.updates, 0);
+	assert_int_equal(put("A", 0)->status, 200);
+	fakes_stock(&fakes, "GONE", 0, false);
+	assert_int_equal(put("GONE", 0)->status, 200);
+}
+
 static bool is_down_for_lines(const void *unused)
 {
 	return strcmp(put("A", 0)->reason, "DEPENDENCY_DOWN") == 0;
@@ -575,6 +608,8 @@ int main(void)
 		TEST(test_what_was_sent_and_not_answered_is_unknown),
 		TEST(test_the_deadline_makes_it_unknown),
 		TEST(test_without_the_protector_the_last_bans_judge),
+		TEST(test_a_silent_protector_and_a_silent_policy),
+		TEST(test_without_the_protector_from_the_start),
 		cmocka_unit_test_prestate_setup_teardown(test_fail_closed, setup, teardown, &closed),
 		TEST(test_without_policy_the_last_rules_judge),
 		TEST(test_rules_grow_too_old),
@@ -582,6 +617,7 @@ int main(void)
 		TEST(test_a_silent_stream_rejects_nobody),
 		TEST(test_adding_to_a_cart_shows_the_line),
 		TEST(test_setting_a_line),
+		TEST(test_a_banned_person_may_only_give_back),
 		TEST(test_emptying_a_line_asks_the_cart_only),
 	};
 
