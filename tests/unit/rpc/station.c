@@ -93,7 +93,7 @@ static void catalog_source_unwatch(struct discovery_watch *watch)
 static const struct discovery_source source = {
 	.watch = catalog_source_watch, .unwatch = catalog_source_unwatch};
 
-void station_list(struct station *station, const struct peer *peers, int count, bool sharded)
+static void put_list(struct station *station, const struct peer *peers, int count, bool sharded, int critical)
 {
 	struct instance items[8];
 	char texts[8][32];
@@ -106,9 +106,20 @@ void station_list(struct station *station, const struct peer *peers, int count, 
 			.admin_address = "",
 			.version = "",
 			.shard = sharded ? i : -1,
-			.shards = sharded ? count : 0};
+			.shards = sharded ? count : 0,
+			.health = i < critical ? INSTANCE_CRITICAL : INSTANCE_PASSING};
 	}
 	assert_true(catalog_put(&station->catalog, "echo", instances_make(items, (size_t)count, 0, NULL)));
+}
+
+void station_list(struct station *station, const struct peer *peers, int count, bool sharded)
+{
+	put_list(station, peers, count, sharded, 0);
+}
+
+void station_list_health(struct station *station, const struct peer *peers, int count, int critical)
+{
+	put_list(station, peers, count, false, critical);
 }
 
 /* ---- the station ---- */

@@ -31,6 +31,8 @@ struct station *station_new(void);
 void station_free(struct station *station); /* the pool too, if it is still there */
 /* The list from now on: peers with the shards 0 to count - 1, or without. */
 void station_list(struct station *station, const struct peer *peers, int count, bool sharded);
+/* Without shards; the first `critical` ones are said to be in a critical state. */
+void station_list_health(struct station *station, const struct peer *peers, int count, int critical);
 void station_do(struct station *station, void (*run)(void *context), void *context); /* on the loop, and waits */
 void station_await_ready(struct station *station, int32_t shard);
 

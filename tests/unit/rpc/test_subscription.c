@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "base/memory.h"
+#include "base/clock.h"
 #include "station.h"
 
 struct fixture {
@@ -184,6 +184,20 @@ static void silence_is_a_loss(void **state)
 	assert_false(fixture->gap);
 }
 
+static void messages_break_the_silence(void **state)
+{
+	struct fixture *fixture = *state;
+	int64_t ends_ns;
+
+	fixture->silence_ms = 1500;
+	station_list(fixture->station, fixture->peers, 1, false);
+	subscribe(fixture);
+	more_messages(fixture);
+	for (ends_ns = clock_mono_ns() + INT64_C(2000000000); clock_mono_ns() < ends_ns;)
+		more_messages(fixture);
+	assert_int_equal(fixture->losses, 0);
+}
+
 static void a_frozen_peer_is_a_loss(void **state)
 {
 	struct fixture *fixture = *state;
@@ -307,6 +321,7 @@ int main(void)
 		TEST(it_goes_on_where_it_was),
 		TEST(an_end_is_a_loss),
 		TEST(silence_is_a_loss),
+		TEST(messages_break_the_silence),
 		TEST(a_frozen_peer_is_a_loss),
 		TEST(the_reader_wants_a_new_one),
 		TEST(a_message_too_large),
