@@ -58,6 +58,7 @@ static void came(struct rpc_request *request)
 
 	if (request->output) {
 		answer_message(work, work->facts->created ? 201 : 200, request->output);
+		version_show(work, request->output);
 		if (work->facts->created && work->request->out.status == 201)
 			work->request->out.location = location_of(work, request->output);
 	} else if (is_answer(&request->status)) {

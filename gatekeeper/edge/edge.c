@@ -96,6 +96,7 @@ static bool learn_route(struct edge *edge, const struct route *route, struct err
 		return error_set(error, "%s %s: nothing here answers %s",
 			route_method_name(route->http_method), route->path, route->method->method->name);
 	find_created(edge->routes, route, facts);
+	version_learn(route, facts);
 	facts->seconds = facts->buys			   ? &edge_metrics_seconds_buy
 			 : route->http_method == ROUTE_GET ? &edge_metrics_seconds_read
 							   : &edge_metrics_seconds_write;

@@ -46,6 +46,7 @@ struct edge_output {
 	size_t body_size;
 	const char *allow;                 /* header Allow, or NULL */
 	const char *location;              /* or NULL */
+	const char *etag;                  /* or NULL */
 	const char *trace;                 /* traceparent of this request */
 	int32_t retry_after_s;             /* header Retry-After; 0: none */
 	/* for the access log; never NULL */

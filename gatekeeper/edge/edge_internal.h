@@ -32,6 +32,7 @@ struct route_facts {
 	const struct json_field *user_id, *user_level, *client_ip; /* of the request; NULL without one */
 	const struct route *created;	     /* a POST that makes what this route shows: 201 with its path */
 	const struct json_field *created_id; /* of the shown answer */
+	const struct json_field *if_version, *version; /* of the request, of the shown answer; NULL without one */
 	struct metric *seconds;
 };
 
@@ -88,6 +89,11 @@ struct work {
 	void *own;	      /* of buy.c, call.c or echo.c, in the arena */
 	bool is_call;	      /* counted in calls */
 };
+
+/* version.c: ETag and If-Match. */
+void version_learn(const struct route *route, struct route_facts *facts);
+bool version_expect(struct work *work, struct problem *problem); /* the header goes into the message */
+void version_show(struct work *work, const ProtobufCMessage *answer);
 
 /* answer.c: fills request->out. */
 void answer_message(struct work *work, int status, const ProtobufCMessage *message);

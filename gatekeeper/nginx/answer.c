@@ -31,6 +31,8 @@ static ngx_int_t add_headers(ngx_http_request_t *r, const struct edge_output *ou
 		return NGX_ERROR;
 	if (out->location && add_header(r, "Location", out->location) != NGX_OK)
 		return NGX_ERROR;
+	if (out->etag && add_header(r, "ETag", out->etag) != NGX_OK)
+		return NGX_ERROR;
 	if (out->trace && add_header(r, "traceparent", out->trace) != NGX_OK)
 		return NGX_ERROR;
 	if (!out->retry_after_s)
@@ -42,6 +44,8 @@ static ngx_int_t add_headers(ngx_http_request_t *r, const struct edge_output *ou
 static ngx_int_t send_headers(ngx_http_request_t *r, const struct edge_output *out)
 {
 	r->err_status = 0;
+	r->disable_not_modified =
+		1; /* what was asked for has happened: nginx may not answer 412 or 304 instead */
 	r->headers_out.status = (ngx_uint_t)out->status;
 	r->headers_out.status_line.len = 0;
 	if (out->status == 431)

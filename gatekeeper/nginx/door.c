@@ -235,6 +235,7 @@ static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
 	struct edge_options options = {
 		.discovery_file = (const char *)conf->discovery_file
 					  .data, /* the configuration's strings are terminated */
+		.keys_folder = (const char *)conf->keys_folder.data,
 		.demo = conf->demo != DOOR_DEMO_OFF,
 		.protector_fail_closed = conf->protector_fail_closed,
 		.bench = conf->bench,
@@ -257,6 +258,9 @@ static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
 	if (door.edge)
 		return NGX_OK;
 	ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "flashsale: %s", error.text);
+	/* nginx never replaces a worker that fails at its start, and a master without workers looks alive: both end. */
+	if (ngx_process == NGX_PROCESS_WORKER)
+		kill(ngx_parent, SIGTERM);
 	return NGX_ERROR;
 }
 

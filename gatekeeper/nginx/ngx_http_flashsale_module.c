@@ -1,6 +1,6 @@
 /* The module as nginx sees it: directives, variables, the worker's start and end.
  *
- *   http:     flashsale_discovery FILE;  flashsale_demo loopback|off|forced;  flashsale_protector_fail_closed on|off;
+ *   http:     flashsale_discovery FILE;  flashsale_demo loopback|off|forced;  flashsale_keys FOLDER;  flashsale_protector_fail_closed on|off;
  *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;
  *             flashsale_bench on|off;
  *   location: flashsale;          the API            flashsale_problem;  answers error_page's internal redirects
@@ -38,6 +38,7 @@ static ngx_conf_enum_t demo_names[] = {
 
 static ngx_command_t commands[] = {
 	MAIN("flashsale_discovery", ngx_conf_set_str_slot, discovery_file, NULL),
+	MAIN("flashsale_keys", ngx_conf_set_str_slot, keys_folder, NULL),
 	MAIN("flashsale_demo", ngx_conf_set_enum_slot, demo, demo_names),
 	MAIN("flashsale_deadline", ngx_conf_set_msec_slot, deadline, NULL),
 	MAIN("flashsale_policy_fallback", ngx_conf_set_msec_slot, policy_fallback, NULL),
@@ -120,6 +121,9 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 	if (conf->used && !conf->discovery_file.len)
 		return refuse(
 			cf, "flashsale_discovery is not set: it names the list of the services' addresses");
+	if (conf->demo == DOOR_DEMO_OFF && !conf->keys_folder.len)
+		return refuse(cf, "flashsale_demo is off, so flashsale_keys must name the folder of the "
+				  "tokens' public keys");
 	if (conf->deadline < 100 || conf->deadline > 60000)
 		return refuse(cf, "flashsale_deadline is out of range: 100ms to 60s");
 	if (conf->queue_max < 1 || conf->queue_max > 1000000)
