@@ -31,7 +31,8 @@ struct ban_list {
 	pthread_mutex_t mutex;
 	struct ban *bans;
 	struct subject *subjects;
-	uint32_t ranges[ADDRESS_BITS + 1]; /* subjects of so many bits */
+	uint32_t ranges[ADDRESS_BITS + 1];		 /* subjects of so many bits */
+	uint8_t lengths[ADDRESS_BITS + 1], length_count; /* those of which there are any */
 	uint64_t round;
 };
 
@@ -65,6 +66,17 @@ struct ban_list *ban_list_new(void)
 	return list;
 }
 
+/* Few lengths of ranges are ever in use: a look-up visits only those. */
+static void count_range(struct ban_list *list, uint8_t bits, int change)
+{
+	list->ranges[bits] += (uint32_t)change;
+	list->length_count = 0;
+	for (unsigned length = 0; length <= ADDRESS_BITS; length++) {
+		if (list->ranges[length])
+			list->lengths[list->length_count++] = (uint8_t)length;
+	}
+}
+
 static struct subject *find_subject(const struct ban_list *list, const char *key, size_t size)
 {
 	struct subject *subject;
@@ -85,7 +97,7 @@ static struct subject *add_subject(
 	subject->key_size = size;
 	if (address) {
 		subject->address = *address;
-		list->ranges[address->bits]++;
+		count_range(list, address->bits, 1);
 	}
 	HASH_ADD_KEYPTR(hh, list->subjects, subject->key, size, subject);
 	return subject;
@@ -102,7 +114,7 @@ static void leave_subject(struct ban_list *list, struct ban *ban)
 	if (subject->bans)
 		return;
 	if (subject->key[0] == 'a')
-		list->ranges[subject->address.bits]--;
+		count_range(list, subject->address.bits, -1);
 	HASH_DEL(list->subjects, subject);
 	free(subject);
 }
@@ -265,14 +277,11 @@ static const struct ban *find_address(
 {
 	const struct ban *found = NULL;
 
-	for (unsigned bits = 0; bits <= ADDRESS_BITS; bits++) {
+	for (unsigned i = 0; i < list->length_count; i++) {
+		const struct address range = address_prefix(address, list->lengths[i]);
 		const struct subject *subject;
-		struct address range;
 		char key[ADDRESS_KEY_SIZE];
 
-		if (!list->ranges[bits])
-			continue;
-		range = address_prefix(address, bits);
 		address_key(&range, key);
 		subject = find_subject(list, key, ADDRESS_KEY_SIZE);
 		if (subject && allows(subject, now_ms))

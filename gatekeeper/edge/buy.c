@@ -22,9 +22,19 @@ static int32_t cart_shard(const struct buy *buy)
 	return (int32_t)hash_shard(buy->purchase.user_id, buy->work->edge->options.cart_shards);
 }
 
+/* Only what an ask is to have; the rest, its status above all, the batcher sets. */
+static void prepare(struct rpc_ask *ask, int32_t shard, int64_t deadline_ns, const ProtobufCMessage *item,
+	void (*done)(struct rpc_ask *ask))
+{
+	ask->shard = shard;
+	ask->deadline_ns = deadline_ns;
+	ask->item = item;
+	ask->done = done;
+}
+
 static void refuse(struct buy *buy, const struct problem *problem)
 {
-	buy_answer_refusal(buy, problem);
+	buy_answer_refusal(buy->work, problem, buy->degraded);
 	work_finish(buy->work);
 }
 
@@ -89,10 +99,7 @@ static void add(struct buy *buy)
 		set_line(buy);
 		return;
 	}
-	buy->line = (struct rpc_ask){.shard = cart_shard(buy),
-		.deadline_ns = buy->work->deadline_ns,
-		.item = &buy->line_item.base,
-		.done = line_came};
+	prepare(&buy->line, cart_shard(buy), buy->work->deadline_ns, &buy->line_item.base, line_came);
 	rpc_ask(buy->work->edge->lines, &buy->line);
 }
 
@@ -204,36 +211,37 @@ static void look_up(struct buy *buy)
 	item->idempotency_key = (char *)(uintptr_t)buy->purchase.key;
 	item->sku = (char *)(uintptr_t)buy->purchase.sku;
 	item->quantity = buy->purchase.quantity;
-	buy->line = (struct rpc_ask){.shard = cart_shard(buy),
-		.deadline_ns = buy->work->deadline_ns,
-		.item = &item->base,
-		.done = key_came};
+	prepare(&buy->line, cart_shard(buy), buy->work->deadline_ns, &item->base, key_came);
 	rpc_ask(buy->work->edge->keys, &buy->line);
 }
 
-static bool key_may_know(const struct buy *buy, const struct problem *problem)
+static bool key_may_know(const struct purchase *purchase, const struct problem *problem)
 {
-	return buy->purchase.kind != PURCHASE_UPDATE && buy->purchase.key[0] && weigh_key_may_know(problem);
+	return purchase->kind != PURCHASE_UPDATE && purchase->key[0] && weigh_key_may_know(problem);
 }
 
 /* ---- the checks ---- */
 
-static void checked(struct buy *buy)
+static void decide(struct buy *buy)
 {
 	const struct verdict *client = &buy->client_verdict, *limit = &buy->limit_verdict;
 	const struct problem *problem = !client->go ? &client->problem : !limit->go ? &limit->problem : NULL;
 
-	if (--buy->asked)
-		return;
 	buy->degraded = client->degraded || limit->degraded;
 	if (!problem) {
 		add(buy);
-	} else if (key_may_know(buy, problem)) {
+	} else if (key_may_know(&buy->purchase, problem)) {
 		buy->refusal = *problem;
 		look_up(buy);
 	} else {
 		refuse(buy, problem);
 	}
+}
+
+static void checked(struct buy *buy)
+{
+	if (--buy->asked == 0)
+		decide(buy);
 }
 
 static void client_came(struct rpc_ask *ask)
@@ -283,14 +291,8 @@ static void check(struct buy *buy)
 	buy->limit_item.sku = (char *)(uintptr_t)buy->purchase.sku;
 	buy->limit_item.user_level = buy->purchase.level;
 	buy->limit_item.quantity = buy->purchase.quantity;
-	buy->client = (struct rpc_ask){.shard = RPC_ANY_SHARD,
-		.deadline_ns = deadline_ns,
-		.item = &buy->client_item.base,
-		.done = client_came};
-	buy->limit = (struct rpc_ask){.shard = RPC_ANY_SHARD,
-		.deadline_ns = deadline_ns,
-		.item = &buy->limit_item.base,
-		.done = limit_came};
+	prepare(&buy->client, RPC_ANY_SHARD, deadline_ns, &buy->client_item.base, client_came);
+	prepare(&buy->limit, RPC_ANY_SHARD, deadline_ns, &buy->limit_item.base, limit_came);
 	buy->asked = 2;
 	rpc_ask(work->edge->clients, &buy->client);
 	rpc_ask(work->edge->limits, &buy->limit);
@@ -320,24 +322,24 @@ static void start_emptying(struct work *work)
 
 /* ---- the glance ---- */
 
-static bool glance_banned(const struct buy *buy, int64_t wall_ms, struct problem *ret)
+static bool glance_banned(
+	struct edge *edge, const struct purchase *purchase, int64_t wall_ms, struct problem *ret)
 {
 	struct ban_notice ban;
 
-	if (!ban_list_find(buy->work->edge->bans, buy->purchase.user_id,
-		    buy->purchase.has_address ? &buy->purchase.address : NULL, wall_ms, &ban))
+	if (!ban_list_find(edge->bans, purchase->user_id, purchase->has_address ? &purchase->address : NULL,
+		    wall_ms, &ban))
 		return false;
 	weigh_ban(ban.ban_id, ban.end_ms, ret);
 	return true;
 }
 
-static bool glance_stock(const struct buy *buy, struct problem *ret)
+static bool glance_stock(
+	struct edge *edge, const struct purchase *purchase, int64_t now_ns, struct problem *ret)
 {
-	struct edge *edge = buy->work->edge;
-
-	if (!snapshots_stock_fresh(edge, buy->purchase.sku, buy->work->arrived_ns))
+	if (!snapshots_stock_fresh(edge, purchase->sku, now_ns))
 		return false;
-	switch (stock_marks_get(edge->marks, buy->purchase.sku)) {
+	switch (stock_marks_get(edge->marks, purchase->sku)) {
 	case STOCK_SOLD_OUT:
 		problem_from_reason(ret, COMMON__REASON__REASON_SOLD_OUT, "%s", "");
 		return true;
@@ -349,31 +351,49 @@ static bool glance_stock(const struct buy *buy, struct problem *ret)
 	}
 }
 
-static bool glance_rules(const struct buy *buy, int64_t wall_ms, struct problem *ret)
+static bool glance_rules(struct edge *edge, const struct purchase *purchase, int64_t wall_ms, int64_t now_ns,
+	struct problem *ret)
 {
-	struct edge *edge = buy->work->edge;
 	struct rule rule;
 
-	return snapshots_rules_fresh(edge, buy->work->arrived_ns, GLANCE_AGE_MS) &&
-	       rule_list_find(edge->rules, buy->purchase.sku, buy->purchase.level, &rule) &&
-	       !weigh_rule(&rule, buy->purchase.quantity, wall_ms, ret);
+	return snapshots_rules_fresh(edge, now_ns, GLANCE_AGE_MS) &&
+	       rule_list_find(edge->rules, purchase->sku, purchase->level, &rule) &&
+	       !weigh_rule(&rule, purchase->quantity, wall_ms, ret);
 }
 
 /* Sold out and sale windows say nothing about a line that shall perhaps become smaller. */
-static bool glance(const struct buy *buy, struct problem *ret)
+static bool glance(const struct work *work, const struct purchase *purchase, struct problem *ret)
 {
 	const int64_t wall_ms = clock_wall_ms(&clock_system);
+	struct edge *edge = work->edge;
 
-	if (buy->purchase.kind == PURCHASE_UPDATE)
-		return buy->purchase.quantity && glance_banned(buy, wall_ms, ret);
-	return glance_banned(buy, wall_ms, ret) || glance_stock(buy, ret) || glance_rules(buy, wall_ms, ret);
+	if (purchase->kind == PURCHASE_UPDATE)
+		return purchase->quantity && glance_banned(edge, purchase, wall_ms, ret);
+	return glance_banned(edge, purchase, wall_ms, ret) ||
+	       glance_stock(edge, purchase, work->arrived_ns, ret) ||
+	       glance_rules(edge, purchase, wall_ms, work->arrived_ns, ret);
+}
+
+static void (*first_step(const struct purchase *purchase, bool refused))(struct work *work)
+{
+	if (refused)
+		return start_lookup;
+	return purchase->kind == PURCHASE_UPDATE && !purchase->quantity ? start_emptying : start_checks;
 }
 
 bool buy_glance(struct work *work, const struct purchase *purchase)
 {
-	struct buy *buy = ARENA_NEW(&work->request->arena, struct buy);
+	struct buy *buy = NULL;
 	struct problem problem;
+	const bool refused = glance(work, purchase, &problem);
 
+	if (refused && !key_may_know(purchase, &problem)) {
+		edge_metrics_glance(&problem);
+		buy_answer_refusal(work, &problem, false);
+		return true;
+	}
+	buy = arena_alloc(
+		&work->request->arena, sizeof(*buy)); /* each step fills what it uses: it is large */
 	if (!buy) {
 		problem_from_reason(&problem, COMMON__REASON__REASON_OVERLOADED, "%s", "");
 		buy_answer_problem(work, &problem);
@@ -381,17 +401,10 @@ bool buy_glance(struct work *work, const struct purchase *purchase)
 	}
 	buy->work = work;
 	buy->purchase = *purchase;
-	work->own = buy;
-	work->start =
-		purchase->kind == PURCHASE_UPDATE && !purchase->quantity ? start_emptying : start_checks;
-	if (!glance(buy, &problem))
-		return false;
-	if (key_may_know(buy, &problem)) {
+	buy->degraded = false;
+	if (refused)
 		buy->refusal = problem;
-		work->start = start_lookup;
-		return false;
-	}
-	edge_metrics_glance(&problem);
-	buy_answer_refusal(buy, &problem);
-	return true;
+	work->own = buy;
+	work->start = first_step(purchase, refused);
+	return false;
 }

@@ -34,7 +34,7 @@ struct buy {
 void buy_answer_grant(struct buy *buy, const Cart__ItemGrant *grant);
 void buy_answer_line(struct buy *buy, Cart__CartLine *line);
 /* A refusal in the form of the surface: 200 with flags, 429 with flags, or the problem. */
-void buy_answer_refusal(struct buy *buy, const struct problem *problem);
+void buy_answer_refusal(struct work *work, const struct problem *problem, bool degraded);
 /* The same for one that is no buy's yet: malformed, throttled. */
 void buy_answer_problem(struct work *work, const struct problem *problem);
 

@@ -34,26 +34,28 @@ void buy_answer_problem(struct work *work, const struct problem *problem)
 {
 	const int status = work->surface == JSON_COMPATIBLE ? flags_status(problem) : 0;
 	struct edge_output *out = &work->request->out;
-	char message[384];
+	const char *message;
+	char details[384];
 
 	if (!status) {
 		answer_problem(work, problem);
 		return;
 	}
 	out->reason = problem->reason->name;
+	message = problem->reason->title;
 	out->retry_after_s = status == 429 ? (int32_t)problem_retry_after_s(problem) : 0;
 	/* A detail that only repeats the title, which stands in for an empty one, is not said twice. */
-	if (problem->detail[0] && strcmp(problem->detail, problem->reason->title) != 0)
-		snprintf(message, sizeof(message), "%.120s: %.250s", problem->reason->title, problem->detail);
-	else
-		snprintf(message, sizeof(message), "%s", problem->reason->title);
+	if (problem->detail[0] && strcmp(problem->detail, problem->reason->title) != 0) {
+		snprintf(details, sizeof(details), "%.120s: %.250s", problem->reason->title, problem->detail);
+		message = details;
+	}
 	answer_flags(work, status, message, false, status == 429);
 }
 
-void buy_answer_refusal(struct buy *buy, const struct problem *problem)
+void buy_answer_refusal(struct work *work, const struct problem *problem, bool degraded)
 {
-	edge_metrics_buy(problem, buy->degraded);
-	buy_answer_problem(buy->work, problem);
+	edge_metrics_buy(problem, degraded);
+	buy_answer_problem(work, problem);
 }
 
 /* The same key hears the same again. */

@@ -54,7 +54,7 @@ static bool is_healthy(const void *edge)
 	return edge_healthy((struct edge *)(uintptr_t)edge);
 }
 
-void door_open(struct door *door, const struct edge_options *options)
+void door_open_early(struct door *door, const struct edge_options *options)
 {
 	struct error error = {0};
 
@@ -65,6 +65,11 @@ void door_open(struct door *door, const struct edge_options *options)
 	door->edge = edge_new(options, &error);
 	if (!door->edge)
 		fail_msg("%s", error.text);
+}
+
+void door_open(struct door *door, const struct edge_options *options)
+{
+	door_open_early(door, options);
 	wait_until(is_healthy, door->edge);
 }
 

@@ -61,6 +61,7 @@ struct door {
 };
 struct edge_options door_options(const struct fakes *fakes, struct door *door);
 void door_open(struct door *door, const struct edge_options *options); /* returns when the edge is healthy */
+void door_open_early(struct door *door, const struct edge_options *options); /* healthy or not */
 void door_close(struct door *door);
 
 /* What a request says beyond method, path and body; NULL: nothing. */
