@@ -1,5 +1,6 @@
 #include <signal.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
 #include "gatekeeper/nginx/door.h"
@@ -264,8 +265,19 @@ static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
 	return NGX_ERROR;
 }
 
+/* The edge's lines go to nginx's error log as JSON, like every service's. */
+static void name_logs(const ngx_cycle_t *cycle)
+{
+	static char instance[64];
+
+	snprintf(instance, sizeof(instance), "gatekeeper-%.*s-%d", (int)ngx_min(cycle->hostname.len, 40),
+		(const char *)cycle->hostname.data, (int)ngx_pid);
+	log_init("gatekeeper", instance);
+}
+
 ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
 {
+	name_logs(cycle);
 	door.last = &door.first;
 	door.gathered.handler = send_gathered;
 	door.gathered.log = cycle->log;

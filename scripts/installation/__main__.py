@@ -209,7 +209,12 @@ def main():
             command.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     try:
-        return arguments.run(arguments) or 0
+        result = arguments.run(arguments) or 0
+        sys.stdout.flush()
+        return result
+    except BrokenPipeError:  # `up | head`: who read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (Failure, demo.Failure) as failure:
         complain(failure)
         return 1
