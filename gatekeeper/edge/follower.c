@@ -87,9 +87,6 @@ static void lost(void *context, const struct rpc_status *why)
 {
 	struct follower *follower = context;
 
-	if (follower->in_snapshot)
-		follower->incarnation[0] = 0;
-	follower->in_snapshot = false;
 	LOG_LIMITED(LOG_INFO, "a watch stream ended; it is opened again",
 		LOG_TEXT("method", follower->options.method), LOG_TEXT("code", rpc_code_name(why->code)),
 		LOG_TEXT("why", why->message));

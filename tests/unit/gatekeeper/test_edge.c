@@ -275,6 +275,39 @@ static void test_past_the_queue_it_is_overloaded(void **state)
 	edge_request_free(door.edge, door_take(&door));
 }
 
+/* Judged before any of them was sent: the loop counts them all the same. */
+static void test_a_list_past_the_queue(void **state)
+{
+	static const char path[] = "/v1/buy",
+			  body[] = "{\"userID\":\"u\",\"goodsSKU\":\"A\",\"goodsQuantity\":1}";
+	struct edge_request *first = NULL, *previous = NULL;
+	int overloaded = 0;
+
+	for (int i = 0; i < 30; i++) {
+		struct edge_request *request = edge_request_new(door.edge);
+
+		request->in.method = EDGE_POST;
+		request->in.path = (struct edge_slice){path, sizeof(path) - 1};
+		request->in.body = (struct edge_slice){body, sizeof(body) - 1};
+		request->in.content_type = (struct edge_slice){"application/json", 16};
+		assert_false(edge_judge(door.edge, request));
+		if (previous)
+			previous->next = request;
+		else
+			first = request;
+		previous = request;
+	}
+	door.waiting += 30;
+	edge_send(door.edge, first, previous);
+	for (int i = 0; i < 30; i++) {
+		struct edge_request *request = door_take(&door);
+
+		overloaded += request->out.status == 503;
+		edge_request_free(door.edge, request);
+	}
+	assert_int_equal(overloaded, 20);
+}
+
 /* All of them come back before the drain ends, with what is true. */
 static void test_a_drain_with_open_requests(void **state)
 {
@@ -328,6 +361,7 @@ int main(void)
 		TEST(test_no_echo_without_the_option),
 		TEST(test_a_crowd_in_batches),
 		cmocka_unit_test_setup_teardown(test_past_the_queue_it_is_overloaded, setup_small, teardown),
+		cmocka_unit_test_setup_teardown(test_a_list_past_the_queue, setup_small, teardown),
 		TEST(test_a_drain_with_open_requests),
 		TEST(test_what_it_can_not_start_with),
 	};
