@@ -65,7 +65,12 @@ class Supervisor:
         """Stops all services in their order, then supervisord; returns whether it ended in time."""
         pid = self.rpc.getPID()
         self.rpc.shutdown()
-        return wait_until(lambda: not is_alive(pid), seconds)
+
+        def has_ended():
+            self.is_running()  # left alone, supervisord looks at its children once a second; a call wakes it
+            return not is_alive(pid)
+
+        return wait_until(has_ended, seconds)
 
 
 def stray_processes(home):

@@ -32,6 +32,7 @@ def installations(tmp_path):
     yield make
     for installation in made:
         installation.down()
+    assert [installation.sanitizer_reports() for installation in made] == [[] for _ in made]
 
 
 @pytest.fixture

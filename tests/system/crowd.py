@@ -50,7 +50,7 @@ def crowd(sale, sku, shoppers, threads=50):
 
 
 class Load:
-    """Shoppers that keep coming until stop(): user after user, one attempt each, retried with the same key while unknown or 503."""
+    """Shoppers that keep coming until stop(): user after user, one attempt each, at a walk while nobody answers."""
 
     def __init__(self, sale, sku, name, threads=8, quantity=1):
         self.sale, self.sku, self.name, self.quantity = sale, sku, name, quantity
@@ -69,6 +69,8 @@ class Load:
             answer = attempt(self.sale, user, self.sku, self.quantity, f"key-{user}", session)
             with self.lock:
                 self.answers.append((time.monotonic(), answer))
+            if answer.outcome == "unknown":
+                self.ended.wait(0.1)
 
     def yes_since(self, moment):
         with self.lock:
