@@ -273,8 +273,10 @@ static bool refresh_credentials(struct rpc_pool *pool)
 		return true;
 	fresh = rpc_tls_channel(pool->tls, &error);
 	if (!fresh) {
-		LOG_LIMITED(LOG_ERROR, "certificates can't be read, the last good ones stay",
-			LOG_TEXT("why", error.text));
+		LOG_LIMITED(LOG_ERROR,
+			pool->credentials ? "certificates can't be read, the last good ones stay"
+					  : "certificates can't be read, no connection until they can",
+			LOG_TEXT("of", pool->service), LOG_TEXT("why", error.text));
 		return pool->credentials;
 	}
 	if (pool->credentials)

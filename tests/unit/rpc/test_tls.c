@@ -8,7 +8,10 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
+#include "discovery/static.h"
+#include "rpc/client.h"
 #include "rpc/tls.h"
 #include "trial.h"
 
@@ -169,12 +172,92 @@ static void test_files_that_are_not_there(void **state)
 	grpc_shutdown();
 }
 
+/* ---- a pool: the same files, the instances from a list ---- */
+
+struct pooled {
+	struct rpc_task task;
+	struct rpc_request request;
+	struct rpc_pool *pool;
+	struct arena arena;
+	sem_t done;
+};
+
+static void pooled_done(struct rpc_request *request)
+{
+	sem_post(&container_of(request, struct pooled, request)->done);
+}
+
+static void pooled_start(struct rpc_task *task)
+{
+	struct pooled *pooled = container_of(task, struct pooled, task);
+
+	rpc_request_start(pooled->pool, &pooled->request);
+}
+
+static void ask_through(struct rpc_loop *loop, struct rpc_pool *pool, struct rpc_status *ret)
+{
+	Trial__AskRequest input = TRIAL__ASK_REQUEST__INIT;
+	struct pooled pooled = {.task.run = pooled_start, .pool = pool};
+
+	input.text = (char *)"who am I";
+	arena_init(&pooled.arena, 1024, 65536);
+	sem_init(&pooled.done, 0, 0);
+	pooled.request = (struct rpc_request){
+		.service = &trial__trial__descriptor,
+		.method = protobuf_c_service_descriptor_get_method_by_name(&trial__trial__descriptor, "Ask"),
+		.input = &input.base,
+		.shard = RPC_ANY_SHARD,
+		.deadline_ns = clock_mono_ns() + INT64_C(1000000000),
+		.arena = &pooled.arena,
+		.done = pooled_done,
+	};
+	rpc_post(loop, &pooled.task);
+	while (sem_wait(&pooled.done))
+		;
+	*ret = pooled.request.status;
+	arena_release(&pooled.arena);
+	sem_destroy(&pooled.done);
+}
+
+/* Certificates that come later than the list: nothing leaves before them, and then the server sees our name. */
+static void test_pool(void **state)
+{
+	struct rpc_tls server = tls_of("server", "ours"), late = tls_of("late", "ours");
+	struct trial *trial = trial_new_at(&trial_limits, "127.0.0.1:0", &server);
+	struct rpc_loop *loop = rpc_loop_new("client");
+	struct discovery *discovery;
+	struct rpc_pool *pool;
+	struct rpc_status status;
+	char list[80];
+
+	snprintf(list, sizeof(list), "%s/list", directory);
+	run("echo trial 127.0.0.1:%d > %s", rpc_server_port(trial->server), list);
+	discovery = discovery_static_new(list, NULL);
+	pool = rpc_pool_new(loop, discovery, "trial", &late);
+	ask_through(loop, pool, &status);
+	assert_int_equal(status.code, RPC_UNAVAILABLE);
+	make_certificate("late", "cart", "ours");
+	for (int i = 0; status.code != RPC_INVALID_ARGUMENT; i++) {
+		assert_true(i < CLIENT_WAIT_S * 10);
+		ask_through(loop, pool, &status);
+	}
+	assert_string_equal(status.field, "peer");
+	assert_string_equal(status.message, "cart");
+	rpc_pool_free(pool);
+	discovery_free(discovery);
+	rpc_loop_free(loop);
+	trial_free(trial);
+	tls_release(&server);
+	tls_release(&late);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mutual),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_files_that_are_not_there),
+		cmocka_unit_test(test_pool),
 	};
 
 	return cmocka_run_group_tests(tests, make_files, remove_files);
