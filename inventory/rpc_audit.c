@@ -101,9 +101,10 @@ static void *run(void *argument)
 	struct audit audit;
 	int rc = audit_run(job->store, job->sku[0] ? job->sku : NULL, &job->cancel, &audit);
 
+	atomic_store(&job->running,
+		false); /* before the answer: who has it may ask for the next, and join() waits for the rest */
 	conclude(job, rc, &audit);
 	audit_release(&audit);
-	atomic_store(&job->running, false);
 	return NULL;
 }
 

@@ -1,5 +1,6 @@
 #include "station.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -28,6 +29,24 @@ static int read_number(int fd)
 	return number;
 }
 
+/* Below those that the kernel gives away, so that it is still free when a killed peer comes back to it. */
+static int choose_port(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int port, rc, tries = 0;
+
+	do {
+		int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_true(probe >= 0 && tries++ < 1000);
+		port = 10000 + (int)arc4random_uniform(20000);
+		address.sin_port = htons((uint16_t)port);
+		rc = bind(probe, (const struct sockaddr *)&address, sizeof(address));
+		close(probe);
+	} while (rc != 0);
+	return port;
+}
+
 void peer_start(struct peer *peer)
 {
 	char port[16];
@@ -35,6 +54,8 @@ void peer_start(struct peer *peer)
 
 	assert_int_equal(peer->pid, 0);
 	assert_int_equal(pipe(ends), 0);
+	if (!peer->port)
+		peer->port = choose_port();
 	snprintf(port, sizeof(port), "%d", peer->port);
 	peer->pid = fork();
 	assert_true(peer->pid >= 0);

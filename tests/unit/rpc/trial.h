@@ -21,7 +21,7 @@ struct trial {
 	struct rpc_server *server;
 	struct client client;
 	void *set; /* its descriptor set */
-	struct watch_board *board;
+	struct watch_board *_Atomic board; /* put there while the server runs already */
 	_Atomic uint32_t asks; /* how often a function was entered */
 	_Atomic uint32_t pulls, stream_ends;
 	struct rpc_call *_Atomic kept; /* AskNever's last */
