@@ -149,6 +149,12 @@ static void on_body(ngx_http_request_t *r)
 
 	visit->request = request;
 	input_fill(r, &request->in);
+	if (input_fill_body(r, &request->in) != NGX_OK) {
+		visit->request = NULL;
+		edge_request_free(door.edge, request);
+		ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+		return;
+	}
 	if (edge_judge(door.edge, request)) {
 		ngx_http_finalize_request(r, answer(visit, request));
 		return;

@@ -51,7 +51,8 @@ ngx_int_t door_handle_health(ngx_http_request_t *r);  /* content handler of `fla
 ngx_int_t door_handle_metrics(ngx_http_request_t *r); /* content handler of `flashsale_metrics` */
 
 /* input.c: what nginx read, as the edge wants it. Memory stays nginx's. */
-void input_fill(ngx_http_request_t *r, struct edge_input *in);
+void input_fill(ngx_http_request_t *r, struct edge_input *in); /* all but the body */
+ngx_int_t input_fill_body(ngx_http_request_t *r, struct edge_input *in);
 void input_fill_original(ngx_http_request_t *r,
 	struct edge_input *in); /* method and path as the client sent them, after an internal redirect */
 

@@ -77,15 +77,52 @@ static void fill_headers(ngx_http_request_t *r, struct edge_input *in)
 	}
 }
 
-/* client_body_in_single_buffer puts a body that fits in one; a second one would mean that the configuration let it grow beyond. */
-static void fill_body(ngx_http_request_t *r, struct edge_input *in)
+static size_t body_size(const ngx_http_request_t *r)
 {
-	ngx_chain_t *link = r->request_body ? r->request_body->bufs : NULL;
+	size_t size = 0;
 
-	if (!link || !ngx_buf_in_memory(link->buf))
-		return;
-	in->body.data = (const char *)link->buf->pos;
-	in->body.size = (size_t)(link->buf->last - link->buf->pos);
+	for (const ngx_chain_t *link = r->request_body->bufs; link; link = link->next)
+		size += (size_t)ngx_buf_size(link->buf);
+	return size;
+}
+
+/* NULL: it can't be read. */
+static u_char *copy_part(ngx_buf_t *part, u_char *to)
+{
+	const ssize_t size = (ssize_t)ngx_buf_size(part);
+
+	if (size == 0) /* the mark of the last chunk is neither in memory nor in a file */
+		return to;
+	if (ngx_buf_in_memory(part))
+		return ngx_cpymem(to, part->pos, size);
+	return ngx_read_file(part->file, to, (size_t)size, part->file_pos) == size ? to + size : NULL;
+}
+
+/* What came with the headers, what came after them and each chunk is a part of its own, and many small chunks go through a file. */
+static ngx_int_t join_parts(ngx_http_request_t *r, struct edge_input *in)
+{
+	const size_t size = body_size(r);
+	u_char *whole = ngx_pnalloc(r->pool, size + 1), *to = whole;
+
+	for (ngx_chain_t *link = r->request_body->bufs; link && to; link = link->next)
+		to = copy_part(link->buf, to);
+	if (!to)
+		return NGX_ERROR;
+	in->body = (struct edge_slice){.data = (const char *)whole, .size = size};
+	return NGX_OK;
+}
+
+ngx_int_t input_fill_body(ngx_http_request_t *r, struct edge_input *in)
+{
+	const ngx_chain_t *first = r->request_body ? r->request_body->bufs : NULL;
+
+	if (!first)
+		return NGX_OK;
+	if (first->next || !ngx_buf_in_memory(first->buf))
+		return join_parts(r, in);
+	in->body.data = (const char *)first->buf->pos;
+	in->body.size = (size_t)(first->buf->last - first->buf->pos);
+	return NGX_OK;
 }
 
 void input_fill(ngx_http_request_t *r, struct edge_input *in)
@@ -94,7 +131,6 @@ void input_fill(ngx_http_request_t *r, struct edge_input *in)
 	split_uri(r->unparsed_uri, in);
 	in->client_ip = slice(r->connection->addr_text);
 	fill_headers(r, in);
-	fill_body(r, in);
 }
 
 void input_fill_original(ngx_http_request_t *r, struct edge_input *in)

@@ -40,6 +40,46 @@ def test_a_body_that_is_too_large_is_413(sale):
     check_problem(sale.rest.request("POST", "/buy", data=b" " * 100000, headers={"Content-Type": "application/json"}), 413)
 
 
+def in_chunks(body, size):
+    parts = [body[at:at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+BUY = b'{"userID":"parts","goodsSKU":"NONE","goodsQuantity":1}'
+
+
+@pytest.mark.parametrize("size", [len(BUY), 1500, 2500, 9000, 60000])
+@pytest.mark.parametrize("headers", [0, 1700, 1900, 6000])
+def test_a_body_is_read_whole_however_it_lies_in_nginxs_buffers(sale, size, headers):
+    body = BUY[:1] + b" " * (size - len(BUY)) + BUY[1:]
+    answer = raw(sale, b"POST /buy HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                       b"X-Long: %s\r\nContent-Length: %d\r\n\r\n%s" % (b"x" * headers, len(body), body))
+    assert "No such goods" in answer
+
+
+@pytest.mark.parametrize("at", [1, 10, len(BUY) - 1])
+def test_a_body_in_two_packets_is_read_whole(sale, at):
+    head = b"POST /buy HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BUY)
+    with socket.create_connection(("127.0.0.1", sale.port), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(head + BUY[:at])
+        sale.rest.get("/sku/SKU0001")  # nginx has come round: the first part is read
+        connection.sendall(BUY[at:])
+        parts = []
+        while part := connection.recv(65536):
+            parts.append(part)
+    assert b"No such goods" in b"".join(parts)
+
+
+@pytest.mark.parametrize("size", [1, 3, 100, 8000])
+@pytest.mark.parametrize("length", [len(BUY), 1000, 20000, 60000])
+def test_a_body_in_chunks_is_read_whole(sale, length, size):
+    body = BUY[:1] + b" " * (length - len(BUY)) + BUY[1:]
+    answer = raw(sale, b"POST /buy HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                       b"Transfer-Encoding: chunked\r\n\r\n" + in_chunks(body, size))
+    assert "No such goods" in answer
+
+
 def test_a_path_that_is_too_long_is_414(sale):
     check_problem(sale.rest.get("/sku/" + "x" * 10000), 414)
 
