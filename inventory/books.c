@@ -22,6 +22,8 @@ const struct store_options books_store_options = {.service = "inventory",
 #define TICK_MAX_MS 100
 #define ROOM_CHECK_MS 1000
 #define ROOM_CHECK_GROUPS 64
+/* While holds live the time is committed at least this often: the next start measures its outage from there. */
+#define TIME_KEPT_MS 1000
 /* NTP slews; somebody who sets a clock moves it by more. */
 #define DRIFT_TOLD_MS 1000
 /* What the end of a live hold may still need: a ledger entry with a long payment reference, and its share of pages. */
@@ -316,6 +318,8 @@ int books_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms,
 	check_room(books, now_ms);
 	check_drift(books);
 	rc = books_expire_due(books, ret_next_ms);
+	if (*ret_next_ms != INT64_MAX && now_ms - books->kept_ms >= TIME_KEPT_MS)
+		books->wrote = true;
 	if (*ret_next_ms > now_ms + TICK_MAX_MS)
 		*ret_next_ms = now_ms + TICK_MAX_MS;
 	*ret_changed = books->wrote;
@@ -408,6 +412,8 @@ void books_committed(void *domain)
 	books->committed_row_count = books->row_count;
 	books->committed_cart_shards = books->cart_shards;
 	books->committed_sequence = books->sequence;
+	if (books->wrote)
+		books->kept_ms = books->now_ms;
 	books->txn = NULL;
 	atomic_store(&books->head, books->sequence);
 	for (struct goods_row *row = changed; row; row = row->next_dirty) {

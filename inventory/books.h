@@ -73,6 +73,7 @@ struct books {
 	struct books_counts counts;
 
 	int64_t last_ms;            /* last time given out: never back */
+	int64_t kept_ms;            /* last time committed */
 	int64_t told_drift_ms;
 	bool full;                  /* no room for new holds */
 	int64_t live_holds;         /* at the last look at the room */

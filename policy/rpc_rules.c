@@ -63,7 +63,7 @@ POLICY_METHOD(set_policy, SetPolicy)
 	}
 	complaint = rule_from_request(request, &set->rule);
 	if (complaint.field) {
-		rpc_refuse(call, complaint.field, "%s: %s", complaint.field, complaint.why);
+		rpc_refuse(call, complaint.field, "%s", complaint.why);
 		return;
 	}
 	if ((int64_t)rules_count(policy->rules) >= policy->settings->rules_max &&
@@ -154,7 +154,7 @@ POLICY_METHOD(delete_policy, DeletePolicy)
 		complain_subject(request->sku, names_a_level(request) ? request->user_level : 0);
 
 	if (complaint.field) {
-		rpc_refuse(call, complaint.field, "%s: %s", complaint.field, complaint.why);
+		rpc_refuse(call, complaint.field, "%s", complaint.why);
 		return;
 	}
 	if (!delete) {
@@ -179,7 +179,7 @@ POLICY_METHOD(get_policy, GetPolicy)
 	const struct rule *rule;
 
 	if (complaint.field) {
-		rpc_refuse(call, complaint.field, "%s: %s", complaint.field, complaint.why);
+		rpc_refuse(call, complaint.field, "%s", complaint.why);
 		return;
 	}
 	rule = rules_get(policy->rules, request->sku, request->user_level);
@@ -207,11 +207,11 @@ static bool find_place(const Policy__ListPoliciesRequest *request, struct rpc_ca
 	if (*request->sku && !rules_subject_valid(request->sku)) {
 		struct complaint complaint = complain_subject(request->sku, 0);
 
-		rpc_refuse(call, complaint.field, "%s: %s", complaint.field, complaint.why);
+		rpc_refuse(call, complaint.field, "%s", complaint.why);
 		return false;
 	}
 	if (request->page_size > PAGE_MAX) {
-		rpc_refuse(call, "page_size", "page_size: expected at most %d", PAGE_MAX);
+		rpc_refuse(call, "page_size", "expected at most %d", PAGE_MAX);
 		return false;
 	}
 	strcpy(ret->sku, request->sku);
@@ -221,7 +221,7 @@ static bool find_place(const Policy__ListPoliciesRequest *request, struct rpc_ca
 	if (rule_name_parse(request->page_token, ret->sku, &ret->level) &&
 		(!*request->sku || strcmp(request->sku, ret->sku) == 0))
 		return true;
-	rpc_refuse(call, "page_token", "page_token: not the next_page_token of a page of this list");
+	rpc_refuse(call, "page_token", "not the next_page_token of a page of this list");
 	return false;
 }
 

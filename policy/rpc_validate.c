@@ -26,7 +26,7 @@ POLICY_METHOD(validate_purchase, ValidatePurchase)
 	else if (strlen(request->user_id) > NAME_MAX_BYTES)
 		complaint = (struct complaint){"user_id", "expected at most 64 bytes"};
 	if (complaint.field) {
-		rpc_refuse(call, complaint.field, "%s: %s", complaint.field, complaint.why);
+		rpc_refuse(call, complaint.field, "%s", complaint.why);
 		return;
 	}
 	rule = rules_closest(policy->rules, request->sku, request->user_level);

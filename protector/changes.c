@@ -11,7 +11,7 @@ void protector_fail_too_large(struct rpc_call *call)
 
 void protector_refuse(struct rpc_call *call, const struct complaint *complaint)
 {
-	rpc_refuse(call, complaint->field, "%s: %s", complaint->field, complaint->why);
+	rpc_refuse(call, complaint->field, "%s", complaint->why);
 }
 
 static int ban_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)

@@ -178,11 +178,11 @@ PROTECTOR_METHOD(list_bans, ListBans)
 	struct id at = {{0}};
 
 	if (max > PAGE_MAX) {
-		rpc_refuse(call, "page_size", "page_size: expected at most %d", PAGE_MAX);
+		rpc_refuse(call, "page_size", "expected at most %d", PAGE_MAX);
 		return;
 	}
 	if (*request->page_token && !id_parse(request->page_token, &at)) {
-		rpc_refuse(call, "page_token", "page_token: not the next_page_token of a page of this list");
+		rpc_refuse(call, "page_token", "not the next_page_token of a page of this list");
 		return;
 	}
 	response.bans = ARENA_ARRAY(arena, max, Protector__Ban *);

@@ -39,6 +39,11 @@ static void split_uri(ngx_str_t uri, struct edge_input *in)
 	in->query.size = uri.len - in->path.size - 1;
 }
 
+static bool same(struct edge_slice a, struct edge_slice b)
+{
+	return a.size == b.size && ngx_memcmp(a.data, b.data, a.size) == 0;
+}
+
 /* Headers that nginx has no slot for. */
 static void fill_header(ngx_table_elt_t *header, struct edge_input *in)
 {
@@ -53,8 +58,12 @@ static void fill_header(ngx_table_elt_t *header, struct edge_input *in)
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		struct edge_slice *to = (struct edge_slice *)((char *)in + wanted[i].offset);
 
-		if (header->key.len == wanted[i].name.len &&
-			ngx_strncmp(header->lowcase_key, wanted[i].name.data, wanted[i].name.len) == 0)
+		if (header->key.len != wanted[i].name.len ||
+			ngx_strncmp(header->lowcase_key, wanted[i].name.data, wanted[i].name.len) != 0)
+			continue;
+		if (to->data && !same(*to, slice(header->value)))
+			to->size = 0; /* two that differ are none: nobody can tell which is meant */
+		else
 			*to = slice(header->value);
 	}
 }

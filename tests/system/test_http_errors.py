@@ -40,6 +40,16 @@ def test_a_body_that_is_too_large_is_413(sale):
     check_problem(sale.rest.request("POST", "/buy", data=b" " * 100000, headers={"Content-Type": "application/json"}), 413)
 
 
+def test_two_keys_that_differ_are_400(sale):
+    head = b"POST /buy HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(BUY)
+    same = raw(sale, head + b"Idempotency-Key: a\r\nIdempotency-Key: a\r\n\r\n" + BUY)
+    assert "No such goods" in same
+    for keys in ((b"a", b"b"), (b"a", b"b", b"b"), (b"a", b"b", b"a")):
+        lines = b"".join(b"Idempotency-Key: %s\r\n" % key for key in keys)
+        answer = raw(sale, head + lines + b"\r\n" + BUY)
+        assert " 400 " in answer.splitlines()[0] and '"field":"Idempotency-Key"' in answer
+
+
 def in_chunks(body, size):
     parts = [body[at:at + size] for at in range(0, len(body), size)]
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"

@@ -540,6 +540,38 @@ static void an_outage_moves_every_live_deadline(void **state)
 	assert_int_equal(entry.created.deadline_ms, first.deadline_ms);
 }
 
+/* Nothing happens for long, but that a hold lives: time that passed so is no outage. */
+static void an_idle_time_is_no_outage(void **state)
+{
+	struct shop *shop = *state;
+	struct hold_answer first = shop_buy(shop, 1, 1), again;
+
+	for (int i = 0; i < 50; i++) {
+		shop_pass(shop, 500);
+		shop_pass(shop, 500);
+	}
+	shop_restart(shop, 2000);
+	again = shop_buy(shop, 1, 1);
+	assert_int_equal(again.state, HOLD_HELD);
+	assert_in_range(again.deadline_ms, first.deadline_ms + 2000, first.deadline_ms + 3000);
+	shop_pass(shop, 10000);
+	assert_int_equal(shop_buy(shop, 1, 1).state, HOLD_EXPIRED);
+}
+
+static void nothing_is_committed_while_no_hold_lives(void **state)
+{
+	struct shop *shop = *state;
+
+	shop_buy(shop, 1, 1);
+	shop_pass(shop, SHOP_TTL_MS);
+	for (int i = 0; i < 3; i++) {
+		clock_manual_advance(&shop->clock, 5000);
+		shop_begin(shop);
+		assert_false(shop->books->wrote);
+		shop_commit(shop);
+	}
+}
+
 static void outages_add_up(void **state)
 {
 	struct shop *shop = *state;
@@ -691,6 +723,8 @@ int main(void)
 		TEST(a_sku_of_another_shard_is_not_ours),
 		TEST(everything_is_there_after_a_restart),
 		TEST(an_outage_moves_every_live_deadline),
+		TEST(an_idle_time_is_no_outage),
+		TEST(nothing_is_committed_while_no_hold_lives),
 		TEST(outages_add_up),
 		TEST(beyond_the_cap_an_outage_counts),
 		TEST(a_jump_of_the_wall_expires_nothing),
