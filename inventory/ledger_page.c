@@ -27,7 +27,7 @@ static int add_entry(struct arena *arena, uint64_t sequence, const MDB_val *valu
 }
 
 static int read_from(MDB_cursor *cursor, struct arena *arena, const struct ledger_filter *filter,
-	int64_t standard_ttl_ms, uint64_t *position, Inventory__ReadLedgerResponse *response)
+	int64_t standard_ttl_ms, uint64_t head, uint64_t *position, Inventory__ReadLedgerResponse *response)
 {
 	uint8_t first[8];
 	MDB_val key, value;
@@ -43,6 +43,8 @@ static int read_from(MDB_cursor *cursor, struct arena *arena, const struct ledge
 
 		if (key.mv_size != 8 || !ledger_peek(value.mv_data, value.mv_size, &kind, &cart_shard))
 			return MDB_CORRUPTED;
+		if (store_get_be64(key.mv_data) > head)
+			break;
 		if (passes(filter, kind, cart_shard)) {
 			rc = add_entry(arena, store_get_be64(key.mv_data), &value, standard_ttl_ms, response);
 			if (rc)
@@ -55,7 +57,7 @@ static int read_from(MDB_cursor *cursor, struct arena *arena, const struct ledge
 }
 
 int ledger_page_read(struct store *store, struct arena *arena, const struct ledger_filter *filter,
-	int64_t standard_ttl_ms, uint64_t *position, Inventory__ReadLedgerResponse *response)
+	int64_t standard_ttl_ms, uint64_t head, uint64_t *position, Inventory__ReadLedgerResponse *response)
 {
 	MDB_cursor *cursor;
 	MDB_txn *txn;
@@ -69,7 +71,7 @@ int ledger_page_read(struct store *store, struct arena *arena, const struct ledg
 		return rc;
 	rc = mdb_cursor_open(txn, store->tables[TABLE_LEDGER], &cursor);
 	if (!rc) {
-		rc = read_from(cursor, arena, filter, standard_ttl_ms, position, response);
+		rc = read_from(cursor, arena, filter, standard_ttl_ms, head, position, response);
 		mdb_cursor_close(cursor);
 	}
 	mdb_txn_abort(txn);

@@ -1,6 +1,7 @@
 /* inventory/ledger_page.h - a stretch of the ledger as messages: what one message of ReadLedger carries.
  *
- * A page reads on from a position, in one short read transaction, until it has enough entries, has looked at enough, or met the end. */
+ * A page reads on from a position, in one short read transaction, until it has enough entries, has looked at enough, or met the end.
+ * The end is the caller's: the store may show a commit before the head says so, and nobody may be given a position beyond the head. */
 #ifndef FLASHSALE_INVENTORY_LEDGER_PAGE_H
 #define FLASHSALE_INVENTORY_LEDGER_PAGE_H
 
@@ -16,8 +17,8 @@ struct ledger_filter {
 	uint32_t cart_shard;
 };
 
-/* Appends to the response: entries after *position, and moves it to the last one looked at. 0, ENOMEM (arena) or LMDB's error. */
+/* Appends to the response: entries after *position and up to `head`, and moves it to the last one looked at. 0, ENOMEM (arena) or LMDB's error. */
 int ledger_page_read(struct store *store, struct arena *arena, const struct ledger_filter *filter,
-	int64_t standard_ttl_ms, uint64_t *position, Inventory__ReadLedgerResponse *response);
+	int64_t standard_ttl_ms, uint64_t head, uint64_t *position, Inventory__ReadLedgerResponse *response);
 
 #endif

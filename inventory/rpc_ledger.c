@@ -58,14 +58,14 @@ static enum rpc_pull reader_next(
 	inventory__read_ledger_response__init(&reader->response);
 	if (!at_head) {
 		int rc = ledger_page_read(inventory->store, scratch, &reader->filter,
-			inventory->settings->hold_ttl_ms, &reader->position, &reader->response);
+			inventory->settings->hold_ttl_ms, head, &reader->position, &reader->response);
 
 		if (rc)
 			return reader_failed(status, rc);
 	}
 	reader->response.lineage = inventory->lineage;
 	reader->response.position = reader->position;
-	reader->response.head = head > reader->position ? head : reader->position;
+	reader->response.head = head;
 	reader->said_ns = clock_mono_ns();
 	*ret = &reader->response.base;
 	return RPC_MORE;

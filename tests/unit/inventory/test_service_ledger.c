@@ -7,6 +7,7 @@
 /* cmocka.h wants the above first. */
 #include <cmocka.h>
 
+#include "inventory/ledger_page.h"
 #include "tests/unit/inventory/desk.h"
 
 /* Linked with --wrap=rpc_wake: a follower that is woken by each commit need not wait for its next heartbeat. */
@@ -150,6 +151,27 @@ static void it_is_read_from_a_position_without_gaps(void **state)
 	tale = read_all(desk, &request);
 	assert_int_equal(tale.entries, 0);
 	assert_int_equal(tale.position, 13);
+}
+
+/* What a commit has just made visible in the store is told when the head says so, not before: a follower that came back with a position
+ * beyond the head would be told that the ledger has lost something. */
+static void a_page_ends_at_the_head(void **state)
+{
+	struct desk *desk = *state;
+	Inventory__ReadLedgerResponse response = INVENTORY__READ_LEDGER_RESPONSE__INIT;
+	const struct ledger_filter all = {0};
+	struct arena arena;
+	uint64_t position = 1, head;
+
+	for (uint32_t i = 0; i < 5; i++)
+		desk_buy(desk, i, 1);
+	head = atomic_load(&desk->inventory->books->head);
+	arena_init(&arena, 4096, 1 << 20);
+	assert_int_equal(
+		ledger_page_read(desk->store, &arena, &all, 1000, head - 2, &position, &response), 0);
+	assert_int_equal(position, head - 2);
+	assert_int_equal(response.n_entries, head - 3);
+	arena_release(&arena);
 }
 
 static void a_cart_reads_its_own(void **state)
@@ -301,6 +323,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(fences_compare_and_set),
 		TEST(it_is_read_from_a_position_without_gaps),
+		TEST(a_page_ends_at_the_head),
 		TEST(a_cart_reads_its_own),
 		TEST(a_reader_of_another_history_is_refused),
 		TEST(a_follower_hears_of_each_commit_and_of_silence),
