@@ -7,7 +7,7 @@
 #include "rpc/batch.h"
 
 #define SHARDS_MAX 65536
-#define GATHER_MAX_NS (2 * INT64_C(1000000)) /* a next hop that hangs holds nothing up for longer */
+#define GATHER_MAX_NS (2 * INT64_C(1000000))   /* a next hop that hangs holds nothing up for longer */
 #define EXPIRY_STEP_NS (10 * INT64_C(1000000)) /* a queue is searched for expired asks no more often */
 
 /* What waits for one shard, or for any instance. */

@@ -147,7 +147,8 @@ static bool judge_route(struct work *work)
 		}
 		return refuse(work, &problem);
 	}
-	if (!read_request(work, &found, &problem) || !version_expect(work, &problem) || !admit(work, &problem))
+	if (!read_request(work, &found, &problem) || !version_expect(work, &problem) ||
+		!admit(work, &problem))
 		return refuse(work, &problem);
 	if (work->facts->buys)
 		return judge_buy(work, &problem);
