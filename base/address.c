@@ -7,12 +7,15 @@
 
 #define V4_BITS 32
 #define V4_OFFSET 12 /* of an IPv4 address in its mapped form */
+#define V4_LEAD (ADDRESS_BITS - V4_BITS)
+
+enum { PACKED_V4, PACKED_V6 };
 
 static const uint8_t v4_prefix[V4_OFFSET] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-static bool is_v4(const struct address *address)
+bool address_is_v4(const struct address *address)
 {
-	return address->bits >= ADDRESS_BITS - V4_BITS && memcmp(address->bytes, v4_prefix, V4_OFFSET) == 0;
+	return address->bits >= V4_LEAD && memcmp(address->bytes, v4_prefix, V4_OFFSET) == 0;
 }
 
 /* *ret_bits: how many the family counts. */
@@ -77,8 +80,8 @@ bool address_parse_range(const char *text, size_t length, struct address *ret)
 
 char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
-	const bool v4 = is_v4(address);
-	const unsigned bits = v4 ? address->bits - (ADDRESS_BITS - V4_BITS) : address->bits;
+	const bool v4 = address_is_v4(address);
+	const unsigned bits = v4 ? address->bits - V4_LEAD : address->bits;
 	const char *done = v4 ? inet_ntop(AF_INET, address->bytes + V4_OFFSET, text, ADDRESS_TEXT_MAX)
 			      : inet_ntop(AF_INET6, address->bytes, text, ADDRESS_TEXT_MAX);
 
@@ -106,8 +109,47 @@ bool address_covers(const struct address *range, const struct address *address)
 {
 	struct address prefix;
 
-	if (range->bits > address->bits)
+	if (range->bits > address->bits || address_is_v4(range) != address_is_v4(address))
 		return false;
 	prefix = address_prefix(address, range->bits);
 	return memcmp(prefix.bytes, range->bytes, sizeof(prefix.bytes)) == 0;
+}
+
+int address_compare(const struct address *a, const struct address *b)
+{
+	int order = address_is_v4(b) - address_is_v4(a);
+
+	if (!order)
+		order = memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+	return order ? order : a->bits - b->bits;
+}
+
+void address_pack(const struct address *address, uint8_t to[ADDRESS_PACKED_BYTES])
+{
+	const bool v4 = address_is_v4(address);
+	const unsigned offset = v4 ? V4_OFFSET : 0;
+
+	memset(to, 0, ADDRESS_PACKED_BYTES);
+	to[0] = v4 ? PACKED_V4 : PACKED_V6;
+	memcpy(to + 1, address->bytes + offset, sizeof(address->bytes) - offset);
+	to[ADDRESS_PACKED_BYTES - 1] = (uint8_t)(address->bits - offset * 8);
+}
+
+bool address_unpack(const uint8_t from[ADDRESS_PACKED_BYTES], struct address *ret)
+{
+	const unsigned offset = from[0] == PACKED_V4 ? V4_OFFSET : 0;
+	const unsigned bits = offset * 8 + from[ADDRESS_PACKED_BYTES - 1];
+	struct address address = {.bits = ADDRESS_BITS};
+	uint8_t again[ADDRESS_PACKED_BYTES];
+
+	if (bits > ADDRESS_BITS)
+		return false;
+	memcpy(address.bytes, v4_prefix, offset);
+	memcpy(address.bytes + offset, from + 1, sizeof(address.bytes) - offset);
+	address = address_prefix(&address, bits);
+	address_pack(&address, again);
+	if (memcmp(again, from, sizeof(again)) != 0)
+		return false;
+	*ret = address;
+	return true;
 }

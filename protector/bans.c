@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "protector/table.h"
 
-#define LENGTHS_MAX 129
+#define LENGTHS_MAX (ADDRESS_BITS + 1)
 #define COVERS_AT_ONCE 8
 
 struct entry;
@@ -32,7 +32,7 @@ struct entry {
 RB_HEAD(entries, entry);
 RB_HEAD(subjects, subject);
 
-/* The lengths of prefixes that subjects of one family have, longest first. */
+/* How many leading bits the ranges have that are subjects, of one family; the most first. */
 struct lengths {
 	uint32_t subjects[LENGTHS_MAX];
 	uint8_t used[LENGTHS_MAX];
@@ -44,7 +44,7 @@ struct bans {
 	struct subjects by_subject;
 	struct entries by_id;
 	size_t count;
-	struct lengths lengths[ADDRESS_FAMILIES];
+	struct lengths lengths_v4, lengths_v6;
 };
 
 static int compare_entries(const struct entry *a, const struct entry *b)
@@ -59,7 +59,7 @@ static int compare_subjects(const struct subject *a, const struct subject *b)
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
 	return x->kind == BAN_OF_ACCOUNT ? strcmp(x->user_id, y->user_id)
-					 : prefix_compare(&x->prefix, &y->prefix);
+					 : address_compare(&x->address, &y->address);
 }
 
 RB_GENERATE_INTERNAL(entries, entry, node, compare_entries, __attribute__((unused)) static)
@@ -77,10 +77,8 @@ size_t subject_pack(const struct ban_subject *subject, uint8_t key[SUBJECT_KEY_M
 		memcpy(key + 1, subject->user_id, length);
 		return 1 + length;
 	}
-	key[1] = subject->prefix.family;
-	memcpy(key + 2, subject->prefix.bytes, ADDRESS_BYTES);
-	key[2 + ADDRESS_BYTES] = subject->prefix.length;
-	return 3 + ADDRESS_BYTES;
+	address_pack(&subject->address, key + 1);
+	return 1 + ADDRESS_PACKED_BYTES;
 }
 
 void subject_account(struct ban_subject *subject, const char *user_id)
@@ -91,18 +89,18 @@ void subject_account(struct ban_subject *subject, const char *user_id)
 	strcpy(subject->user_id, user_id);
 }
 
-void subject_address(struct ban_subject *subject, const struct prefix *prefix)
+void subject_address(struct ban_subject *subject, const struct address *address)
 {
 	memset(subject, 0, sizeof(*subject));
 	subject->kind = BAN_OF_ADDRESS;
-	subject->prefix = *prefix;
+	subject->address = *address;
 }
 
 static bool subject_valid(const struct ban_subject *subject)
 {
 	if (subject->kind == BAN_OF_ACCOUNT)
 		return *subject->user_id != '\0' && memchr(subject->user_id, '\0', sizeof(subject->user_id));
-	return subject->kind == BAN_OF_ADDRESS && prefix_valid(&subject->prefix);
+	return subject->kind == BAN_OF_ADDRESS && subject->address.bits <= ADDRESS_BITS;
 }
 
 bool ban_valid(const struct ban *ban)
@@ -126,7 +124,7 @@ static bool is_same(const struct ban_subject *a, const struct ban_subject *b)
 	if (a->kind != b->kind)
 		return false;
 	return a->kind == BAN_OF_ACCOUNT ? strcmp(a->user_id, b->user_id) == 0
-					 : prefix_compare(&a->prefix, &b->prefix) == 0;
+					 : address_compare(&a->address, &b->address) == 0;
 }
 
 static struct subject *find_hash(const struct bans *bans, const struct ban_subject *subject, uint64_t hash)
@@ -158,8 +156,8 @@ static void list_lengths(struct lengths *lengths)
 
 static void count_length(struct bans *bans, const struct ban_subject *subject, bool more)
 {
-	struct lengths *lengths = &bans->lengths[subject->prefix.family];
-	uint32_t *count = &lengths->subjects[subject->prefix.length];
+	struct lengths *lengths = address_is_v4(&subject->address) ? &bans->lengths_v4 : &bans->lengths_v6;
+	uint32_t *count = &lengths->subjects[subject->address.bits];
 
 	if (subject->kind != BAN_OF_ADDRESS)
 		return;
@@ -311,7 +309,7 @@ const struct ban *bans_of(const struct bans *bans, const struct ban_subject *sub
 const struct ban_subject *bans_next_subject(
 	const struct bans *bans, enum ban_kind kind, const struct ban_subject *after)
 {
-	struct subject least = {.subject.kind = kind};
+	struct subject least = {.subject = {.kind = kind, .address = ADDRESS_FIRST}};
 	struct subject *found;
 
 	if (after)
@@ -362,34 +360,35 @@ static struct bans_verdict judge_account(const struct bans *bans, const char *us
 	return verdict;
 }
 
-/* Where the prefixes that cover an address would be: all are asked for at once, so that waiting for memory is done once. */
+/* Where the ranges that cover an address would be: all are asked for at once, so that waiting for memory is done once. */
 struct cover {
 	struct ban_subject cuts[COVERS_AT_ONCE];
 	uint64_t hashes[COVERS_AT_ONCE];
 	size_t count;
 };
 
-/* Fills it with the next lengths in use, longest first, none longer than the address's; *at goes on in the list of lengths. */
+/* Fills it with the next lengths in use of its family, longest first, none longer than the address's; *at goes on in the list of lengths. */
 static void gather_covers(
-	const struct bans *bans, const struct prefix *address, size_t *at, struct cover *cover)
+	const struct bans *bans, const struct address *address, size_t *at, struct cover *cover)
 {
-	const struct lengths *lengths = &bans->lengths[address->family];
+	const struct lengths *lengths = address_is_v4(address) ? &bans->lengths_v4 : &bans->lengths_v6;
 
 	for (cover->count = 0; *at < lengths->count && cover->count < COVERS_AT_ONCE; ++*at) {
 		struct ban_subject *cut = &cover->cuts[cover->count];
+		struct address range;
 
-		if (lengths->used[*at] > address->length)
+		if (lengths->used[*at] > address->bits)
 			continue;
-		subject_address(cut, address);
-		prefix_cut(&cut->prefix, lengths->used[*at]);
+		range = address_prefix(address, lengths->used[*at]);
+		subject_address(cut, &range);
 		cover->hashes[cover->count] = subject_hash(cut);
 		table_prepare(&bans->table, cover->hashes[cover->count++]);
 	}
 }
 
-/* Weighs each prefix that is known and covers this one. With `allowances`: if any of them is allowed, nothing that was found counts. */
+/* Weighs each range that is known and covers this one. With `allowances`: if any of them is allowed, nothing that was found counts. */
 static struct bans_verdict judge_address(
-	const struct bans *bans, const struct prefix *address, int64_t now_ms, bool allowances)
+	const struct bans *bans, const struct address *address, int64_t now_ms, bool allowances)
 {
 	struct bans_verdict verdict = {NULL, NULL};
 	struct cover cover;
@@ -408,7 +407,7 @@ static struct bans_verdict judge_address(
 }
 
 struct bans_verdict bans_judge(
-	const struct bans *bans, const char *user_id, const struct prefix *address, int64_t now_ms)
+	const struct bans *bans, const char *user_id, const struct address *address, int64_t now_ms)
 {
 	struct bans_verdict verdict = {NULL, NULL}, other;
 
@@ -426,7 +425,7 @@ bool bans_lists(const struct bans *bans, const struct ban_subject *subject, int6
 {
 	if (subject->kind == BAN_OF_ACCOUNT)
 		return judge_account(bans, subject->user_id, now_ms).deny != NULL;
-	return judge_address(bans, &subject->prefix, now_ms, false).deny != NULL;
+	return judge_address(bans, &subject->address, now_ms, false).deny != NULL;
 }
 
 bool bans_lists_itself(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms)

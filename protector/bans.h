@@ -1,18 +1,18 @@
 /* protector/bans.h - the bans and the allow list in memory.
  *
- * A ban is of a subject: an account, or a prefix of addresses. A subject has at most one ban of each origin (operator, detector, the program's
+ * A ban is of a subject: an account, or an address or a range of them. A subject has at most one ban of each origin (operator, detector, the program's
  * settings): a newer one takes the place of the older. It counts from its making until expire_ms, by the time that the caller names. A client is
- * refused by a ban of its account, or by one of a prefix that covers its address unless any prefix that covers it is allowed; of several the one
+ * refused by a ban of its account, or by one of a range that covers its address unless any range that covers it is allowed; of several the one
  * that ends last is named. A shadow ban refuses nobody.
- * A judgement costs one probe of a hash table for the account and one for each length of prefix that is in use in the address's family.
+ * A judgement costs one probe of a hash table for the account and one for each length of range that is in use in the address's family.
  * Pure: asks no clock. Threads: belongs to one; the service's loop. */
 #ifndef FLASHSALE_PROTECTOR_BANS_H
 #define FLASHSALE_PROTECTOR_BANS_H
 
 #include <stddef.h>
 
+#include "base/address.h"
 #include "base/id.h"
-#include "protector/addresses.h"
 
 #define BANS_NEVER INT64_MAX
 #define BANS_USER_MAX 64
@@ -26,7 +26,7 @@ enum ban_effect { BAN_DENIES = 1, BAN_SHADOWS, BAN_ALLOWS };
 struct ban_subject {
 	enum ban_kind kind;
 	char user_id[BANS_USER_MAX + 1]; /* of an account, else "" */
-	struct prefix prefix;		 /* of addresses, else zero */
+	struct address address;		 /* or a range; of addresses, else zero */
 };
 
 struct ban {
@@ -38,11 +38,11 @@ struct ban {
 	const char *reason, *evidence; /* never NULL */
 };
 
-/* The subject as bytes: kind, then the account's name, or family, address and length. In the order of lists; keys of hash tables and of the store. */
+/* The subject as bytes: kind, then the account's name, or the address as address_pack writes it. In the order of lists; keys of hash tables and of the store. */
 #define SUBJECT_KEY_MAX (1 + BANS_USER_MAX)
 size_t subject_pack(const struct ban_subject *subject, uint8_t key[SUBJECT_KEY_MAX]);
 void subject_account(struct ban_subject *subject, const char *user_id); /* at most BANS_USER_MAX bytes */
-void subject_address(struct ban_subject *subject, const struct prefix *prefix);
+void subject_address(struct ban_subject *subject, const struct address *address);
 
 bool ban_valid(const struct ban *ban);
 static inline bool ban_in_force(const struct ban *ban, int64_t now_ms)
@@ -75,9 +75,9 @@ struct bans_verdict {
 };
 /* user_id NULL or "": only the address; address NULL: only the account. */
 struct bans_verdict bans_judge(
-	const struct bans *bans, const char *user_id, const struct prefix *address, int64_t now_ms);
+	const struct bans *bans, const char *user_id, const struct address *address, int64_t now_ms);
 
-/* Whether the subject is banned: an account by itself, a prefix by itself or by one that covers all of it. The allow list is not looked at. */
+/* Whether the subject is banned: an account by itself, a range by itself or by one that covers all of it. The allow list is not looked at. */
 bool bans_lists(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms);
 /* Whether the subject itself is. */
 bool bans_lists_itself(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms);

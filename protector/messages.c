@@ -21,17 +21,17 @@ struct complaint subject_from_user(const char *field, const char *user_id, struc
 
 struct complaint subject_from_range(const char *field, const char *text, struct ban_subject *ret)
 {
-	struct prefix prefix;
+	struct address address;
 
-	if (!prefix_parse(text, &prefix))
+	if (!address_parse_range(text, strlen(text), &address))
 		return complain(field, "expected an IPv4 or IPv6 address, or a range such as 192.0.2.0/24");
-	subject_address(ret, &prefix);
+	subject_address(ret, &address);
 	return content;
 }
 
-struct complaint address_from_text(const char *field, const char *text, struct prefix *ret)
+struct complaint address_from_text(const char *field, const char *text, struct address *ret)
 {
-	if (!address_parse(text, ret))
+	if (!address_parse(text, strlen(text), ret))
 		return complain(field, "expected an IPv4 or IPv6 address");
 	return content;
 }
@@ -93,14 +93,14 @@ struct complaint ban_from_request(const Protector__CreateBanRequest *request, in
 
 static bool set_subject(struct arena *arena, const struct ban_subject *subject, Protector__Ban *message)
 {
-	char text[PREFIX_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX];
 
 	if (subject->kind == BAN_OF_ACCOUNT) {
 		message->subject_case = PROTECTOR__BAN__SUBJECT_USER_ID;
 		message->user_id = (char *)(uintptr_t)subject->user_id;
 		return true;
 	}
-	prefix_format(&subject->prefix, text);
+	address_format(&subject->address, text);
 	message->subject_case = PROTECTOR__BAN__SUBJECT_ADDRESS;
 	message->address = arena_text(arena, text, strlen(text));
 	return message->address != NULL;
@@ -155,7 +155,7 @@ static struct complaint judge(const struct bans *bans, const Protector__ClientCh
 	struct bans_verdict *ret)
 {
 	struct complaint complaint = content;
-	struct prefix address;
+	struct address address;
 
 	if (strlen(check->user_id) > BANS_USER_MAX)
 		return complain("user_id", "expected at most 64 bytes");

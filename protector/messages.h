@@ -18,7 +18,7 @@ struct complaint {
 /* Each fills *ret unless there is a complaint. `field` is how the request calls it. */
 struct complaint subject_from_user(const char *field, const char *user_id, struct ban_subject *ret);
 struct complaint subject_from_range(const char *field, const char *text, struct ban_subject *ret);
-struct complaint address_from_text(const char *field, const char *text, struct prefix *ret);
+struct complaint address_from_text(const char *field, const char *text, struct address *ret);
 
 /* Everything but the id. The texts point into the request. */
 struct complaint ban_from_request(

@@ -45,11 +45,11 @@ bool protector_check(const void *settings, struct error *error)
 {
 	const struct protector_settings *protector = settings;
 	char *copy = memory_copy_text(protector->allow), *list = copy, *entry;
-	struct prefix prefix;
+	struct address address;
 	bool good = true;
 
 	while (good && *protector->allow && (entry = next_entry(&list))) {
-		good = prefix_parse(entry, &prefix);
+		good = address_parse_range(entry, strlen(entry), &address);
 		if (!good)
 			error_set(error,
 				"--allow: '%s' is no address or range; expected such as 127.0.0.0/8,::1/128",
@@ -107,14 +107,14 @@ static void put_allowed(struct protector *protector)
 		.expire_ms = BANS_NEVER,
 		.reason = "--allow",
 		.evidence = ""};
-	struct prefix prefix;
+	struct address address;
 	struct id replaced;
 
 	while (*protector->settings->allow && (entry = next_entry(&list))) {
-		bool parsed = prefix_parse(entry, &prefix);
+		bool parsed = address_parse_range(entry, strlen(entry), &address);
 
 		assert(parsed); /* protector_check saw it */
-		subject_address(&ban.subject, &prefix);
+		subject_address(&ban.subject, &address);
 		ban.id = id_next(&protector->ids);
 		bans_put(protector->bans, &ban, &replaced);
 	}

@@ -73,7 +73,7 @@ static bool take_subject(struct rest *rest, struct ban_subject *ret)
 	const uint8_t *key;
 	size_t size;
 	char user_id[BANS_USER_MAX + 1] = "";
-	struct prefix prefix;
+	struct address address;
 
 	if (!take_piece(rest, &key, &size) || size < 2 || size > SUBJECT_KEY_MAX)
 		return false;
@@ -82,12 +82,10 @@ static bool take_subject(struct rest *rest, struct ban_subject *ret)
 		subject_account(ret, user_id);
 		return strlen(user_id) == size - 1;
 	}
-	if (key[0] != BAN_OF_ADDRESS || size != 3 + ADDRESS_BYTES)
+	if (key[0] != BAN_OF_ADDRESS || size != 1 + ADDRESS_PACKED_BYTES ||
+		!address_unpack(key + 1, &address))
 		return false;
-	prefix.family = key[1];
-	memcpy(prefix.bytes, key + 2, ADDRESS_BYTES);
-	prefix.length = key[2 + ADDRESS_BYTES];
-	subject_address(ret, &prefix);
+	subject_address(ret, &address);
 	return true;
 }
 

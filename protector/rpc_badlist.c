@@ -173,10 +173,10 @@ PROTECTOR_METHOD(remove_bad_account, RemoveBadAccount)
 /* ---- addresses ---- */
 
 static void set_address(Protector__BadAddress *address, const struct ban_subject *subject,
-	char text[PREFIX_TEXT_MAX], bool is_bad)
+	char text[ADDRESS_TEXT_MAX], bool is_bad)
 {
 	protector__bad_address__init(address);
-	address->client_ip = prefix_format(&subject->prefix, text);
+	address->client_ip = address_format(&subject->address, text);
 	address->is_bad = is_bad;
 }
 
@@ -190,7 +190,7 @@ static void add_address_settled(struct ban_change *change)
 	struct add_address *add = container_of(change, struct add_address, change);
 	Protector__AddBadAddressResponse response = PROTECTOR__ADD_BAD_ADDRESS_RESPONSE__INIT;
 	Protector__BadAddress address;
-	char text[PREFIX_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX];
 
 	set_address(&address, &change->ban.subject, text, true);
 	response.address = &address;
@@ -228,7 +228,7 @@ PROTECTOR_METHOD(list_bad_addresses, ListBadAddresses)
 	struct arena *arena = rpc_arena(call);
 	const struct ban_subject **list = list_bad(protector, arena, BAN_OF_ADDRESS, &response.n_addresses);
 	Protector__BadAddress *addresses = ARENA_ARRAY(arena, response.n_addresses, Protector__BadAddress);
-	char *texts = arena_array(arena, response.n_addresses, PREFIX_TEXT_MAX);
+	char *texts = arena_array(arena, response.n_addresses, ADDRESS_TEXT_MAX);
 
 	response.addresses = ARENA_ARRAY(arena, response.n_addresses, Protector__BadAddress *);
 	if (arena_exhausted(arena)) {
@@ -236,7 +236,7 @@ PROTECTOR_METHOD(list_bad_addresses, ListBadAddresses)
 		return;
 	}
 	for (size_t i = 0; i < response.n_addresses; i++) {
-		set_address(&addresses[i], list[i], texts + i * PREFIX_TEXT_MAX, true);
+		set_address(&addresses[i], list[i], texts + i * ADDRESS_TEXT_MAX, true);
 		response.addresses[i] = &addresses[i];
 	}
 	answer(&response, call);
@@ -247,7 +247,7 @@ PROTECTOR_METHOD(get_bad_address, GetBadAddress)
 	struct protector *protector = container_of(service, struct protector, methods);
 	Protector__GetBadAddressResponse response = PROTECTOR__GET_BAD_ADDRESS_RESPONSE__INIT;
 	Protector__BadAddress address;
-	char text[PREFIX_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX];
 	struct ban_subject subject;
 	struct complaint complaint = subject_from_range("client_ip", request->client_ip, &subject);
 
@@ -273,7 +273,7 @@ static void remove_address_settled(struct lift_change *change)
 	Protector__RemoveBadAddressResponse response = PROTECTOR__REMOVE_BAD_ADDRESS_RESPONSE__INIT;
 	const struct protector *protector = change->protector;
 	Protector__BadAddress address;
-	char text[PREFIX_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX];
 
 	set_address(&address, &change->subject, text,
 		bans_lists(protector->bans, &change->subject, clock_wall_ms(protector->clock)));

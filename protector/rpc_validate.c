@@ -31,7 +31,7 @@ PROTECTOR_METHOD(validate_client, ValidateClient)
 	Protector__ValidateClientResponse response = PROTECTOR__VALIDATE_CLIENT_RESPONSE__INIT;
 	struct bans_verdict verdict;
 	struct ban_subject account;
-	struct prefix address;
+	struct address address;
 	struct complaint complaint = subject_from_user("user_id", request->user_id, &account);
 
 	if (!complaint.field)

@@ -282,6 +282,8 @@ static const struct ban *find_address(
 		const struct subject *subject;
 		char key[ADDRESS_KEY_SIZE];
 
+		if (!address_covers(&range, address)) /* of so few bits it is of the other family */
+			continue;
 		address_key(&range, key);
 		subject = find_subject(list, key, ADDRESS_KEY_SIZE);
 		if (subject && allows(subject, now_ms))

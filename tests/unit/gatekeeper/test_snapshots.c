@@ -160,6 +160,10 @@ static void test_accounts_and_addresses(void **state)
 	assert_string_equal(banned("ann", "2001:db9::1", 0), "");
 	lift("b3");
 	assert_string_equal(banned("ann", "198.51.100.255", 0), "");
+	tell_ban(&plain, "b5", NULL, "::/0", 0, DENY); /* IPv6 whole, and nobody of IPv4 */
+	assert_string_equal(banned("ann", "2001:db9::1", 0), "b5");
+	assert_string_equal(banned("ann", "198.51.100.255", 0), "");
+	assert_string_equal(banned("ann", "192.0.2.7", 0), "b2");
 }
 
 static void test_bans_end_by_themselves(void **state)

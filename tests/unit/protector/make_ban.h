@@ -3,6 +3,7 @@
 #define FLASHSALE_TESTS_MAKE_BAN_H
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/store.h"
 #include "protector/bans.h"
@@ -19,16 +20,16 @@ static inline struct id make_id(uint64_t number)
 static inline struct ban_subject make_subject_of(const char *text)
 {
 	struct ban_subject subject;
-	struct prefix prefix;
+	struct address address;
 	bool good;
 
 	if (text[0] >= 'g' && text[0] <= 'z') {
 		subject_account(&subject, text);
 		return subject;
 	}
-	good = prefix_parse(text, &prefix);
+	good = address_parse_range(text, strlen(text), &address);
 	assert(good);
-	subject_address(&subject, &prefix);
+	subject_address(&subject, &address);
 	return subject;
 }
 

@@ -72,8 +72,8 @@ static void test_a_ban_from_a_request(void **state)
 	request.expire_time = &end;
 	timestamp_set(&end, NOW_MS + 1);
 	assert_null(ban_from_request(&request, NOW_MS, &ban).field);
-	assert_int_equal(ban.subject.prefix.family, ADDRESS_V4);
-	assert_int_equal(ban.subject.prefix.length, 8);
+	assert_true(address_is_v4(&ban.subject.address));
+	assert_int_equal(ban.subject.address.bits, ADDRESS_BITS - 32 + 8);
 	assert_int_equal(ban.effect, BAN_SHADOWS);
 	assert_int_equal(ban.expire_ms, NOW_MS + 1);
 	request.effect = PROTECTOR__BAN_EFFECT__BAN_EFFECT_ALLOW;
