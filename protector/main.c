@@ -10,14 +10,6 @@ static const struct config_setting settings[] = {
 		"how many bans there can be"},
 };
 
-static const struct rpc_limits limits = {
-	.request_bytes_max = 1024 * 1024,
-	.arena_bytes_max = 16 * 1024 * 1024,
-	.items_max = 4096,
-	.calls_max = 8192,
-	.streams_max = 1024,
-};
-
 static const struct service_definition definition = {
 	.name = "protector",
 	.purpose = "is this client welcome? Bans of accounts and addresses",
@@ -30,7 +22,6 @@ static const struct service_definition definition = {
 	.store_tables = shelf_tables,
 	.store_table_count = SHELF_TABLE_COUNT,
 	.store_size = "4g",
-	.limits = &limits,
 	.check = protector_check,
 	.start = protector_start,
 	.stop = protector_stop,

@@ -27,9 +27,9 @@
 #define CANCEL_GRACE_MS 1000
 
 const struct rpc_limits rpc_limits_standard = {
-	.request_bytes_max = 4 * 1024 * 1024,
-	.arena_bytes_max = 32 * 1024 * 1024,
-	.items_max = 8192,
+	.request_bytes_max = 1024 * 1024,
+	.arena_bytes_max = 16 * 1024 * 1024,
+	.items_max = 4096,
 	.calls_max = 8192,
 	.streams_max = 1024,
 };

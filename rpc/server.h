@@ -32,7 +32,7 @@ struct rpc_limits {
 	uint32_t calls_max;         /* unary calls in flight */
 	uint32_t streams_max;       /* streams open */
 };
-extern const struct rpc_limits rpc_limits_standard;
+extern const struct rpc_limits rpc_limits_standard; /* of a service whose items are small: a batch of 4,096 */
 
 struct rpc_server *rpc_server_new(struct rpc_loop *loop, const struct rpc_limits *limits);
 void rpc_serve(struct rpc_server *server, ProtobufCService *service); /* before listen; shapes come from the descriptor set */
