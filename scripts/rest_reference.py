@@ -31,8 +31,7 @@ There are two surfaces over the same services:
   problem here too, with `isThrottled` and `version` besides. Members of a body that are not known are ignored.
 
 **Bodies** are JSON objects with `Content-Type: application/json`. Zero and false are always written; counts are numbers; a price is a plain
-decimal (99, 99.9), also where its meaning below speaks of micro-units, which is how gRPC has it; a time is RFC 3339 in UTC; a duration is seconds
-with an `s` (`600s`).
+decimal (99, 99.9); a time is RFC 3339 in UTC; a duration is seconds with an `s` (`600s`).
 
 **Idempotency-Key**, 1 to 128 printable ASCII characters, names a person's attempt to buy. The same key and request again, at once or after a
 crash, have one effect and get the first grant as it is now. The same key with another request is KEY_REUSED.
@@ -47,8 +46,8 @@ The answer of every route carries `traceparent`; a problem repeats its trace as 
 """
 
 SURFACES = (
-    ("v1", "/v1", "`POST /v1/goods` and `POST /v1/bans` answer 201 with `Location`; every other route that is done answers 200."),
-    ("compatible", "Compatible", "Every route that is done answers 200."),
+    ("v1", "/v1"),
+    ("compatible", "Compatible"),
 )
 
 
@@ -82,8 +81,8 @@ class Reference:
 
     def text(self):
         parts = [HEAD]
-        for tag, title, note in SURFACES:
-            parts += self.surface(tag, title, note)
+        for tag, title in SURFACES:
+            parts += self.surface(tag, title)
         parts += self.messages() + self.problem() + self.reason_table()
         return "\n".join(parts)
 
@@ -95,9 +94,9 @@ class Reference:
                 if tag in operation["tags"]:
                     yield method.upper(), path, operation
 
-    def surface(self, tag, title, note):
+    def surface(self, tag, title):
         operations = list(self.operations(tag))
-        lines = [f"## {title}", "", note, ""]
+        lines = [f"## {title}", ""]
         lines += table(("route", "what", "access"), (
             (f"[`{method} {path}`](#{anchor(f'{method} {path}')})", operation["summary"], operation["x-access"])
             for method, path, operation in operations))
@@ -110,7 +109,7 @@ class Reference:
         inputs = [self.parameter(parameter) for parameter in operation["parameters"]] + self.body_fields(operation)
         if inputs:
             lines += table(("field", "in", "type", "meaning"), inputs)
-        return lines + [f"Answer: {self.answer(operation)}", ""]
+        return lines + [self.answer(operation), ""]
 
     def parameter(self, parameter):
         if "$ref" in parameter:
@@ -124,9 +123,10 @@ class Reference:
         return [(name, "body", kind, meaning) for name, kind, meaning in self.fields(schema)]
 
     def answer(self, operation):
-        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-        meaning = operation["responses"]["200"]["description"]
-        return f"{self.type_of(schema)}. {flow(meaning)}"
+        (status, done), = ((status, response) for status, response in operation["responses"].items() if status != "default")
+        headers = "".join(f", with `{name}`" for name in done.get("headers", {}))
+        schema = done["content"]["application/json"]["schema"]
+        return f"Answer {status}{headers}: {self.type_of(schema)}. {flow(done['description'])}"
 
     # ---- messages ----
 

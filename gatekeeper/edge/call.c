@@ -36,7 +36,7 @@ static bool is_answer(const struct rpc_status *status)
 static const char *location_of(const struct work *work, const ProtobufCMessage *output)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-	const struct route *created = work->facts->created;
+	const struct route *created = work->route->created;
 	const ProtobufCMessage *shown = output;
 	const char *id;
 
@@ -44,7 +44,7 @@ static const char *location_of(const struct work *work, const ProtobufCMessage *
 		shown = *(ProtobufCMessage **)json_field_value(work->route->response_body, output);
 	if (!shown)
 		return NULL;
-	id = *(char **)json_field_value(work->facts->created_id, shown);
+	id = *(char **)json_field_value(work->route->created_id, shown);
 	if (!id[0] || id[strspn(id, plain)])
 		return NULL;
 	return arena_format(
@@ -57,9 +57,9 @@ static void came(struct rpc_request *request)
 	struct problem problem;
 
 	if (request->output) {
-		answer_message(work, work->facts->created ? 201 : 200, request->output);
+		answer_message(work, route_status(work->route), request->output);
 		version_show(work, request->output);
-		if (work->facts->created && work->request->out.status == 201)
+		if (work->route->created && work->request->out.status == 201)
 			work->request->out.location = location_of(work, request->output);
 	} else if (is_answer(&request->status)) {
 		route_problem(work->route, &request->status, &problem);

@@ -58,32 +58,6 @@ static bool find_service(const struct route *route, struct route_facts *facts)
 	return false;
 }
 
-/* A POST of Create... under /v1 makes what a GET of the same path and one more segment shows. */
-static void find_created(const struct routes *routes, const struct route *route, struct route_facts *facts)
-{
-	const struct json_shape *shown =
-		route->response_body ? route->response_body->message : route->method->output;
-	const size_t length = strlen(route->path);
-	size_t count;
-	const struct route *all = routes_all(routes, &count);
-
-	if (route->surface != JSON_V1 || route->http_method != ROUTE_POST ||
-		strncmp(route->method->method->name, "Create", 6) != 0)
-		return;
-	for (size_t i = 0; i < count; i++) {
-		const struct route *other = &all[i];
-
-		if (other->http_method != ROUTE_GET || strncmp(other->path, route->path, length) != 0 ||
-			strncmp(other->path + length, "/{", 2) != 0 ||
-			strchr(other->path + length + 1, '/') ||
-			other->capture_count != route->capture_count + 1 || route->capture_count)
-			continue;
-		facts->created_id = json_shape_field(shown, other->captures[0]->field->name);
-		if (facts->created_id && facts->created_id->kind == SHAPE_STRING)
-			facts->created = other;
-	}
-}
-
 static bool learn_route(struct edge *edge, const struct route *route, struct error *error)
 {
 	struct route_facts *facts = &edge->facts[route->index];
@@ -95,7 +69,6 @@ static bool learn_route(struct edge *edge, const struct route *route, struct err
 	if (!(route->pool ? find_service(route, facts) : find_purchase(route, facts)))
 		return error_set(error, "%s %s: nothing here answers %s",
 			route_method_name(route->http_method), route->path, route->method->method->name);
-	find_created(edge->routes, route, facts);
 	version_learn(route, facts);
 	facts->seconds = facts->buys			   ? &edge_metrics_seconds_buy
 			 : route->http_method == ROUTE_GET ? &edge_metrics_seconds_read

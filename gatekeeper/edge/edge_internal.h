@@ -30,8 +30,6 @@ struct route_facts {
 	enum purchase_kind purchase;
 	enum edge_service service;
 	const struct json_field *user_id, *user_level, *client_ip; /* of the request; NULL without one */
-	const struct route *created;	     /* a POST that makes what this route shows: 201 with its path */
-	const struct json_field *created_id; /* of the shown answer */
 	const struct json_field *if_version, *version; /* of the request, of the shown answer; NULL without one */
 	struct metric *seconds;
 };

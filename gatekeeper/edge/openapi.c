@@ -218,9 +218,20 @@ static json_t *responses(struct writer *writer, const struct route *route)
 	json_t *schema = body ? field_schema(writer, body, route->surface)
 			      : message_reference(writer, output, route->surface);
 	const char *comment = body ? body->comment : output->comment;
+	json_t *done = json_pack("{s:s, s:{s:{s:o}}}", "description", comment[0] ? comment : "Done.",
+		"content", JSON_TYPE, "schema", schema);
+	json_t *all = json_object();
+	char status[12];
 
-	return json_pack("{s:{s:s, s:{s:{s:o}}}, s:o}", "200", "description", comment[0] ? comment : "Done.",
-		"content", JSON_TYPE, "schema", schema, "default", reference("responses", "Problem"));
+	if (route->created)
+		json_object_set_new(done, "headers",
+			json_pack("{s:{s:s, s:{s:s, s:s}}}", "Location", "description",
+				"Path of what was made.", "schema", "type", "string", "format",
+				"uri-reference"));
+	snprintf(status, sizeof(status), "%d", route_status(route));
+	json_object_set_new(all, status, done);
+	json_object_set_new(all, "default", reference("responses", "Problem"));
+	return all;
 }
 
 static const char *access_name(Options__Access access)

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 
 #define V1_PREFIX "/v1/"
+#define CREATE_PREFIX "Create"
 #define PACKAGE_PREFIX "flashsale."
 #define NATIVE_SERVICE "gatekeeper"
 
@@ -247,6 +248,36 @@ static bool add_method(struct routes *routes, const struct shape_method *method,
 	return true;
 }
 
+/* Whether `other` is a GET of the same path and one more segment, a capture. */
+static bool shows_one_of(const struct route *other, const struct route *route)
+{
+	const size_t length = strlen(route->path);
+
+	return other->http_method == ROUTE_GET && !strncmp(other->path, route->path, length) &&
+	       !strncmp(other->path + length, "/{", 2) && !strchr(other->path + length + 1, '/') &&
+	       other->capture_count == 1;
+}
+
+/* A POST of Create... under /v1 makes what such a GET shows. */
+static void find_created(const struct routes *routes, struct route *route)
+{
+	const struct json_shape *shown =
+		route->response_body ? route->response_body->message : route->method->output;
+
+	if (route->surface != JSON_V1 || route->http_method != ROUTE_POST || route->capture_count ||
+		strncmp(route->method->method->name, CREATE_PREFIX, strlen(CREATE_PREFIX)) != 0)
+		return;
+	for (size_t i = 0; i < routes->count && !route->created; i++) {
+		const struct route *other = &routes->list[i];
+
+		if (!shows_one_of(other, route))
+			continue;
+		route->created_id = json_shape_field(shown, other->captures[0]->field->name);
+		if (route->created_id && route->created_id->kind == SHAPE_STRING)
+			route->created = other;
+	}
+}
+
 struct routes *routes_new(const struct shapes *shapes, struct error *error)
 {
 	struct routes *routes = NEW(struct routes);
@@ -262,6 +293,8 @@ struct routes *routes_new(const struct shapes *shapes, struct error *error)
 			routes_free(routes);
 			return NULL;
 		}
+	for (size_t i = 0; i < routes->count; i++)
+		find_created(routes, &routes->list[i]);
 	return routes;
 }
 

@@ -32,6 +32,8 @@ struct route {
 	unsigned capture_count;
 	const struct json_field *captures[ROUTE_CAPTURES_MAX]; /* of the input, in the path's order */
 	const struct shape_method *method;		       /* service, method, access, shapes */
+	const struct route *created; /* what this POST makes, that route shows: 201 with its path; NULL: 200 */
+	const struct json_field *created_id; /* of the shown answer: the last segment of that path */
 };
 
 struct route_match {
@@ -49,6 +51,12 @@ void routes_free(struct routes *routes);
 const struct route *routes_all(const struct routes *routes, size_t *ret_count);
 
 const char *route_method_name(enum route_method method); /* "GET" */
+
+/* Of an answer that is done: 201 or 200. */
+static inline int route_status(const struct route *route)
+{
+	return route->created ? 201 : 200;
+}
 
 /* `path` is raw: still encoded, without the query. False: *ret_problem is 404, or 405 with the methods that would do. */
 bool routes_match(const struct routes *routes, const char *method, size_t method_length, const char *path,

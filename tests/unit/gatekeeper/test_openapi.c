@@ -64,8 +64,9 @@ static void test_every_route(void **state)
 			assert_string_equal(json_string_value(step(parameter, "in")), "path");
 			assert_true(json_is_true(step(parameter, "required")));
 		}
-		step(step(operation, "responses"), "200");
+		step(step(operation, "responses"), list[i].created ? "201" : "200");
 		step(step(operation, "responses"), "default");
+		assert_int_equal(json_object_size(step(operation, "responses")), 2);
 	}
 	json_decref(ids);
 	json_decref(root);
@@ -129,10 +130,24 @@ static void test_schemas(void **state)
 	json_decref(root);
 }
 
+static void test_what_is_made_is_201_with_its_path(void **state)
+{
+	json_t *root = make(), *paths = step(root, "paths"), *responses;
+
+	responses = step(step(step(paths, "/v1/goods"), "post"), "responses");
+	step(step(step(responses, "201"), "headers"), "Location");
+	responses = step(step(step(paths, "/v1/bans"), "post"), "responses");
+	step(step(step(responses, "201"), "headers"), "Location");
+	responses = step(step(step(paths, "/v1/buy"), "post"), "responses");
+	assert_null(json_object_get(step(responses, "200"), "headers"));
+	json_decref(root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_every_route, fixture_clear),
+		cmocka_unit_test_setup(test_what_is_made_is_201_with_its_path, fixture_clear),
 		cmocka_unit_test_setup(test_references, fixture_clear),
 		cmocka_unit_test_setup(test_schemas, fixture_clear),
 	};
