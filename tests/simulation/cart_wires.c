@@ -1,0 +1,227 @@
+/* tests/simulation/cart_wires.c - a cart's link to one inventory shard, after cart/link.c: the fence until it is accepted, the ledger for ever. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "cart/entries.h"
+#include "cart_process.h"
+#include "inventory_node.h"
+
+#define FENCE_TIMEOUT_US (2 * SECOND)
+#define FENCE_BACKOFF_FIRST_US (50 * MS)
+#define FENCE_BACKOFF_LAST_US (1 * SECOND)
+#define STREAM_RETRY_MAX_US (100 * MS)
+#define STREAM_POLL_MAX_US (4 * MS)
+#define STREAM_DELAY_MAX_US (2 * MS)
+#define ARENA_BYTES_MAX (32 << 20)
+
+static struct cart_link *domain(const struct cart_wire *wire)
+{
+	return &wire->process->cart->links[wire->shard];
+}
+
+static void wire_stop(struct cart_wire *wire, const char *why)
+{
+	if (wire->why)
+		return;
+	WORLD_CHECK(inventory_was_restored(wire->shard), "a link stops (%s), and nothing was restored", why);
+	world_note("link stops", wire->process->number, wire->shard, 0);
+	wire->why = why;
+	wire->incarnation = 0;
+	cart_stop_link(wire->process->cart, wire->shard);
+	changes_look(wire->process);
+}
+
+/* ---- the fence ---- */
+
+void wire_sender_fill(const struct cart_wire *wire, struct wire_sender *ret)
+{
+	*ret = (struct wire_sender){.given = true,
+		.cart = wire->process->shard,
+		.carts = world.plan.carts,
+		.epoch = domain(wire)->fence.accepted,
+		.instance = domain(wire)->fence.instance};
+}
+
+static void run_fence_timer(void *context, uint64_t ticket, uint64_t unused)
+{
+	struct cart_wire *wire = context;
+
+	if (ticket == wire->fence_timer)
+		wire_fence(wire);
+}
+
+static void fence_again_later(struct cart_wire *wire)
+{
+	if (wire->why)
+		return;
+	world_after(
+		&wire->process->base, wire->fence_backoff_us, run_fence_timer, wire, ++wire->fence_timer, 0);
+	wire->fence_backoff_us *= 2;
+	if (wire->fence_backoff_us > FENCE_BACKOFF_LAST_US)
+		wire->fence_backoff_us = FENCE_BACKOFF_LAST_US;
+}
+
+static void fence_done(void *context, struct wire_call *call, enum wire_end end)
+{
+	struct cart_wire *wire = context;
+	struct cart *cart = wire->process->cart;
+
+	wire->fence_flying = false;
+	if (wire->why)
+		return;
+	if (end != WIRE_DECIDED || call->answers[0].reason || !domain(wire)->fence.proposed) {
+		fence_again_later(wire);
+		return;
+	}
+	wire->fence_backoff_us = FENCE_BACKOFF_FIRST_US;
+	if (!cart_lineage(cart, wire->shard, &call->fenced.lineage)) {
+		wire_stop(wire, "the fence's answer has another lineage");
+		return;
+	}
+	cart_fenced(cart, wire->shard, call->fenced.accepted, call->fenced.epoch, call->fenced.sequence,
+		cart_process_now_ms(wire->process));
+	changes_look(wire->process);
+}
+
+void wire_fence(struct cart_wire *wire)
+{
+	struct wire_call *call;
+
+	wire->fence_timer++;
+	if (wire->fence_flying || wire->why || !domain(wire)->fence.proposed)
+		return;
+	call = wire_call_new(WIRE_FENCE, wire->shard, 1);
+	wire_sender_fill(wire, &call->sender);
+	call->sender.epoch = domain(wire)->fence.proposed;
+	call->deadline_us = world.now_us + FENCE_TIMEOUT_US;
+	call->items[0].deadline_us = call->deadline_us;
+	call->from = &wire->process->base;
+	call->done = fence_done;
+	call->context = wire;
+	wire->fence_flying = true;
+	network_send(call);
+}
+
+/* ---- the ledger ---- */
+
+static void run_poll(void *context, uint64_t a, uint64_t b);
+
+static void poll_later(struct cart_wire *wire, int64_t max_us)
+{
+	world_after(&wire->process->base, world_between(1, max_us), run_poll, wire, 0, 0);
+}
+
+static void keep_position(struct cart_wire *wire)
+{
+	const struct position position = {
+		.lineage = domain(wire)->lineage,
+		.sequence = domain(wire)->position,
+		.epoch = domain(wire)->fence.known,
+		.moved_ms = wire->process->cart->lines.moved_ms[wire->shard],
+	};
+
+	shelf_position(wire->process->shelf, wire->shard, &position);
+}
+
+static void message_apply(struct cart_wire *wire)
+{
+	struct cart *cart = wire->process->cart;
+	uint64_t before = domain(wire)->position;
+
+	if (!cart_lineage(cart, wire->shard, &wire->lineage)) {
+		wire_stop(wire, "the ledger has another lineage");
+		return;
+	}
+	for (size_t i = 0; i < wire->message.n_entries; i++) {
+		struct entry entry;
+
+		WORLD_CHECK(entry_read(wire->message.entries[i], wire->process->shard, &entry),
+			"an entry that a cart can't understand");
+		cart_apply(cart, wire->shard, &entry);
+	}
+	cart_applied(cart, wire->shard, wire->message.position, cart_process_now_ms(wire->process));
+	if (domain(wire)->position != before)
+		keep_position(wire);
+	world_note("cart follows", wire->process->number, wire->shard, domain(wire)->position);
+	changes_look(wire->process);
+}
+
+static void run_message(void *context, uint64_t incarnation, uint64_t unused)
+{
+	struct cart_wire *wire = context;
+
+	wire->arriving = false;
+	if (wire->incarnation == incarnation && !wire->why && !shelf_full(wire->process->shelf)) {
+		message_apply(wire);
+		if (!wire->why && world_chance(world.plan.twice))
+			message_apply(wire);
+	}
+	arena_clear(&wire->arena);
+	poll_later(wire, STREAM_POLL_MAX_US);
+}
+
+/* True: the stream is open now. */
+static bool stream_open(struct cart_wire *wire)
+{
+	const struct cart_link *link = domain(wire);
+
+	switch (inventory_may_read(wire->shard, &link->lineage, link->position)) {
+	case COMMON__REASON__REASON_UNSPECIFIED:
+		wire->incarnation = inventory_incarnation(wire->shard);
+		wire->read = link->position;
+		return true;
+	case COMMON__REASON__REASON_LINEAGE_CHANGED:
+		wire_stop(wire, "LINEAGE_CHANGED");
+		return false;
+	case COMMON__REASON__REASON_LEDGER_AHEAD:
+		wire_stop(wire, "LEDGER_AHEAD");
+		return false;
+	default:
+		return false;
+	}
+}
+
+/* Inventory's side of the stream too: what is new leaves in pages, one on the way at a time. */
+static void run_poll(void *context, uint64_t a, uint64_t b)
+{
+	struct cart_wire *wire = context;
+
+	if (wire->why)
+		return;
+	if (wire->incarnation != inventory_incarnation(wire->shard) || world_chance(world.plan.stream_break))
+		wire->incarnation = 0;
+	if (!wire->incarnation && !stream_open(wire)) {
+		poll_later(wire, STREAM_RETRY_MAX_US);
+		return;
+	}
+	inventory__read_ledger_response__init(&wire->message);
+	if (!inventory_read(wire->shard, wire->process->shard, &wire->read, &wire->arena, &wire->message)) {
+		poll_later(wire, STREAM_POLL_MAX_US);
+		return;
+	}
+	wire->lineage = inventory_lineage(wire->shard);
+	wire->arriving = true;
+	world_after(&wire->process->base, world_between(1, STREAM_DELAY_MAX_US), run_message, wire,
+		wire->incarnation, 0);
+}
+
+/* ---- its life ---- */
+
+void wire_begin(struct cart_process *process, uint32_t shard)
+{
+	struct cart_wire *wire = &process->wires[shard];
+
+	memset(wire, 0, sizeof(*wire));
+	wire->process = process;
+	wire->shard = shard;
+	wire->fence_backoff_us = FENCE_BACKOFF_FIRST_US;
+	arena_init(&wire->arena, 64 << 10, ARENA_BYTES_MAX);
+	lanes_begin(wire);
+	poll_later(wire, STREAM_POLL_MAX_US);
+}
+
+void wire_release(struct cart_wire *wire)
+{
+	lanes_release(wire);
+	arena_release(&wire->arena);
+}

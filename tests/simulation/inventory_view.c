@@ -1,0 +1,213 @@
+/* tests/simulation/inventory_view.c - see inventory_view.h. */
+#include "inventory_view.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inventory/audit.h"
+#include "inventory/books.h"
+#include "inventory/records.h"
+#include "model.h"
+
+static void hash_of(struct bytes bytes, struct hash128 *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (bytes.size == sizeof(ret->bytes))
+		memcpy(ret->bytes, bytes.data, sizeof(ret->bytes));
+}
+
+static uint32_t payment_of(struct bytes payment)
+{
+	char text[PAYMENT_MAX + 1];
+
+	memcpy(text, payment.size ? payment.data : "", payment.size);
+	text[payment.size] = '\0';
+	return payment.size > 4 ? (uint32_t)strtoul(text + 4, NULL, 10) : 0;
+}
+
+static void goods_of(const struct goods *goods, struct model_entry *ret)
+{
+	ret->kind = MODEL_GOODS;
+	ret->sku = world_number(goods->sku, strlen(goods->sku));
+	ret->stock = goods->stock;
+	ret->available = goods->available;
+	ret->held = goods->held;
+	ret->sold = goods->sold;
+	ret->closed = goods->closed;
+	ret->goods_version = goods->version;
+}
+
+static void changed_of(const struct ledger_entry *entry, struct model_entry *ret)
+{
+	ret->kind = MODEL_CHANGED;
+	ret->id = entry->changed.id;
+	ret->state = (enum model_state)entry->changed.state;
+	ret->sku = world_number(entry->changed.sku.data, entry->changed.sku.size);
+	ret->quantity = entry->changed.quantity;
+	ret->quantity_before = entry->changed.quantity_before;
+	ret->version = entry->changed.version;
+	ret->deadline_ms = entry->changed.deadline_ms;
+	ret->payment = payment_of(entry->changed.payment);
+}
+
+static void created_of(const struct ledger_entry *entry, struct model_entry *ret)
+{
+	ret->kind = MODEL_CREATED;
+	ret->id = entry->created.id;
+	ret->user = world_number(entry->created.user.data, entry->created.user.size);
+	ret->sku = world_number(entry->created.sku.data, entry->created.sku.size);
+	ret->quantity = entry->created.quantity;
+	ret->deadline_ms = entry->created.deadline_ms;
+	ret->epoch = entry->created.epoch;
+	ret->keyed = entry->created.key_hash.size != 0;
+	hash_of(entry->created.key_hash, &ret->key);
+	hash_of(entry->created.fingerprint, &ret->fingerprint);
+}
+
+static void translate(const struct ledger_entry *entry, uint64_t sequence, struct model_entry *ret)
+{
+	*ret = (struct model_entry){
+		.sequence = sequence, .time_ms = entry->time_ms, .cart = entry->cart_shard};
+	switch (entry->kind) {
+	case LEDGER_HOLD_CREATED:
+		created_of(entry, ret);
+		break;
+	case LEDGER_HOLD_CHANGED:
+		changed_of(entry, ret);
+		break;
+	case LEDGER_GOODS_CHANGED:
+		goods_of(&entry->goods, ret);
+		break;
+	case LEDGER_CART_FENCED:
+		ret->kind = MODEL_FENCED;
+		ret->epoch = entry->fenced.epoch;
+		memcpy(ret->instance.bytes, entry->fenced.instance, ID_BYTES);
+		break;
+	case LEDGER_INCARNATION:
+		ret->kind = MODEL_INCARNATION;
+		ret->moved_ms = entry->incarnation.moved_ms;
+		break;
+	}
+}
+
+static void show_row(struct store *store, MDB_txn *txn, uint32_t shard, uint32_t sku)
+{
+	struct model_row row = {0};
+	struct goods goods;
+	int rc = books_read_goods(store, txn, world_sku(sku), &goods);
+
+	WORLD_CHECK(rc == 0 || rc == MDB_NOTFOUND, "the row of %s: %s", world_sku(sku), mdb_strerror(rc));
+	if (!rc)
+		row = (struct model_row){true, goods.closed, goods.stock, goods.available, goods.held,
+			goods.sold, goods.version};
+	model_row(shard, sku, &row);
+}
+
+static uint32_t show_entries(struct store *store, MDB_txn *txn, uint32_t shard)
+{
+	uint8_t first[8];
+	MDB_val key = {sizeof(first), first}, value;
+	uint32_t touched = 0;
+	MDB_cursor *cursor;
+	int rc = mdb_cursor_open(txn, store->tables[TABLE_LEDGER], &cursor);
+
+	store_put_be64(first, model_head(shard) + 1);
+	if (!rc)
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	for (; !rc; rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+		struct ledger_entry entry;
+		struct model_entry ours;
+
+		WORLD_CHECK(ledger_unpack(value.mv_data, value.mv_size, &entry), "an entry can't be read");
+		translate(&entry, store_get_be64(key.mv_data), &ours);
+		world_note_bytes(value.mv_data, value.mv_size);
+		model_entry(shard, &ours);
+		if (ours.kind <= MODEL_GOODS)
+			touched |= 1u << ours.sku;
+	}
+	WORLD_CHECK(rc == MDB_NOTFOUND, "reading the ledger: %s", mdb_strerror(rc));
+	mdb_cursor_close(cursor);
+	return touched;
+}
+
+void view_commit(struct store *store, uint32_t shard, bool all)
+{
+	uint64_t before = model_head(shard);
+	uint32_t touched;
+	MDB_txn *txn;
+
+	WORLD_CHECK(store_read_begin(store, &txn) == 0, "a read transaction");
+	model_commit_begin(shard);
+	touched = show_entries(store, txn, shard);
+	for (uint32_t sku = 0; sku < world.plan.skus; sku++)
+		if (world_inventory_of(sku) == shard && (all || touched >> sku & 1))
+			show_row(store, txn, shard, sku);
+	mdb_txn_abort(txn);
+	world_note("commit", shard, before, model_head(shard));
+}
+
+/* ---- the whole store ---- */
+
+static struct store *checked;
+static MDB_txn *checked_txn;
+static uint32_t checked_shard;
+
+static void check_hold(const struct model_hold *ours)
+{
+	struct hold hold;
+	int rc;
+
+	if (ours->shard != checked_shard)
+		return;
+	rc = books_read_hold(checked, checked_txn, &ours->id, &hold);
+	WORLD_CHECK(rc == 0, "promise 2: a hold that was committed: %s", mdb_strerror(rc));
+	WORLD_CHECK((int)hold.state == (int)ours->state && hold.quantity == ours->quantity &&
+			    hold.version == ours->version && hold.changed == ours->sequence &&
+			    hold.cart_shard == ours->cart,
+		"a hold's record has state %d, %u units, version %u; its ledger %d, %u, %u", hold.state,
+		hold.quantity, hold.version, ours->state, ours->quantity, ours->version);
+}
+
+static uint64_t rows_of(struct store *store, MDB_txn *txn, enum books_table table)
+{
+	MDB_stat stat;
+
+	WORLD_CHECK(mdb_stat(txn, store->tables[table], &stat) == 0, "a table's size");
+	return stat.ms_entries;
+}
+
+static void check_audit(struct store *store)
+{
+	struct audit audit;
+	int rc = audit_run(store, NULL, NULL, &audit);
+
+	WORLD_CHECK(rc == 0, "the audit: %s", mdb_strerror(rc));
+	WORLD_CHECK(audit.consistent, "the audit finds: %s", audit.finding);
+	audit_release(&audit);
+}
+
+void view_check(struct store *store, uint32_t shard)
+{
+	MDB_txn *txn;
+
+	WORLD_CHECK(store_read_begin(store, &txn) == 0, "a read transaction");
+	checked = store;
+	checked_txn = txn;
+	checked_shard = shard;
+	model_each(check_hold);
+	WORLD_CHECK(rows_of(store, txn, TABLE_HOLDS) == model_holds(shard),
+		"%" PRIu64 " records of holds, the ledger has %" PRIu64, rows_of(store, txn, TABLE_HOLDS),
+		model_holds(shard));
+	WORLD_CHECK(rows_of(store, txn, TABLE_EXPIRY) == model_live(shard),
+		"%" PRIu64 " deadlines, %" PRIu64 " live holds", rows_of(store, txn, TABLE_EXPIRY),
+		model_live(shard));
+	WORLD_CHECK(rows_of(store, txn, TABLE_LEDGER) == model_head(shard),
+		"promise 2: the ledger has lost entries");
+	for (uint32_t sku = 0; sku < world.plan.skus; sku++)
+		if (world_inventory_of(sku) == shard)
+			show_row(store, txn, shard, sku);
+	mdb_txn_abort(txn);
+	check_audit(store);
+}

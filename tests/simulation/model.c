@@ -1,0 +1,548 @@
+/* tests/simulation/model.c - the model's books: what the ledgers say, and whether they may. See model.h. */
+#include "model.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "model_books.h"
+
+#define KEY_SLOTS 65536
+
+struct model_counts model_counts;
+struct model_shard model_shards[WORLD_SHARDS_MAX];
+struct model_sku model_skus[WORLD_SKUS_MAX];
+
+static struct model_hold **slots;
+static size_t slot_mask, hold_count;
+static struct model_hold *keys[KEY_SLOTS];
+static struct model_usage usages[WORLD_USERS_MAX][WORLD_SKUS_MAX];
+
+/* ---- holds by id and by key ---- */
+
+static size_t slot_of(const struct id *id)
+{
+	uint64_t word;
+
+	memcpy(&word, id->bytes + 8, sizeof(word));
+	return (size_t)(word * UINT64_C(0x9e3779b97f4a7c15) >> 24) & slot_mask;
+}
+
+struct model_hold *model_hold_get(const struct id *id)
+{
+	for (size_t at = slot_of(id); slots[at]; at = (at + 1) & slot_mask)
+		if (id_compare(&slots[at]->id, id) == 0)
+			return slots[at];
+	return NULL;
+}
+
+static void slot_put(struct model_hold *hold)
+{
+	size_t at = slot_of(&hold->id);
+
+	while (slots[at])
+		at = (at + 1) & slot_mask;
+	slots[at] = hold;
+}
+
+static void slots_grow(void)
+{
+	struct model_hold **old = slots;
+	size_t count = slot_mask + 1;
+
+	slot_mask = slot_mask * 2 + 1;
+	slots = NEW_ARRAY(slot_mask + 1, struct model_hold *);
+	for (size_t i = 0; i < count; i++)
+		if (old[i])
+			slot_put(old[i]);
+	free(old);
+}
+
+struct model_hold *model_hold_make(const struct id *id)
+{
+	struct model_hold *hold = model_hold_get(id);
+
+	if (hold)
+		return hold;
+	if (++hold_count * 2 > slot_mask)
+		slots_grow();
+	hold = NEW(struct model_hold);
+	hold->id = *id;
+	slot_put(hold);
+	return hold;
+}
+
+void model_holds_each(void (*visit)(struct model_hold *hold))
+{
+	for (size_t i = 0; i <= slot_mask; i++)
+		if (slots[i])
+			visit(slots[i]);
+}
+
+const struct model_hold *model_find(const struct id *id)
+{
+	return model_hold_get(id);
+}
+
+void model_each(void (*visit)(const struct model_hold *hold))
+{
+	for (size_t i = 0; i <= slot_mask; i++)
+		if (slots[i] && slots[i]->created)
+			visit(slots[i]);
+}
+
+static struct model_hold **key_slot(const struct hash128 *key)
+{
+	return &keys[(key->bytes[0] << 8 | key->bytes[1]) % KEY_SLOTS];
+}
+
+static bool same(const struct hash128 *a, const struct hash128 *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+bool model_key_elsewhere(
+	const struct hash128 *key, const struct hash128 *fingerprint, uint32_t shard, uint32_t *ret)
+{
+	for (const struct model_hold *hold = *key_slot(key); hold; hold = hold->next)
+		if (same(&hold->key, key) && hold->shard != shard) {
+			*ret = hold->shard;
+			return true;
+		}
+	return false;
+}
+
+static void key_forget(struct model_hold *hold)
+{
+	for (struct model_hold **at = key_slot(&hold->key); *at; at = &(*at)->next)
+		if (*at == hold) {
+			*at = hold->next;
+			return;
+		}
+}
+
+/* Promise 6. Two shards can each have a grant of one key only for two requests that differ (design 7: keys after a start); that is judged where
+ * the add leaves. */
+static void key_take(struct model_hold *hold)
+{
+	struct model_hold **slot = key_slot(&hold->key);
+
+	for (const struct model_hold *other = *slot; other; other = other->next)
+		if (same(&other->key, &hold->key))
+			WORLD_CHECK(
+				!same(&other->fingerprint, &hold->fingerprint) && other->shard != hold->shard,
+				"promise 6: two holds of one key (%s)",
+				same(&other->fingerprint, &hold->fingerprint)
+					? "the same request"
+					: "requests that differ, on one shard");
+	hold->next = *slot;
+	*slot = hold;
+}
+
+/* ---- a run ---- */
+
+void model_begin(void)
+{
+	slot_mask = 4095;
+	hold_count = 0;
+	slots = NEW_ARRAY(slot_mask + 1, struct model_hold *);
+	memset(keys, 0, sizeof(keys));
+	memset(usages, 0, sizeof(usages));
+	memset(model_shards, 0, sizeof(model_shards));
+	memset(model_skus, 0, sizeof(model_skus));
+}
+
+void model_end(void)
+{
+	for (size_t i = 0; i <= slot_mask; i++)
+		free(slots[i]);
+	free(slots);
+	for (int i = 0; i < WORLD_SHARDS_MAX; i++)
+		free(model_shards[i].steps);
+	for (int i = 0; i < WORLD_SKUS_MAX; i++)
+		free(model_skus[i].deltas);
+}
+
+/* ---- units ---- */
+
+static uint64_t *units_of(struct model_hold *hold, enum model_state state)
+{
+	struct model_usage *usage = &usages[hold->user][hold->sku];
+
+	return state == MODEL_HELD ? &usage->held : state == MODEL_SOLD ? &usage->sold : NULL;
+}
+
+/* Moves units between what is available, held and sold, of the SKU and of the person. */
+static void move(
+	struct model_hold *hold, enum model_state from, enum model_state to, uint32_t before, uint32_t after)
+{
+	struct model_row *row = &model_skus[hold->sku].row;
+	uint64_t *out = units_of(hold, from), *in = units_of(hold, to);
+
+	if (out)
+		*out -= before;
+	if (in)
+		*in += after;
+	row->held += (to == MODEL_HELD ? (int64_t)after : 0) - (from == MODEL_HELD ? (int64_t)before : 0);
+	row->sold += (to == MODEL_SOLD ? (int64_t)after : 0) - (from == MODEL_SOLD ? (int64_t)before : 0);
+	row->available = row->stock - row->held - row->sold;
+	if (row->available < model_skus[hold->sku].least_available)
+		model_skus[hold->sku].least_available = row->available;
+	WORLD_CHECK(row->available >= 0, "promise 1: %s is oversold by %" PRId64, world_sku(hold->sku),
+		-row->available);
+}
+
+struct model_usage model_usage(uint32_t user, uint32_t sku)
+{
+	return usages[user][sku];
+}
+
+/* ---- entries ---- */
+
+static uint32_t greatest_limit;
+static const struct model_hold *limit_of;
+
+static void look_at_limit(struct model_hold *hold)
+{
+	if (hold->user == limit_of->user && hold->sku == limit_of->sku && hold->created &&
+		(hold->state == MODEL_HELD || hold->state == MODEL_SOLD) && hold->limit > greatest_limit)
+		greatest_limit = hold->limit;
+}
+
+/* Promise 5: what a person has never passes the limit of a grant; of several limits the greatest one among what they have. */
+static void check_limit(const struct model_hold *hold)
+{
+	const struct model_usage *usage = &usages[hold->user][hold->sku];
+	uint64_t units = usage->held + usage->sold;
+
+	WORLD_CHECK(hold->intended, "a hold that no cart asked for");
+	if (units <= hold->limit)
+		return;
+	greatest_limit = 0;
+	limit_of = hold;
+	model_holds_each(look_at_limit);
+	WORLD_CHECK(units <= greatest_limit, "promise 5: %s has %" PRIu64 " units of %s, the limit is %u",
+		world_user(hold->user), units, world_sku(hold->sku), greatest_limit);
+}
+
+static void note_step(struct model_shard *shard, uint64_t sequence, struct model_hold *hold)
+{
+	if (sequence >= shard->step_room) {
+		shard->step_room = shard->step_room ? shard->step_room * 2 : 1024;
+		shard->steps = memory_resize(shard->steps, shard->step_room, sizeof(*shard->steps));
+	}
+	shard->steps[sequence] = (struct model_step){.hold = hold};
+	if (hold)
+		shard->steps[sequence] =
+			(struct model_step){hold, hold->state, hold->quantity, hold->version};
+}
+
+static void check_not_denied(const struct model_hold *hold)
+{
+	WORLD_CHECK(hold->waiting || hold->told_else || !hold->told_no,
+		"promise 9: granted, though %u shoppers heard a definite no and nobody else asks",
+		hold->told_no);
+}
+
+static void entry_created(uint32_t number, const struct model_entry *entry)
+{
+	struct model_shard *shard = &model_shards[number];
+	const struct model_cart *cart = &shard->carts[entry->cart];
+	struct model_hold *hold = model_hold_make(&entry->id);
+
+	WORLD_CHECK(!hold->created, "a hold is created twice");
+	WORLD_CHECK(entry->epoch == cart->epoch && cart->epoch,
+		"a hold by epoch %" PRIu64 " while %" PRIu64 " is in force", entry->epoch, cart->epoch);
+	WORLD_CHECK(world_inventory_of(entry->sku) == number && world_cart_of(entry->user) == entry->cart,
+		"a hold on the wrong shard");
+	WORLD_CHECK(model_skus[entry->sku].row.exists && !model_skus[entry->sku].row.closed,
+		"a hold of goods that are not on sale");
+	WORLD_CHECK(!hold->intended || (hold->user == entry->user && hold->sku == entry->sku &&
+					       hold->quantity == entry->quantity &&
+					       hold->keyed == entry->keyed && same(&hold->key, &entry->key) &&
+					       same(&hold->fingerprint, &entry->fingerprint)),
+		"the ledger has another hold than was asked for");
+	WORLD_CHECK(entry->deadline_ms - entry->time_ms <= world.plan.hold_ttl_ms &&
+			    entry->deadline_ms > entry->time_ms,
+		"a hold of %" PRId64 " ms", entry->deadline_ms - entry->time_ms);
+	hold->created = true;
+	hold->shard = number;
+	hold->cart = entry->cart;
+	hold->state = MODEL_HELD;
+	hold->version = 1;
+	hold->sequence = entry->sequence;
+	hold->deadline_ms = entry->deadline_ms - shard->moved_ms;
+	check_not_denied(hold);
+	if (hold->keyed)
+		key_take(hold);
+	move(hold, MODEL_NONE, MODEL_HELD, 0, hold->quantity);
+	check_limit(hold);
+	shard->live++;
+	shard->holds++;
+	if (shard->live > shard->live_at_most)
+		shard->live_at_most = shard->live;
+	model_counts.grants++;
+	note_step(shard, entry->sequence, hold);
+}
+
+static bool step_exists(enum model_state from, enum model_state to)
+{
+	return from == MODEL_HELD ? to >= MODEL_HELD && to <= MODEL_EXPIRED
+				  : from == MODEL_SOLD && to == MODEL_REFUNDED;
+}
+
+/* Promises 3 and 7: nothing but its end by time happens to a hold past its deadline, and that not before. */
+static void check_time(
+	const struct model_shard *shard, const struct model_hold *hold, const struct model_entry *entry)
+{
+	int64_t deadline_ms = hold->deadline_ms + shard->moved_ms;
+
+	if (hold->state != MODEL_HELD)
+		return;
+	if (entry->state == MODEL_EXPIRED)
+		WORLD_CHECK(entry->time_ms >= deadline_ms, "expired %" PRId64 " ms before its deadline",
+			deadline_ms - entry->time_ms);
+	else
+		WORLD_CHECK(entry->time_ms < deadline_ms,
+			"promise 7: state %d, %" PRId64 " ms after its deadline", entry->state,
+			entry->time_ms - deadline_ms);
+}
+
+static void entry_changed(uint32_t number, const struct model_entry *entry)
+{
+	struct model_shard *shard = &model_shards[number];
+	struct model_hold *hold = model_hold_get(&entry->id);
+	enum model_state from;
+
+	WORLD_CHECK(hold && hold->created, "a change of a hold that there is not");
+	from = hold->state;
+	WORLD_CHECK(step_exists(from, entry->state), "a hold goes from state %d to %d", from, entry->state);
+	WORLD_CHECK(
+		entry->version == hold->version + 1, "version %u after %u", entry->version, hold->version);
+	WORLD_CHECK(entry->quantity_before == hold->quantity && entry->quantity >= 1 &&
+			    (entry->quantity == hold->quantity ||
+				    (entry->state == MODEL_HELD && entry->quantity < hold->quantity)),
+		"a hold of %u becomes one of %u", hold->quantity, entry->quantity);
+	WORLD_CHECK(hold->cart == entry->cart && hold->sku == entry->sku, "a change of another's hold");
+	check_time(shard, hold, entry);
+	move(hold, from, entry->state, hold->quantity, entry->quantity);
+	hold->quantity = entry->quantity;
+	hold->state = entry->state;
+	hold->version = entry->version;
+	hold->sequence = entry->sequence;
+	if (entry->state == MODEL_SOLD)
+		hold->payment = entry->payment;
+	if (entry->state != MODEL_HELD)
+		hold->ended_ms = entry->time_ms;
+	if (from == MODEL_HELD && entry->state != MODEL_HELD)
+		shard->live--;
+	model_counts.ends += entry->state != MODEL_HELD;
+	model_counts.sold += entry->state == MODEL_SOLD;
+	model_counts.expired += entry->state == MODEL_EXPIRED;
+	note_step(shard, entry->sequence, hold);
+}
+
+static void entry_goods(const struct model_entry *entry)
+{
+	struct model_sku *sku = &model_skus[entry->sku];
+	struct model_row *row = &sku->row;
+
+	WORLD_CHECK(entry->held == row->held && entry->sold == row->sold && entry->available >= 0 &&
+			    entry->stock == entry->available + entry->held + entry->sold,
+		"promise 1: a row of %s that does not add up", world_sku(entry->sku));
+	WORLD_CHECK(entry->goods_version == row->version + 1, "a row's version %" PRIu64 " after %" PRIu64,
+		entry->goods_version, row->version);
+	if (entry->goods_version >= sku->delta_room) {
+		sku->delta_room = sku->delta_room ? sku->delta_room * 2 : 64;
+		sku->deltas = memory_resize(sku->deltas, sku->delta_room, sizeof(*sku->deltas));
+	}
+	sku->deltas[entry->goods_version] = entry->available - row->available;
+	row->exists = true;
+	row->stock = entry->stock;
+	row->available = entry->available;
+	row->version = entry->goods_version;
+	row->closed = entry->closed;
+	if (row->available < sku->least_available)
+		sku->least_available = row->available;
+	sku->was_closed |= row->closed;
+	sku->was_open |= !row->closed;
+}
+
+static void entry_fenced(struct model_shard *shard, const struct model_entry *entry)
+{
+	struct model_cart *cart = &shard->carts[entry->cart];
+
+	WORLD_CHECK(
+		entry->epoch > cart->epoch, "epoch %" PRIu64 " after %" PRIu64, entry->epoch, cart->epoch);
+	cart->epoch = entry->epoch;
+	cart->sequence = entry->sequence;
+	cart->instance = entry->instance;
+	if (cart->epoch_count < MODEL_EPOCHS_MAX)
+		cart->epochs[cart->epoch_count++] = entry->epoch;
+}
+
+void model_entry(uint32_t number, const struct model_entry *entry)
+{
+	struct model_shard *shard = &model_shards[number];
+
+	WORLD_CHECK(entry->sequence == shard->head + 1, "the ledger has %" PRIu64 " after %" PRIu64,
+		entry->sequence, shard->head);
+	WORLD_CHECK(entry->time_ms >= shard->time_ms, "the ledger's time goes back by %" PRId64 " ms",
+		shard->time_ms - entry->time_ms);
+	shard->head = entry->sequence;
+	shard->time_ms = entry->time_ms;
+	model_counts.entries++;
+	note_step(shard, entry->sequence, NULL);
+	switch (entry->kind) {
+	case MODEL_CREATED:
+		entry_created(number, entry);
+		break;
+	case MODEL_CHANGED:
+		entry_changed(number, entry);
+		break;
+	case MODEL_GOODS:
+		entry_goods(entry);
+		break;
+	case MODEL_FENCED:
+		entry_fenced(shard, entry);
+		break;
+	case MODEL_INCARNATION:
+		WORLD_CHECK(entry->moved_ms >= 0 && entry->moved_ms <= world.plan.outage_grace_ms,
+			"deadlines move by %" PRId64 " ms", entry->moved_ms);
+		shard->moved_ms += entry->moved_ms;
+		break;
+	}
+}
+
+/* ---- commits ---- */
+
+void model_commit_begin(uint32_t number)
+{
+	struct model_shard *shard = &model_shards[number];
+
+	shard->live_at_most = shard->live;
+	for (uint32_t i = 0; i < world.plan.carts; i++) {
+		shard->carts[i].epochs[0] = shard->carts[i].epoch;
+		shard->carts[i].epoch_count = 1;
+	}
+	for (uint32_t i = 0; i < world.plan.skus; i++) {
+		struct model_sku *sku = &model_skus[i];
+
+		if (world_inventory_of(i) != number)
+			continue;
+		sku->least_available = sku->row.available;
+		sku->was_missing = !sku->row.exists;
+		sku->was_closed = sku->row.closed;
+		sku->was_open = sku->row.exists && !sku->row.closed;
+	}
+}
+
+/* Promise 1, at every commit: the row in the store is what the ledger adds up to. */
+void model_row(uint32_t number, uint32_t at, const struct model_row *row)
+{
+	const struct model_row *ours = &model_skus[at].row;
+
+	WORLD_CHECK(row->exists == ours->exists, "the row of %s is %s", world_sku(at),
+		row->exists ? "there, and not in the ledger" : "missing");
+	if (!row->exists)
+		return;
+	WORLD_CHECK(row->stock == row->available + row->held + row->sold,
+		"promise 1: stock %" PRId64 " is not %" PRId64 " + %" PRId64 " + %" PRId64, row->stock,
+		row->available, row->held, row->sold);
+	WORLD_CHECK(row->stock == ours->stock && row->available == ours->available &&
+			    row->held == ours->held && row->sold == ours->sold &&
+			    row->closed == ours->closed && row->version == ours->version,
+		"the row of %s has %" PRId64 " available, %" PRId64 " held, %" PRId64
+		" sold; its ledger adds up to %" PRId64 ", %" PRId64 ", %" PRId64,
+		world_sku(at), row->available, row->held, row->sold, ours->available, ours->held, ours->sold);
+}
+
+uint64_t model_head(uint32_t shard)
+{
+	return model_shards[shard].head;
+}
+
+int64_t model_moved_ms(uint32_t shard)
+{
+	return model_shards[shard].moved_ms;
+}
+
+uint64_t model_live(uint32_t shard)
+{
+	return model_shards[shard].live;
+}
+
+uint64_t model_holds(uint32_t shard)
+{
+	return model_shards[shard].holds;
+}
+
+const struct model_row *model_goods(uint32_t sku)
+{
+	return &model_skus[sku].row;
+}
+
+/* ---- a restored store ---- */
+
+static uint32_t forgotten_shard;
+
+/* The yes of a hold that the backup does not have is lost with the disk; what was asked for stays known. */
+static void forget_hold(struct model_hold *hold)
+{
+	if (!hold->created || hold->shard != forgotten_shard)
+		return;
+	move(hold, hold->state, MODEL_NONE, hold->quantity, 0);
+	if (hold->keyed)
+		key_forget(hold);
+	hold->created = false;
+	hold->told_else++;
+}
+
+void model_forget_shard(uint32_t number)
+{
+	struct model_shard *shard = &model_shards[number];
+
+	forgotten_shard = number;
+	model_holds_each(forget_hold);
+	for (uint32_t i = 0; i < world.plan.skus; i++) {
+		if (world_inventory_of(i) != number)
+			continue;
+		free(model_skus[i].deltas);
+		memset(&model_skus[i], 0, sizeof(model_skus[i]));
+	}
+	free(shard->steps);
+	memset(shard, 0, sizeof(*shard));
+}
+
+/* ---- at quiet ---- */
+
+static uint32_t asked_shard;
+static int64_t asked_ms;
+static bool found_overdue;
+
+static void look_at_deadline(const struct model_hold *hold)
+{
+	if (hold->shard == asked_shard && hold->state == MODEL_HELD &&
+		hold->deadline_ms + model_shards[hold->shard].moved_ms <= asked_ms)
+		found_overdue = true;
+}
+
+bool model_overdue(uint32_t shard, int64_t now_ms)
+{
+	asked_shard = shard;
+	asked_ms = now_ms;
+	found_overdue = false;
+	model_each(look_at_deadline);
+	return found_overdue;
+}
+
+void model_expect_ended(void)
+{
+	for (uint32_t i = 0; i < world.plan.inventories; i++)
+		WORLD_CHECK(!model_shards[i].live, "promise 3: %" PRIu64 " holds never end",
+			model_shards[i].live);
+	for (uint32_t i = 0; i < world.plan.skus; i++)
+		WORLD_CHECK(model_skus[i].row.stock == model_skus[i].row.available + model_skus[i].row.sold,
+			"promise 4: %s has units that are neither sold nor available", world_sku(i));
+}

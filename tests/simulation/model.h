@@ -1,0 +1,106 @@
+/* tests/simulation/model.h - what must be true, told by somebody else.
+ *
+ * The model shares no rule with the code under test. It is fed with what is beyond doubt: each committed entry of the ledgers, each intent of a cart
+ * (the limit that came with an add), each answer when it leaves inventory, and each word that a shopper hears. From these it keeps its
+ * own books and ends the run at the first contradiction to the promises of design, section 2. */
+#ifndef FLASHSALE_TESTS_SIMULATION_MODEL_H
+#define FLASHSALE_TESTS_SIMULATION_MODEL_H
+
+#include "wire.h"
+
+/* Numbers as in the contract's HoldState. */
+enum model_state { MODEL_NONE, MODEL_HELD, MODEL_SOLD, MODEL_RELEASED, MODEL_EXPIRED, MODEL_REFUNDED };
+
+struct model_hold {
+	struct id id;
+	bool intended, created; /* a cart asked for it; the ledger has it */
+	bool keyed;
+	struct hash128 key, fingerprint;
+	uint32_t user, sku, shard, cart, quantity, limit; /* limit UINT32_MAX: none */
+	uint32_t version, payment;
+	enum model_state state;
+	uint64_t sequence;       /* of its last entry */
+	int64_t deadline_ms;     /* without the shard's moves */
+	int64_t ended_ms;
+	struct model_hold *next; /* of one key */
+	/* who waits for it, by what they were told */
+	uint32_t waiting, told_no, told_else;
+};
+
+/* One entry of a ledger. */
+struct model_entry {
+	enum { MODEL_CREATED, MODEL_CHANGED, MODEL_GOODS, MODEL_FENCED, MODEL_INCARNATION } kind;
+	uint64_t sequence;
+	int64_t time_ms;
+	uint32_t cart, user, sku, quantity, quantity_before, version, payment;
+	struct id id;
+	enum model_state state;
+	int64_t deadline_ms;
+	uint64_t epoch;
+	bool keyed;
+	struct hash128 key, fingerprint;
+	struct id instance;
+	int64_t stock, available, held, sold; /* of goods */
+	bool closed;
+	uint64_t goods_version;
+	int64_t moved_ms;
+};
+
+struct model_row {
+	bool exists, closed;
+	int64_t stock, available, held, sold;
+	uint64_t version;
+};
+
+void model_begin(void);
+void model_end(void);
+
+/* A commit of a shard: its entries, then the rows as the store has them now. */
+void model_commit_begin(uint32_t shard);
+void model_entry(uint32_t shard, const struct model_entry *entry);
+void model_row(uint32_t shard, uint32_t sku, const struct model_row *row);
+void model_commit_end(uint32_t shard);
+uint64_t model_head(uint32_t shard);
+void model_forget_shard(uint32_t shard); /* restored: its ledger is told anew */
+
+/* When answers are given: all of a group between its commit and the next. */
+void model_answer(uint32_t shard, enum wire_kind kind, const struct wire_sender *sender, const struct wire_item *item,
+	const struct wire_answer *answer, bool full_allowed);
+void model_fenced(uint32_t shard, const struct wire_sender *sender, const struct wire_fenced *fenced);
+
+/* A cart lets an add go to inventory, with the epoch and the position that it has. */
+void model_intend(const struct id *id, uint32_t user, uint32_t sku, uint32_t quantity, uint32_t limit, bool keyed,
+	const struct hash128 *key, const struct hash128 *fingerprint, uint64_t epoch, uint64_t position);
+/* Whether this key has a hold on another shard than `shard`; which. */
+bool model_key_elsewhere(const struct hash128 *key, const struct hash128 *fingerprint, uint32_t shard, uint32_t *ret);
+
+/* A shopper's wait for an attempt begins, and ends by a word or by silence. */
+void model_waits(const struct id *id);
+enum model_word { MODEL_TOLD_YES, MODEL_TOLD_NO, MODEL_TOLD_UNKNOWN };
+void model_told(const struct id *id, enum model_word word);
+/* A yes: what was told of the hold. */
+void model_told_grant(const struct id *id, uint32_t user, uint32_t sku, uint32_t quantity, int state);
+/* A yes to giving back: this hold has ended, or has at most so many units. */
+void model_told_ended(const struct id *id, uint32_t at_most);
+
+struct model_usage {
+	uint64_t held, sold;
+};
+struct model_usage model_usage(uint32_t user, uint32_t sku);
+const struct model_hold *model_find(const struct id *id);
+/* Every hold that the ledgers have. */
+void model_each(void (*visit)(const struct model_hold *hold));
+int64_t model_moved_ms(uint32_t shard);
+uint64_t model_live(uint32_t shard);        /* HELD holds */
+uint64_t model_holds(uint32_t shard);       /* all */
+void model_expect_ended(void);              /* quiet, and every deadline is long over: nothing is HELD, all adds up */
+const struct model_row *model_goods(uint32_t sku);
+bool model_overdue(uint32_t shard, int64_t now_ms); /* a hold is HELD that ended by then */
+
+/* Figures. */
+struct model_counts {
+	uint64_t entries, grants, ends, sold, expired, told_yes, told_no, told_unknown, refused;
+};
+extern struct model_counts model_counts; /* of all runs */
+
+#endif

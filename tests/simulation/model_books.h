@@ -1,0 +1,50 @@
+/* tests/simulation/model_books.h - between the model's two files: its books, and the words that are judged by them. */
+#ifndef FLASHSALE_TESTS_SIMULATION_MODEL_BOOKS_H
+#define FLASHSALE_TESTS_SIMULATION_MODEL_BOOKS_H
+
+#include "model.h"
+
+#define MODEL_EPOCHS_MAX 16 /* of one cart within one group */
+
+/* What one entry made of a hold. */
+struct model_step {
+	struct model_hold *hold;
+	enum model_state state;
+	uint32_t quantity, version;
+};
+
+struct model_cart {
+	uint64_t epoch, sequence;
+	struct id instance;
+	/* all that were in force at some moment of the last group */
+	uint64_t epochs[MODEL_EPOCHS_MAX];
+	uint32_t epoch_count;
+};
+
+struct model_sku {
+	struct model_row row;
+	/* over the last group */
+	int64_t least_available;
+	bool was_missing, was_closed, was_open;
+	int64_t *deltas; /* of what was available, by version */
+	size_t delta_room;
+};
+
+struct model_shard {
+	uint64_t head;
+	struct model_step *steps; /* by sequence */
+	size_t step_room;
+	int64_t time_ms, moved_ms;
+	struct model_cart carts[WORLD_SHARDS_MAX];
+	uint64_t live, holds;
+	uint64_t live_at_most; /* the most that were live in the last group */
+};
+
+extern struct model_shard model_shards[WORLD_SHARDS_MAX];
+extern struct model_sku model_skus[WORLD_SKUS_MAX];
+
+struct model_hold *model_hold_get(const struct id *id); /* NULL: none */
+struct model_hold *model_hold_make(const struct id *id);
+void model_holds_each(void (*visit)(struct model_hold *hold));
+
+#endif
