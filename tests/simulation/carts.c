@@ -370,19 +370,22 @@ void carts_begin(void)
 		slot_begin(&slots[shard], shard);
 }
 
+static void crash_zombies(struct slot *slot)
+{
+	while (slot->zombies) {
+		struct cart_process *zombie = slot->zombies;
+
+		slot->zombies = zombie->next;
+		process_crash(zombie);
+	}
+}
+
 void carts_end(void)
 {
 	for (uint32_t shard = 0; shard < world.plan.carts; shard++) {
-		struct slot *slot = &slots[shard];
-
-		while (slot->zombies) {
-			struct cart_process *zombie = slot->zombies;
-
-			slot->zombies = zombie->next;
-			process_crash(zombie);
-		}
-		if (slot->current)
-			crash_slot(slot, -1);
+		crash_zombies(&slots[shard]);
+		if (slots[shard].current)
+			crash_slot(&slots[shard], -1);
 	}
 }
 
@@ -401,7 +404,19 @@ static const char *wire_unquiet(const struct cart_process *process, uint32_t sha
 		return "a link is not usable";
 	if (link->position < model_head(shard))
 		return "a ledger is not followed to its head";
+	for (int state = 0; state < ATTEMPT_STATES; state++)
+		if (attempts_list(&process->cart->attempts, shard, (enum attempt_state)state)->count)
+			return "an attempt is not settled";
 	return lanes_idle(&process->wires[shard]) ? NULL : "asks are under way";
+}
+
+/* Some link goes on: it can't miss that it has a successor. */
+static bool hears_something(const struct cart_process *process)
+{
+	for (uint32_t shard = 0; shard < world.plan.inventories; shard++)
+		if (!process->cart->links[shard].stopped)
+			return true;
+	return false;
 }
 
 static const char *slot_unquiet(const struct slot *slot)
@@ -410,17 +425,16 @@ static const char *slot_unquiet(const struct slot *slot)
 
 	if (!process || process_paused(&process->base) || process->dying)
 		return "a cart is not up";
-	if (slot->zombies)
-		return "a cart that was succeeded lives on";
+	for (const struct cart_process *zombie = slot->zombies; zombie; zombie = zombie->next)
+		if (hears_something(zombie))
+			return "a cart that was succeeded lives on";
 	for (uint32_t shard = 0; shard < world.plan.inventories; shard++) {
 		const char *why = wire_unquiet(process, shard);
 
 		if (why)
 			return why;
 	}
-	if (process->waits || process->changes)
-		return "a shopper waits";
-	return process->cart->attempts.count ? "an attempt is not settled" : NULL;
+	return process->waits || process->changes ? "a shopper waits" : NULL;
 }
 
 const char *carts_unquiet(void)
@@ -495,6 +509,7 @@ void carts_reconcile(void)
 		struct slot *slot = &slots[shard];
 		struct cart_process maker = {.shard = shard};
 
+		crash_zombies(slot);
 		crash_slot(slot, world_between(1, AWAY_MAX_US));
 		snprintf(slot->directory, sizeof(slot->directory), "%s/cart-%u-%u", world.folder, shard,
 			++slot->stores);

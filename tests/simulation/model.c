@@ -259,7 +259,7 @@ static void entry_created(uint32_t number, const struct model_entry *entry)
 	WORLD_CHECK(model_skus[entry->sku].row.exists && !model_skus[entry->sku].row.closed,
 		"a hold of goods that are not on sale");
 	WORLD_CHECK(!hold->intended || (hold->user == entry->user && hold->sku == entry->sku &&
-					       hold->quantity == entry->quantity &&
+					       hold->asked == entry->quantity &&
 					       hold->keyed == entry->keyed && same(&hold->key, &entry->key) &&
 					       same(&hold->fingerprint, &entry->fingerprint)),
 		"the ledger has another hold than was asked for");
@@ -269,6 +269,7 @@ static void entry_created(uint32_t number, const struct model_entry *entry)
 	hold->created = true;
 	hold->shard = number;
 	hold->cart = entry->cart;
+	hold->quantity = entry->quantity;
 	hold->state = MODEL_HELD;
 	hold->version = 1;
 	hold->sequence = entry->sequence;

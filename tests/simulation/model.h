@@ -16,7 +16,7 @@ struct model_hold {
 	bool intended, created; /* a cart asked for it; the ledger has it */
 	bool keyed;
 	struct hash128 key, fingerprint;
-	uint32_t user, sku, shard, cart, quantity, limit; /* limit UINT32_MAX: none */
+	uint32_t user, sku, shard, cart, asked, quantity, limit; /* asked: the units at first; limit UINT32_MAX: none */
 	uint32_t version, payment;
 	enum model_state state;
 	uint64_t sequence;       /* of its last entry */

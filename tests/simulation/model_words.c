@@ -21,8 +21,7 @@ void model_intend(const struct id *id, uint32_t user, uint32_t sku, uint32_t qua
 			", before its fence at %" PRIu64,
 			epoch, position, cart->sequence);
 	WORLD_CHECK(!hold->intended || (hold->user == user && hold->sku == sku), "one id for two attempts");
-	if (!hold->created)
-		hold->quantity = quantity;
+	hold->asked = quantity;
 	hold->intended = true;
 	hold->user = user;
 	hold->sku = sku;
