@@ -503,7 +503,8 @@ bool inventory_read(uint32_t shard, uint32_t cart, uint64_t *position, struct ar
 
 	if (!inventory_up(shard) || *position >= atomic_load(&node->books->head))
 		return false;
-	rc = ledger_page_read(node->store, arena, &filter, world.plan.hold_ttl_ms, position, response);
+	rc = ledger_page_read(node->store, arena, &filter, world.plan.hold_ttl_ms,
+		atomic_load(&node->books->head), position, response);
 	WORLD_CHECK(rc == 0, "the ledger can't be read: %d", rc);
 	response->position = *position;
 	return true;
