@@ -14,9 +14,10 @@ const struct store_options books_store_options = {.service = "inventory",
 	.tables = books_tables,
 	.table_count = TABLE_COUNT};
 
-/* `meta`: time and shift, 8 bytes each; number of cart shards. */
+/* `meta`: time and shift, 8 bytes each; number of cart shards; the lineage that the fences are of. */
 #define META_TIME "time"
 #define META_CARTS "cart_shards"
+#define META_LINEAGE "fences_lineage"
 
 /* A tick looks for due holds at least this often: a command of this group may have made one that ends sooner than all before. */
 #define TICK_MAX_MS 100
@@ -143,6 +144,25 @@ static int load_fences(struct books *books, MDB_txn *txn)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+/* A restored store has a history of its own: what carts know of the other one must not lead to grants in this one. So no epoch of that time is in
+ * force, until its cart has taken a newer one, for which it must have heard of the lineage. */
+static int void_old_fences(struct books *books, MDB_txn *txn)
+{
+	struct cart_row *cart, *next;
+	struct id lineage;
+	int rc = store_meta_get(books->store, txn, META_LINEAGE, lineage.bytes, ID_BYTES);
+
+	if (rc == 0 && id_compare(&lineage, &books->store->lineage) == 0)
+		return 0;
+	if (rc && rc != MDB_NOTFOUND)
+		return rc;
+	HASH_ITER (hh, books->carts, cart, next) {
+		memset(cart->now.instance, 0, INSTANCE_BYTES);
+		books_cart_touch(books, cart);
+	}
+	return store_meta_put(books->store, txn, META_LINEAGE, books->store->lineage.bytes, ID_BYTES);
+}
+
 static int load_meta(struct books *books, MDB_txn *txn, int64_t *ret_last_ms, int64_t *ret_shift_ms)
 {
 	MDB_cursor *cursor;
@@ -202,6 +222,8 @@ static int open_transaction(struct books *books, MDB_txn *txn)
 
 	if (!rc)
 		rc = load_fences(books, txn);
+	if (!rc)
+		rc = void_old_fences(books, txn);
 	if (!rc)
 		rc = load_meta(books, txn, &last_ms, &shift_ms);
 	if (rc)

@@ -30,7 +30,7 @@ struct node {
 	struct writer *writer;
 	struct node_command *taken;
 	int64_t wall_offset_ms, disk_full_us; /* disk_full_us: when it was last so */
-	bool dying, restored, backed_up, coming;
+	bool dying, restored, new_lineage, backed_up;
 	char directory[128], backup[128];
 };
 
@@ -342,7 +342,6 @@ static void run_start(void *context, uint64_t a, uint64_t b)
 		.expiry_step = world.plan.expiry_step};
 	struct error error = {0};
 
-	node->coming = false;
 	node->process = NEW(struct process);
 	process_init(node->process, "inventory", node->shard);
 	node->process->wall_offset_ms = node->wall_offset_ms;
@@ -359,6 +358,9 @@ static void run_start(void *context, uint64_t a, uint64_t b)
 	books.clock = &node->process->clock;
 	node->books = books_open(node->store, &books, &error);
 	WORLD_CHECK(node->books, "inventory does not open: %s", error.text);
+	if (node->new_lineage)
+		model_void_epochs(node->shard);
+	node->new_lineage = false;
 	thread_owner = node->process;
 	node->writer = writer_of(node);
 }
@@ -381,7 +383,6 @@ static void crash(struct node *node, int64_t away_us)
 	stores_forget(&node->sim);
 	node->process = NULL;
 	node->store = NULL;
-	node->coming = true;
 	if (away_us >= 0)
 		world_after(NULL, away_us, run_start, node, 0, 0);
 }
@@ -461,7 +462,7 @@ void inventory_restore(uint32_t shard)
 	store_options_of(node, &options);
 	WORLD_CHECK(store_new_lineage(&options, &error), "a new lineage: %s", error.text);
 	model_forget_shard(shard);
-	node->restored = true;
+	node->restored = node->new_lineage = true;
 	world_after(NULL, world_between(1, OUTAGE_MAX_US), run_start, node, 0, 0);
 }
 

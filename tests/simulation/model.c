@@ -252,7 +252,7 @@ static void entry_created(uint32_t number, const struct model_entry *entry)
 	struct model_hold *hold = model_hold_make(&entry->id);
 
 	WORLD_CHECK(!hold->created, "a hold is created twice");
-	WORLD_CHECK(entry->epoch == cart->epoch && cart->epoch,
+	WORLD_CHECK(entry->epoch == cart->epoch && cart->epoch != cart->voided,
 		"a hold by epoch %" PRIu64 " while %" PRIu64 " is in force", entry->epoch, cart->epoch);
 	WORLD_CHECK(world_inventory_of(entry->sku) == number && world_cart_of(entry->user) == entry->cart,
 		"a hold on the wrong shard");
@@ -514,6 +514,12 @@ void model_forget_shard(uint32_t number)
 	}
 	free(shard->steps);
 	memset(shard, 0, sizeof(*shard));
+}
+
+void model_void_epochs(uint32_t shard)
+{
+	for (uint32_t i = 0; i < world.plan.carts; i++)
+		model_shards[shard].carts[i].voided = model_shards[shard].carts[i].epoch;
 }
 
 /* ---- at quiet ---- */

@@ -62,6 +62,7 @@ void model_row(uint32_t shard, uint32_t sku, const struct model_row *row);
 void model_commit_end(uint32_t shard);
 uint64_t model_head(uint32_t shard);
 void model_forget_shard(uint32_t shard); /* restored: its ledger is told anew */
+void model_void_epochs(uint32_t shard);  /* and then, none of before is in force */
 
 /* When answers are given: all of a group between its commit and the next. */
 void model_answer(uint32_t shard, enum wire_kind kind, const struct wire_sender *sender, const struct wire_item *item,

@@ -15,6 +15,7 @@ struct model_step {
 
 struct model_cart {
 	uint64_t epoch, sequence;
+	uint64_t voided; /* this epoch is of another lineage: in force no more */
 	struct id instance;
 	/* all that were in force at some moment of the last group */
 	uint64_t epochs[MODEL_EPOCHS_MAX];

@@ -38,7 +38,7 @@ static bool in_force(const struct model_shard *shard, const struct wire_sender *
 	const struct model_cart *cart = &shard->carts[sender->cart];
 
 	for (uint32_t i = 0; i < cart->epoch_count; i++)
-		if (cart->epochs[i] == sender->epoch)
+		if (cart->epochs[i] == sender->epoch && cart->epochs[i] != cart->voided)
 			return true;
 	return false;
 }
@@ -48,7 +48,7 @@ static bool surely_in_force(const struct model_shard *shard, const struct wire_s
 {
 	const struct model_cart *cart = &shard->carts[sender->cart];
 
-	return cart->epoch_count == 1 && cart->epoch == sender->epoch && cart->epoch &&
+	return cart->epoch_count == 1 && cart->epoch == sender->epoch && cart->epoch != cart->voided &&
 	       id_compare(&cart->instance, &sender->instance) == 0;
 }
 

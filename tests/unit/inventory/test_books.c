@@ -694,6 +694,33 @@ static void the_store_can_be_opened_by_nobody_else(void **state)
 	assert_non_null(shop->books);
 }
 
+/* A cart knows holds and ends that a backup does not have: what it asks by that knowledge is refused, until it has taken a new epoch. */
+static void epochs_of_another_lineage_are_not_in_force(void **state)
+{
+	struct shop *shop = *state;
+	struct error error = {0};
+
+	shop_add(shop, "SKU0001", 10);
+	assert_int_equal(shop_buy(shop, 1, 1).verdict, VERDICT_YES);
+	shop_restart(shop, 0);
+	assert_int_equal(books_check_sender(shop->books, &shop->cart), VERDICT_YES);
+	books_close(shop->books);
+	store_close(shop->store);
+	assert_true(store_new_lineage(&shop->store_options, &error));
+	shop->store = store_open(&shop->store_options, &error);
+	shop->books = books_open(shop->store, &shop->options, &error);
+	assert_non_null(shop->books);
+	assert_int_equal(books_check_sender(shop->books, &shop->cart), VERDICT_STALE_EPOCH);
+	shop_restart(shop, 0);
+	assert_int_equal(books_check_sender(shop->books, &shop->cart), VERDICT_STALE_EPOCH);
+	assert_int_equal(shop_fence(shop, 0, 1, "cart").verdict, VERDICT_STALE_EPOCH);
+	assert_int_equal(shop_fence(shop, 0, 2, "cart").verdict, VERDICT_YES);
+	shop->cart.epoch = 2;
+	assert_int_equal(books_check_sender(shop->books, &shop->cart), VERDICT_YES);
+	shop_restart(shop, 0);
+	assert_int_equal(books_check_sender(shop->books, &shop->cart), VERDICT_YES);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -731,6 +758,7 @@ int main(void)
 		TEST(a_hundred_thousand_holds_expire_in_bounded_steps),
 		TEST(a_store_that_fills_up_refuses_creates_only),
 		TEST(the_store_can_be_opened_by_nobody_else),
+		TEST(epochs_of_another_lineage_are_not_in_force),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
