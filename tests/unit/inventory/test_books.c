@@ -700,7 +700,6 @@ static void epochs_of_another_lineage_are_not_in_force(void **state)
 	struct shop *shop = *state;
 	struct error error = {0};
 
-	shop_add(shop, "SKU0001", 10);
 	assert_int_equal(shop_buy(shop, 1, 1).verdict, VERDICT_YES);
 	shop_restart(shop, 0);
 	assert_int_equal(books_check_sender(shop->books, &shop->cart), VERDICT_YES);
