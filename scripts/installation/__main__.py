@@ -26,8 +26,10 @@ class Failure(Exception):
 
 def up(arguments):
     home = Home(arguments.home)
-    if len(str(home.socket)) > SOCKET_PATH_MAX:
+    if len(os.fsencode(home.socket)) > SOCKET_PATH_MAX:
         raise Failure(f"--home {home.path}: this path is too long for a unix socket inside it; choose a shorter one")
+    if unfit := home.unfit():
+        raise Failure(f"the path {unfit[0]} has the character {unfit[1]!r}, which nginx or supervisord would misread; choose another")
     home.path.mkdir(parents=True, exist_ok=True)
     with locked(home):
         supervisor = Supervisor(home)
@@ -215,7 +217,7 @@ def main():
     except BrokenPipeError:  # `up | head`: who read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (Failure, demo.Failure) as failure:
+    except (Failure, demo.Failure, OSError, RuntimeError, subprocess.SubprocessError) as failure:
         complain(failure)
         return 1
 

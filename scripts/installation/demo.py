@@ -1,6 +1,7 @@
 """The demo sale of an installation, opened once through the gatekeeper, and what to try with it."""
 
 import json
+import shlex
 import urllib.error
 import urllib.request
 
@@ -51,9 +52,9 @@ def post(home, path, body, fine):
 
 def hints(home):
     ports = {service.name: home.port(service) for service in SERVICES}
-    grpcurl = PROJECT / ".deps" / "bin" / "grpcurl"
+    grpcurl = shlex.quote(str(PROJECT / ".deps" / "bin" / "grpcurl"))
     rest = f"http://{HOST}:{ports['gatekeeper']}"
-    down = "" if home.path == PROJECT / "var" else f" --home {home.path}"
+    down = "" if home.path == PROJECT / "var" else f" --home {shlex.quote(str(home.path))}"
     buy = '{"sessionID":"sid00001","clientIP":"127.0.0.1","userID":"user00001","userLevel":5,"goodsSKU":"SKU0001","goodsQuantity":1}'
     hold = '{"sku":"SKU0001"}'
     return f"""

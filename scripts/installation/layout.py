@@ -19,6 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 SOCKET_PATH_MAX = 90  # the kernel's limit is 107, and supervisord appends its pid while it starts
 NGINX = "/usr/sbin/nginx"
+FORBIDDEN = "%$;#{}@\"'\\"  # in paths: the configurations of supervisord and nginx take them for something else
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,14 @@ class Home:
         self.socket = self.run / "supervisor.sock"
         self.state = self.path / "installation.json"
 
+    def unfit(self):
+        """The path that can't be written into the configurations, if there is one, and the character."""
+        for path in (self.path, PROJECT):
+            for character in str(path):
+                if character in FORBIDDEN or not character.isprintable():
+                    return path, character
+        return None
+
     def port(self, service):
         return self.settings.port + service.offset
 
@@ -90,6 +99,8 @@ class Home:
             self.settings = Settings(**json.loads(self.state.read_text()))
         except FileNotFoundError:
             pass
+        except (ValueError, TypeError) as error:
+            raise OSError(f"{self.state} can't be read: {error}") from error
 
     def save_settings(self):
         write_whole(self.state, json.dumps(asdict(self.settings), indent=1) + "\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from flashsale_client import Installation, free_port, run_script, wait_until
+from flashsale_client import PRESET, Installation, free_port, run_script, wait_until
 
 SERVICES = {"gatekeeper": 0, "protector": 1, "policy": 2, "inventory": 3, "cart": 4}
 
@@ -52,6 +52,36 @@ def test_up_names_ports_that_are_taken(tmp_path):
     assert result.returncode == 1
     assert str(port + 3) in result.stderr
     assert not (tmp_path / "home" / "store").exists()
+
+
+def test_spaces_in_a_home(installations, tmp_path):
+    installation = installations("--no-demo")
+    installation.home = tmp_path / "a ü"
+    words = installation.up()
+    assert f"--home '{installation.home}'" in words
+    assert installation.rest.get("/all").json() == []
+    assert {service["health"] for service in installation.status().values()} == {"healthy"}
+
+
+@pytest.mark.parametrize("character", "%$;#'\"\\{}@\n")
+def test_up_refuses_a_home_that_the_configurations_would_misread(tmp_path, character):
+    home = tmp_path / f"a{character}b"
+    result = run_script("up", "--preset", PRESET, "--home", home)
+    assert result.returncode == 1
+    assert repr(character) in result.stderr and "Traceback" not in result.stderr
+    assert not home.exists()
+
+
+def test_a_home_that_cannot_be_is_told_in_a_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run_script("up", "--preset", PRESET, "--home", tmp_path / "file" / "home")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "installation.json").write_text("{")
+    result = run_script("status", "--home", tmp_path / "home")
+    assert result.returncode == 1
+    assert "installation.json" in result.stderr and "Traceback" not in result.stderr
 
 
 def test_status_names_every_service(sale):
