@@ -9,6 +9,7 @@
 #include "cart/placement.h"
 #include "rpc/reason.h"
 
+#define ASK_SHORTLY_MS 200
 #define RELEASES_MAX 4096 /* holds of one line that are given back by one call */
 
 enum phase { PHASE_LINK, PHASE_ADD, PHASE_ASK, PHASE_LEDGER };
@@ -44,6 +45,7 @@ struct change {
 	size_t asked;
 	uint64_t epoch, sequence; /* sequence: the last of the answers */
 	bool lost, took_effect;
+	bool joins; /* its key's add is under way */
 	Common__Reason refusal;
 	struct rpc_request resize;
 	char resize_id[ID_TEXT_LENGTH + 1];
@@ -320,8 +322,9 @@ static bool change_by_key(struct change *change)
 		change_answer(change);
 		return true;
 	case KEY_REFUSED:
-		if (outcome.reason == COMMON__REASON__REASON_IN_PROGRESS)
-			return false; /* the add joins it */
+		change->joins = outcome.reason == COMMON__REASON__REASON_IN_PROGRESS;
+		if (change->joins)
+			return false;
 		change_fail(change, outcome.reason, outcome.retry_after_ms);
 		return true;
 	case KEY_UNKNOWN:
@@ -330,13 +333,16 @@ static bool change_by_key(struct change *change)
 	return false;
 }
 
+/* How many more are needed can't be said while others of this person are under way: two updates to the same number would both add. */
 static void change_decide(struct change *change, struct line **holds, size_t count)
 {
 	uint64_t have = 0;
 
 	for (size_t i = 0; i < count; i++)
 		have += holds[i]->quantity;
-	if (change->target > have)
+	if (change->target > have && holds[0]->usage->pending && !change->joins)
+		change_fail(change, COMMON__REASON__REASON_IN_PROGRESS, ASK_SHORTLY_MS);
+	else if (change->target > have)
 		change_grow(change, change->target - (uint32_t)have);
 	else if (change->target < have)
 		change_shrink(change, holds, count, have - change->target);

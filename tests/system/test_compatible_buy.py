@@ -1,6 +1,10 @@
 """Buying, checks, carts and a user's units on the compatible API, field by field."""
 
+import signal
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
 import pytest
+from flashsale_client import wait_until
 
 BUY_FIELDS = ["reponseMsg", "repResult", "isThrottled", "version"]
 
@@ -187,3 +191,17 @@ def test_a_line_that_is_not_there_is_404(sale, sku, fresh):
     user = fresh("user")
     assert sale.rest.get(f"/cart/sid/s1/userid/{user}/sku/{sku}").status_code == 404
     assert sale.rest.delete(f"/cart/delete/userid/{user}/sku/{sku}").status_code == 404
+
+
+def test_two_updates_to_the_same_number_do_not_add_up(own_sale):
+    line = {"sessionID": "s", "userID": "twice", "userLevel": 5, "goodsSKU": "SKU0001", "goodsQuantity": 1}
+    assert own_sale.rest.post("/cart/add", line).status_code == 200
+    own_sale.kill("inventory", signal.SIGSTOP)
+    with ThreadPoolExecutor(2) as pool:
+        updates = [pool.submit(own_sale.rest.put, "/cart/update", line | {"goodsQuantity": 3}) for _ in range(2)]
+        # One is under way to an inventory that does not answer: how many units the other one needs can't be known.
+        refused, _ = wait(updates, return_when=FIRST_COMPLETED)
+        own_sale.kill("inventory", signal.SIGCONT)
+    assert refused.pop().result().json()["reason"] == "IN_PROGRESS"
+    assert wait_until(lambda: own_sale.rest.put("/cart/update", line | {"goodsQuantity": 3}).json().get("goodsQuantity") == 3)
+    assert own_sale.rest.get("/user/userid/twice/sku/SKU0001").json()["goodsQuantity"] == 3
