@@ -29,7 +29,9 @@ const struct store_options books_store_options = {.service = "inventory",
 #define DRIFT_TOLD_MS 1000
 /* What the end of a live hold may still need: a ledger entry with a long payment reference, and its share of pages. */
 #define END_BYTES 384
-#define DISK_RESERVE_BYTES (64 << 20)
+#define DISK_RESERVE_BYTES INT64_C(67108864)
+/* What a new one needs: its row, its entry with long names, its place in the expiry. */
+#define HOLD_BYTES 640
 
 /* --- reading --- */
 
@@ -296,19 +298,32 @@ int64_t books_now_ms(void *domain)
 	return books->last_ms;
 }
 
-/* New holds are refused while what all live ones need for their ends might not fit. Not looked at in each group: counting free pages takes a
- * while, and the reserve is far more than the groups between two looks can use. */
+/* Counting free pages takes a while, so it is not done in each group: only while the new holds since the last look can have used but a
+ * part of the reserve. */
+static bool room_is_known(const struct books *books, int64_t now_ms)
+{
+	int64_t reserve = books->store->map_bytes / 16;
+
+	if (reserve > DISK_RESERVE_BYTES)
+		reserve = DISK_RESERVE_BYTES;
+	return books->room_checked_ms != INT64_MIN && books->room_groups < ROOM_CHECK_GROUPS &&
+	       books->room_granted * HOLD_BYTES < reserve / 4 &&
+	       now_ms - books->room_checked_ms < ROOM_CHECK_MS;
+}
+
+/* New holds are refused while what all live ones need for their ends might not fit. */
 static void check_room(struct books *books, int64_t now_ms)
 {
 	struct store_usage usage;
 	MDB_stat stat;
 	int64_t needed;
 
-	if (books->room_checked_ms != INT64_MIN && books->room_groups++ < ROOM_CHECK_GROUPS &&
-		now_ms - books->room_checked_ms < ROOM_CHECK_MS)
+	books->room_groups++;
+	if (room_is_known(books, now_ms))
 		return;
 	books->room_checked_ms = now_ms;
 	books->room_groups = 0;
+	books->room_granted = 0;
 	if (mdb_stat(books->txn, books->store->tables[TABLE_EXPIRY], &stat))
 		return;
 	store_usage(books->store, &usage);
@@ -434,6 +449,7 @@ void books_committed(void *domain)
 	books->committed_row_count = books->row_count;
 	books->committed_cart_shards = books->cart_shards;
 	books->committed_sequence = books->sequence;
+	books->room_granted += books->counts.granted;
 	if (books->wrote)
 		books->kept_ms = books->now_ms;
 	books->txn = NULL;

@@ -79,6 +79,7 @@ struct books {
 	int64_t live_holds;         /* at the last look at the room */
 	int64_t room_checked_ms;
 	uint32_t room_groups;       /* groups since it was checked */
+	int64_t room_granted;       /* holds since then */
 };
 
 /* Reads everything, commits the incarnation's ledger entry durably. The store stays the caller's and must outlive the books. */
