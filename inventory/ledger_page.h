@@ -1,7 +1,6 @@
 /* inventory/ledger_page.h - a stretch of the ledger as messages: what one message of ReadLedger carries.
  *
- * A page reads on from a position, in one short read transaction, until it has enough entries, has looked at enough, or met the end.
- * The end is the caller's: the store may show a commit before the head says so, and nobody may be given a position beyond the head. */
+ * A page reads on from a position, in one short read transaction, until it has enough entries, has looked at enough, or met the end. */
 #ifndef FLASHSALE_INVENTORY_LEDGER_PAGE_H
 #define FLASHSALE_INVENTORY_LEDGER_PAGE_H
 
