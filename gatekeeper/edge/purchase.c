@@ -96,7 +96,8 @@ bool purchase_read(struct purchase *purchase, enum purchase_kind kind, const Pro
 	if (!key.data)
 		return true;
 	if (!is_key(key))
-		return refuse(ret_problem, "Idempotency-Key", "given once, 1 to 128 printable ASCII characters");
+		return refuse(
+			ret_problem, "Idempotency-Key", "given once, 1 to 128 printable ASCII characters");
 	purchase->key = arena_text(arena, key.data, key.size);
 	if (!purchase->key)
 		problem_from_reason(
