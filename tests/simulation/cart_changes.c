@@ -25,6 +25,7 @@ struct change {
 	struct {
 		struct id id;
 		uint32_t left;
+		bool ended_before; /* by itself: the ledger's word of it may be still on its way */
 	} holds[HOLDS_MAX];
 };
 
@@ -43,7 +44,8 @@ static void change_answer(struct change *change, bool told)
 		const struct line *line = lines_find(&change->process->cart->lines, &change->holds[i].id);
 
 		model_told_ended(&change->holds[i].id, change->holds[i].left);
-		WORLD_CHECK(!told || !line || !line_in_cart(line) || line->quantity <= change->holds[i].left,
+		WORLD_CHECK(!told || change->holds[i].ended_before || !line || !line_in_cart(line) ||
+				    line->quantity <= change->holds[i].left,
 			"given back, and the cart still shows %u units", line ? line->quantity : 0);
 	}
 	world_note("shopper hears: given back", change->request.user, change->request.sku, change->count);
@@ -66,6 +68,13 @@ static void change_settle(struct change *change)
 		change->phase = PHASE_LEDGER;
 }
 
+static void note_ended_before(struct change *change, const struct id *id)
+{
+	for (size_t i = 0; i < change->count; i++)
+		if (id_compare(&change->holds[i].id, id) == 0)
+			change->holds[i].ended_before = true;
+}
+
 void change_heard(struct change *change, const struct id *id, const struct answer *answer)
 {
 	struct cart *cart = change->process->cart;
@@ -81,6 +90,7 @@ void change_heard(struct change *change, const struct id *id, const struct answe
 		if (answer->reason != COMMON__REASON__REASON_HOLD_EXPIRED &&
 			answer->reason != COMMON__REASON__REASON_NOT_FOUND)
 			change->refused = true;
+		note_ended_before(change, id);
 		break;
 	case ANSWER_UNSENT:
 	case ANSWER_BUSY:

@@ -325,6 +325,8 @@ static void entry_changed(uint32_t number, const struct model_entry *entry)
 			    (entry->quantity == hold->quantity ||
 				    (entry->state == MODEL_HELD && entry->quantity < hold->quantity)),
 		"a hold of %u becomes one of %u", hold->quantity, entry->quantity);
+	WORLD_CHECK(
+		entry->state != from || entry->quantity != hold->quantity, "a change that changes nothing");
 	WORLD_CHECK(hold->cart == entry->cart && hold->sku == entry->sku, "a change of another's hold");
 	check_time(shard, hold, entry);
 	move(hold, from, entry->state, hold->quantity, entry->quantity);
@@ -497,6 +499,7 @@ static void forget_hold(struct model_hold *hold)
 	if (hold->keyed)
 		key_forget(hold);
 	hold->created = false;
+	hold->lived_before = true;
 	hold->told_else++;
 }
 

@@ -14,6 +14,7 @@ enum model_state { MODEL_NONE, MODEL_HELD, MODEL_SOLD, MODEL_RELEASED, MODEL_EXP
 struct model_hold {
 	struct id id;
 	bool intended, created; /* a cart asked for it; the ledger has it */
+	bool lived_before;      /* its store was restored: some remember more of it than the books do */
 	bool keyed;
 	struct hash128 key, fingerprint;
 	uint32_t user, sku, shard, cart, asked, quantity, limit; /* asked: the units at first; limit UINT32_MAX: none */

@@ -280,7 +280,7 @@ void model_told_grant(const struct id *id, uint32_t user, uint32_t sku, uint32_t
 	if (!hold->created)
 		return; /* it was, before the store was restored */
 	WORLD_CHECK(hold->user == user && hold->sku == sku, "a yes of somebody else's hold");
-	WORLD_CHECK(quantity >= hold->quantity && state <= (int)hold->state,
+	WORLD_CHECK(hold->lived_before || (quantity >= hold->quantity && state <= (int)hold->state),
 		"a yes to %u units in state %d; the books say %u in state %d", quantity, state,
 		hold->quantity, hold->state);
 }
@@ -290,6 +290,7 @@ void model_told_ended(const struct id *id, uint32_t at_most)
 	const struct model_hold *hold = model_hold_get(id);
 
 	WORLD_CHECK(hold, "a yes to giving back what never was");
-	WORLD_CHECK(!hold->created || hold->state >= MODEL_RELEASED || (at_most && hold->quantity <= at_most),
+	WORLD_CHECK(!hold->created || hold->lived_before || hold->state >= MODEL_RELEASED ||
+			    (at_most && hold->quantity <= at_most),
 		"given back, and it has %u units in state %d", hold->quantity, hold->state);
 }

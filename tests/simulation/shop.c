@@ -173,7 +173,9 @@ static void give_command(void)
 
 static void run_command(void *context, uint64_t a, uint64_t b)
 {
-	if (!resting && commands_left)
+	uint64_t count = world_chance(world.plan.burst) ? world.plan.burst_size : 1;
+
+	for (; count && !resting && commands_left; count--)
 		give_command();
 	world_after(NULL, resting ? 10 * MS : random_wait(&world.random, world.plan.arrival_us), run_command,
 		NULL, 0, 0);

@@ -249,6 +249,8 @@ static void make_plan(struct plan *plan)
 		.hold_ttl_ms = ttls_ms[random_below(random, 5)],
 		.outage_grace_ms = random_between(random, 0, 3000),
 		.arrival_us = random_between(random, 30, 2000),
+		.burst = often(20000),
+		.burst_size = (uint32_t)random_between(random, 10, 500),
 		.group_max = groups[random_below(random, 4)],
 		.queue_max = random_below(random, 4) ? 8192 : 64,
 		.expiry_step = random_below(random, 3) ? 2048 : (uint32_t)random_between(random, 1, 5),

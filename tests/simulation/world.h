@@ -26,6 +26,7 @@ struct plan {
 	uint32_t limit_max, quantity_max, stock_max;
 	int64_t hold_ttl_ms, outage_grace_ms;
 	int64_t arrival_us;
+	uint32_t burst, burst_size; /* how often a crowd comes at once */
 	uint32_t group_max, queue_max, expiry_step, attempts_max, cart_queue_max;
 	int64_t inventory_map_bytes;
 	uint32_t lose_request, lose_answer, late, twice, stream_break;
