@@ -32,6 +32,8 @@ const struct store_options books_store_options = {.service = "inventory",
 #define DISK_RESERVE_BYTES INT64_C(67108864)
 /* What a new one needs: its row, its entry with long names, its place in the expiry. */
 #define HOLD_BYTES 640
+/* Whatever the map: every commit writes new copies of the pages that it touches, and those it replaces are free only a commit or two later. */
+#define MAP_RESERVE_BYTES_MIN (512 << 10)
 
 /* --- reading --- */
 
@@ -316,7 +318,7 @@ static void check_room(struct books *books, int64_t now_ms)
 {
 	struct store_usage usage;
 	MDB_stat stat;
-	int64_t needed;
+	int64_t needed, reserve;
 
 	books->room_groups++;
 	if (room_is_known(books, now_ms))
@@ -329,7 +331,8 @@ static void check_room(struct books *books, int64_t now_ms)
 	store_usage(books->store, &usage);
 	books->live_holds = (int64_t)stat.ms_entries;
 	needed = books->live_holds * END_BYTES;
-	books->full = usage.used_bytes + needed + usage.map_bytes / 16 > usage.map_bytes ||
+	reserve = usage.map_bytes / 16 > MAP_RESERVE_BYTES_MIN ? usage.map_bytes / 16 : MAP_RESERVE_BYTES_MIN;
+	books->full = usage.used_bytes + needed + reserve > usage.map_bytes ||
 		      usage.disk_free_bytes < needed + DISK_RESERVE_BYTES;
 }
 

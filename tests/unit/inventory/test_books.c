@@ -689,6 +689,36 @@ static void a_store_that_fills_up_at_once_does_too(void **state)
 	fill_and_sell(*state, 48 << 20, 4096);
 }
 
+/* The least that --store-size allows: what a commit needs for a while does not shrink with the map. */
+static void a_small_store_has_room_for_ends_too(void **state)
+{
+	struct shop *shop = *state;
+	struct hold_answer answer = {.verdict = VERDICT_YES};
+	uint32_t granted = 0;
+
+	shop_close(shop);
+	shop_open_sized(shop, 1 << 20);
+	shop_add(shop, "SKU0001", 1000000);
+	while (answer.verdict == VERDICT_YES) {
+		answer = shop_buy(shop, granted, 1);
+		granted += answer.verdict == VERDICT_YES;
+	}
+	assert_int_equal(answer.verdict, VERDICT_STORE_FULL);
+	assert_true(granted > 100);
+	for (uint32_t i = 0; i < granted; i++) {
+		char payment[PAYMENT_MAX + 1];
+
+		memset(payment, 'p', PAYMENT_MAX);
+		payment[PAYMENT_MAX] = '\0';
+		if (i % 64 == 0)
+			shop_begin(shop);
+		assert_int_equal(shop_confirm(shop, i * 7919 % granted, payment).verdict, VERDICT_YES);
+		if (i % 64 == 63 || i == granted - 1)
+			shop_commit(shop);
+	}
+	shop_expect(shop, "SKU0001", 1000000, 1000000 - granted, 0, granted);
+}
+
 static void the_store_can_be_opened_by_nobody_else(void **state)
 {
 	struct shop *shop = *state;
@@ -767,6 +797,7 @@ int main(void)
 		TEST(a_hundred_thousand_holds_expire_in_bounded_steps),
 		TEST(a_store_that_fills_up_refuses_creates_only),
 		TEST(a_store_that_fills_up_at_once_does_too),
+		TEST(a_small_store_has_room_for_ends_too),
 		TEST(the_store_can_be_opened_by_nobody_else),
 		TEST(epochs_of_another_lineage_are_not_in_force),
 	};
