@@ -188,8 +188,11 @@ static void run_poll(void *context, uint64_t a, uint64_t b)
 
 	if (wire->why)
 		return;
-	if (wire->incarnation != inventory_incarnation(wire->shard) || world_chance(world.plan.stream_break))
+	if (wire->incarnation && (wire->incarnation != inventory_incarnation(wire->shard) ||
+					 world_chance(world.plan.stream_break))) {
+		world.troubles.broken_streams++;
 		wire->incarnation = 0;
+	}
 	if (!wire->incarnation && !stream_open(wire)) {
 		poll_later(wire, STREAM_RETRY_MAX_US);
 		return;

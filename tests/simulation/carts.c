@@ -175,6 +175,7 @@ static struct cart_process *process_start(struct slot *slot)
 
 static void process_crash(struct cart_process *process)
 {
+	world.troubles.cart_crashes++;
 	world_note("cart crashes", process->shard, process->number, 0);
 	stores_crash(&process->sim);
 	process->base.dead = true;
@@ -226,6 +227,7 @@ void cart_process_end(struct cart_process *process)
 {
 	if (process->dying)
 		return;
+	world.troubles.succeeded++;
 	world_note("cart is succeeded", process->shard, process->number, 0);
 	process->dying = true;
 	world_after(NULL, 0, run_end, process, process->number, (uint64_t)world_between(1, AWAY_MAX_US));
@@ -257,6 +259,7 @@ static void run_pause_timer(void *context, uint64_t a, uint64_t b)
 	struct slot *slot = context;
 
 	if (slot->current && !world.calm) {
+		world.troubles.pauses++;
 		world_note("cart pauses", slot->shard, slot->current->number, 0);
 		process_pause(&slot->current->base, world_between(1, PAUSE_MAX_US));
 	}
@@ -271,6 +274,7 @@ static void take_over(struct slot *slot)
 	bool copy = world_below(3) != 0;
 	char directory[128];
 
+	world.troubles.takeovers++;
 	world_note("cart is taken over", slot->shard, old->number, copy);
 	process_pause(&old->base, world_between(1, PAUSE_MAX_US));
 	snprintf(directory, sizeof(directory), "%s/cart-%u-%u", world.folder, slot->shard, ++slot->stores);

@@ -367,6 +367,7 @@ static void run_start(void *context, uint64_t a, uint64_t b)
 
 static void crash(struct node *node, int64_t away_us)
 {
+	world.troubles.inventory_crashes++;
 	world_note("inventory crashes", node->shard, node->incarnation, (uint64_t)away_us);
 	stores_crash(&node->sim);
 	node->process->dead = true;
@@ -413,6 +414,7 @@ static void run_wall_timer(void *context, uint64_t a, uint64_t b)
 
 	if (!world.calm) {
 		node->wall_offset_ms = world_between(-3600000, 3600000) / (world_below(2) ? 1 : 1000);
+		world.troubles.wall_jumps++;
 		world_note("inventory's wall clock jumps", node->shard, (uint64_t)node->wall_offset_ms, 0);
 		if (node->process)
 			node->process->wall_offset_ms = node->wall_offset_ms;
@@ -425,6 +427,7 @@ static void run_disk_timer(void *context, uint64_t ends, uint64_t unused)
 	struct node *node = context;
 
 	node->sim.disk_full = !ends && !world.calm;
+	world.troubles.full_disks += node->sim.disk_full;
 	if (node->sim.disk_full || ends)
 		node->disk_full_us = world.now_us;
 	world_note(node->sim.disk_full ? "disk is full" : "disk has room", node->shard, 0, 0);
@@ -456,6 +459,7 @@ void inventory_restore(uint32_t shard)
 	if (!node->backed_up || node->restored || !node->process)
 		return;
 	crash(node, -1);
+	world.troubles.restores++;
 	world_note("inventory is restored", shard, model_head(shard), 0);
 	snprintf(to, sizeof(to), "%s/data.mdb", node->directory);
 	file_copy(node->backup, to);

@@ -151,6 +151,7 @@ void model_begin(void)
 	memset(usages, 0, sizeof(usages));
 	memset(model_shards, 0, sizeof(model_shards));
 	memset(model_skus, 0, sizeof(model_skus));
+	model_words_forget(UINT32_MAX);
 }
 
 void model_end(void)
@@ -517,6 +518,7 @@ void model_forget_shard(uint32_t number)
 	}
 	free(shard->steps);
 	memset(shard, 0, sizeof(*shard));
+	model_words_forget(number);
 }
 
 void model_void_epochs(uint32_t shard)

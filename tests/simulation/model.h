@@ -101,7 +101,7 @@ bool model_overdue(uint32_t shard, int64_t now_ms); /* a hold is HELD that ended
 
 /* Figures. */
 struct model_counts {
-	uint64_t entries, grants, ends, sold, expired, told_yes, told_no, told_unknown, refused;
+	uint64_t entries, grants, ends, sold, expired, told_yes, told_no, told_unknown, refused, full;
 };
 extern struct model_counts model_counts; /* of all runs */
 

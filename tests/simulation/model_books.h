@@ -48,4 +48,6 @@ struct model_hold *model_hold_get(const struct id *id); /* NULL: none */
 struct model_hold *model_hold_make(const struct id *id);
 void model_holds_each(void (*visit)(struct model_hold *hold));
 
+void model_words_forget(uint32_t shard); /* restored; UINT32_MAX: all */
+
 #endif

@@ -164,13 +164,46 @@ static void check_change_no(enum wire_kind kind, const struct wire_item *item, C
 	}
 }
 
-/* AdjustStock's requests of this run: one effect each. */
+/* Requests of AdjustStock that were answered, with the row's version that each made. */
+static struct adjusted {
+	struct id id;
+	uint32_t sku;
+	uint64_t version;
+} * adjusted;
+static size_t adjusted_count, adjusted_room;
+
+void model_words_forget(uint32_t shard)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < adjusted_count; i++)
+		if (shard != UINT32_MAX && world_inventory_of(adjusted[i].sku) != shard)
+			adjusted[kept++] = adjusted[i];
+	adjusted_count = kept;
+}
+
+static void check_adjusted_once(const struct wire_item *item, uint64_t version)
+{
+	for (size_t i = 0; i < adjusted_count; i++)
+		if (id_compare(&adjusted[i].id, &item->id) == 0) {
+			WORLD_CHECK(
+				adjusted[i].version == version, "promise 6: one adjustment has two effects");
+			return;
+		}
+	if (adjusted_count == adjusted_room) {
+		adjusted_room = adjusted_room ? adjusted_room * 2 : 256;
+		adjusted = memory_resize(adjusted, adjusted_room, sizeof(*adjusted));
+	}
+	adjusted[adjusted_count++] = (struct adjusted){item->id, item->sku, version};
+}
+
 static void check_adjust(
 	struct model_sku *sku, const struct wire_item *item, const struct wire_answer *answer)
 {
 	WORLD_CHECK(answer->goods_version && answer->goods_version <= sku->row.version &&
 			    sku->deltas[answer->goods_version] == item->amount,
 		"an adjustment by %" PRId64 " did not happen so", item->amount);
+	check_adjusted_once(item, answer->goods_version);
 }
 
 static void check_goods(enum wire_kind kind, const struct wire_item *item, const struct wire_answer *answer)
@@ -211,6 +244,7 @@ void model_answer(uint32_t number, enum wire_kind kind, const struct wire_sender
 
 	switch (answer->reason) {
 	case COMMON__REASON__REASON_STORE_FULL:
+		model_counts.full++;
 		WORLD_CHECK(full_allowed, "full, and it is not");
 		WORLD_CHECK(kind == WIRE_CREATE || kind == WIRE_OPEN || kind == WIRE_ADJUST,
 			"full for a command that must always have room (%d)", kind);

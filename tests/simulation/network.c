@@ -15,8 +15,10 @@ static uint32_t flying;
 
 static int64_t delay(void)
 {
-	if (world_chance(world.plan.late))
+	if (world_chance(world.plan.late)) {
+		world.troubles.late++;
 		return world_between(DELAY_MIN_US, LATE_MAX_US);
+	}
 	return DELAY_MIN_US + random_wait(&world.random, DELAY_MEAN_US);
 }
 
@@ -117,6 +119,7 @@ static bool may_come_twice(const struct wire_call *call)
 
 static void arrive_again(struct wire_call *call)
 {
+	world.troubles.twice++;
 	world_note("call comes twice", call->number, call->kind, 0);
 	world_after(NULL, delay(), run_arrive, copy_of(call), 0, 0);
 }
@@ -132,6 +135,7 @@ void network_send(struct wire_call *call)
 	}
 	hear_after(call, call->deadline_us > world.now_us ? call->deadline_us - world.now_us : 1, WIRE_LOST);
 	if (world_chance(world.plan.lose_request)) {
+		world.troubles.lost++;
 		if (world_below(2)) /* the connection breaks, which is seen at once */
 			hear_after(call, world_between(1, RESET_MAX_US), WIRE_LOST);
 		call_release(call);
@@ -149,6 +153,7 @@ void network_answer(struct wire_call *call, enum wire_end end)
 			world_chance(world.plan.twice))
 			arrive_again(call);
 		if (world_chance(world.plan.lose_answer)) {
+			world.troubles.lost++;
 			if (world_below(2))
 				hear_after(call, world_between(1, RESET_MAX_US), WIRE_LOST);
 		} else {

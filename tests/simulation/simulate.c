@@ -219,6 +219,20 @@ static void read_settings(int count, char **words)
 	}
 }
 
+static void show_troubles(const struct troubles *t)
+{
+	printf("crashes of inventory %" PRIu64 ", of carts %" PRIu64 ", inside a commit %" PRIu64
+	       "; failed commits %" PRIu64 ", puts %" PRIu64 "; full maps %" PRIu64 ", disks %" PRIu64
+	       ", commands refused for it %" PRIu64 "\n",
+		t->inventory_crashes, t->cart_crashes, t->torn_commits, t->failed_commits, t->failed_puts,
+		t->full_maps, t->full_disks, model_counts.full);
+	printf("carts paused %" PRIu64 ", taken over %" PRIu64 ", ended by a successor %" PRIu64
+	       "; restores %" PRIu64 "; calls lost %" PRIu64 ", late %" PRIu64 ", twice %" PRIu64
+	       "; streams broken %" PRIu64 "; wall clocks set %" PRIu64 "\n",
+		t->pauses, t->takeovers, t->succeeded, t->restores, t->lost, t->late, t->twice,
+		t->broken_streams, t->wall_jumps);
+}
+
 int main(int count, char **words)
 {
 	uint64_t commands = 0, seeds = 0, seed, hash = 0;
@@ -250,5 +264,6 @@ int main(int count, char **words)
 	       "; shoppers heard yes %" PRIu64 ", no %" PRIu64 ", unknown %" PRIu64 "\n",
 		model_counts.grants, model_counts.sold, model_counts.expired, model_counts.refused,
 		model_counts.told_yes, model_counts.told_no, model_counts.told_unknown);
+	show_troubles(&world.troubles);
 	return 0;
 }

@@ -59,15 +59,24 @@ int __real_mdb_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsig
 int __real_mdb_cursor_del(MDB_cursor *cursor, unsigned flags);
 int __real_statvfs(const char *path, struct statvfs *ret);
 
+static int seen(struct sim_store *store, int rc)
+{
+	if (rc == MDB_MAP_FULL && store) {
+		store->map_full = true;
+		world.troubles.full_maps++;
+	}
+	return rc;
+}
+
 static int commit(struct sim_store *store, MDB_txn *txn)
 {
 	int rc = __real_mdb_txn_commit(txn);
 
+	if (rc == 0)
+		store->map_full_told = false;
 	if (rc == 0 && store->committed)
 		store->committed(store->owner);
-	if (rc == MDB_MAP_FULL)
-		store->map_full = true;
-	return rc;
+	return seen(store, rc);
 }
 
 void stores_crash(struct sim_store *store)
@@ -78,6 +87,7 @@ void stores_crash(struct sim_store *store)
 	store->txn = NULL;
 	store->committing = false;
 	if (txn) {
+		world.troubles.torn_commits++;
 		world_note(
 			lucky ? "crash: the commit happened" : "crash: the commit did not happen", 0, 0, 0);
 		if (lucky)
@@ -120,6 +130,7 @@ static int fail_commit(struct sim_store *store, MDB_txn *txn)
 	bool written = world_below(2);
 
 	store->failed_commit = true;
+	world.troubles.failed_commits++;
 	world_note(written ? "commit fails, written" : "commit fails, not written", 0, 0, 0);
 	if (written)
 		commit(store, txn);
@@ -160,44 +171,48 @@ void __wrap_mdb_txn_abort(MDB_txn *txn)
 	__real_mdb_txn_abort(txn);
 }
 
-static int seen(struct sim_store *store, int rc)
+/* 0, or the error that the put reports: of the device, or a map that is full. A full map has room for a group without what grows. */
+static int failure(struct sim_store *store)
 {
-	if (rc == MDB_MAP_FULL && store)
-		store->map_full = true;
-	return rc;
-}
+	bool full;
 
-static bool fails(struct sim_store *store)
-{
 	if (!store || !thread_inside() || !world_chance(store->fail_put))
-		return false;
+		return 0;
+	full = !store->map_full_told && world_below(2);
 	store->failed_put = true;
-	world_note("a put fails", 0, 0, 0);
-	return true;
+	world.troubles.failed_puts++;
+	world_note("a put fails", full, 0, 0);
+	if (!full)
+		return EIO;
+	store->map_full_told = true;
+	return seen(store, MDB_MAP_FULL);
 }
 
 int __wrap_mdb_put(MDB_txn *txn, MDB_dbi table, MDB_val *key, MDB_val *data, unsigned flags);
 int __wrap_mdb_put(MDB_txn *txn, MDB_dbi table, MDB_val *key, MDB_val *data, unsigned flags)
 {
 	struct sim_store *store = find(mdb_txn_env(txn));
+	int rc = failure(store);
 
-	return fails(store) ? EIO : seen(store, __real_mdb_put(txn, table, key, data, flags));
+	return rc ? rc : seen(store, __real_mdb_put(txn, table, key, data, flags));
 }
 
 int __wrap_mdb_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned flags);
 int __wrap_mdb_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned flags)
 {
 	struct sim_store *store = find(mdb_txn_env(mdb_cursor_txn(cursor)));
+	int rc = failure(store);
 
-	return fails(store) ? EIO : seen(store, __real_mdb_cursor_put(cursor, key, data, flags));
+	return rc ? rc : seen(store, __real_mdb_cursor_put(cursor, key, data, flags));
 }
 
 int __wrap_mdb_cursor_del(MDB_cursor *cursor, unsigned flags);
 int __wrap_mdb_cursor_del(MDB_cursor *cursor, unsigned flags)
 {
 	struct sim_store *store = find(mdb_txn_env(mdb_cursor_txn(cursor)));
+	int rc = failure(store);
 
-	return fails(store) ? EIO : seen(store, __real_mdb_cursor_del(cursor, flags));
+	return rc ? rc : seen(store, __real_mdb_cursor_del(cursor, flags));
 }
 
 /* ---- the rest of the system ---- */

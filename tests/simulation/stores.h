@@ -18,6 +18,7 @@ struct sim_store {
 	bool committing;       /* inside a commit that has not happened yet */
 	bool dead;             /* its process has crashed: nothing is written any more */
 	bool disk_full, failed_put, failed_commit, map_full;
+	bool map_full_told; /* the next commit goes well, as it does without what grows */
 	uint32_t fail_put, fail_commit;
 	void (*committed)(void *owner); /* something became durable */
 	void *owner;

@@ -243,9 +243,9 @@ static void make_plan(struct plan *plan)
 		.carts = (uint32_t)random_between(random, 1, WORLD_SHARDS_MAX),
 		.users = (uint32_t)random_between(random, 3, WORLD_USERS_MAX),
 		.skus = (uint32_t)random_between(random, 2, WORLD_SKUS_MAX),
-		.limit_max = (uint32_t)random_between(random, 1, 12),
+		.limit_max = (uint32_t)random_between(random, 1, random_below(random, 3) ? 12 : 1000),
 		.quantity_max = (uint32_t)random_between(random, 1, 4),
-		.stock_max = (uint32_t)random_between(random, 5, 400),
+		.stock_max = (uint32_t)random_between(random, 5, random_below(random, 3) ? 400 : 20000),
 		.hold_ttl_ms = ttls_ms[random_below(random, 5)],
 		.outage_grace_ms = random_between(random, 0, 3000),
 		.arrival_us = random_between(random, 30, 2000),
@@ -257,13 +257,13 @@ static void make_plan(struct plan *plan)
 		.attempts_max = random_below(random, 4) ? 5000 : 100,
 		.cart_queue_max = random_below(random, 4) ? 1000 : 20,
 		.inventory_map_bytes =
-			random_below(random, 10) ? 256 << 20 : random_between(random, 4, 6) << 20,
+			random_below(random, 10) ? 256 << 20 : random_between(random, 256, 600) << 12,
 		.lose_request = often(20000),
 		.lose_answer = often(20000),
 		.late = often(20000),
 		.twice = often(30000),
 		.stream_break = often(20000),
-		.fail_put = often(300),
+		.fail_put = often(2000),
 		.fail_commit = often(2000),
 		.pause_in_commit = often(300000),
 		.crash_inventory_us = every(200 * MS, 20 * SECOND),
@@ -273,7 +273,7 @@ static void make_plan(struct plan *plan)
 		.wall_jump_us = every(500 * MS, 20 * SECOND),
 		.disk_full_us = every(1 * SECOND, 30 * SECOND),
 	};
-	plan->restore = random_below(random, 8) == 0 && plan->inventory_map_bytes > 8 << 20;
+	plan->restore = random_below(random, 5) == 0 && plan->inventory_map_bytes > 8 << 20;
 }
 
 void world_begin(uint64_t seed)

@@ -35,6 +35,12 @@ struct plan {
 	bool restore;
 };
 
+/* What went wrong, in all runs: a trouble that never comes is not simulated. */
+struct troubles {
+	uint64_t inventory_crashes, cart_crashes, torn_commits, failed_commits, failed_puts, full_maps, full_disks, pauses,
+		takeovers, succeeded, restores, lost, late, twice, wall_jumps, broken_streams;
+};
+
 /* A process of the simulated machines. */
 struct process {
 	struct process *next; /* of all that ever were */
@@ -56,6 +62,7 @@ struct world {
 	bool trace;
 	char folder[64];
 	struct process *processes;
+	struct troubles troubles;
 };
 extern struct world world;
 
