@@ -1,7 +1,7 @@
 # Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
 
 # What CI runs, cheap ones first: a slip in form is known in seconds.
-every_suite=(format contracts unit system unit-asan system-asan unit-tsan system-tsan)
+every_suite=(format contracts unit simulation system unit-asan simulation-asan system-asan unit-tsan system-tsan)
 
 results=$PWD/build/results
 
@@ -37,6 +37,7 @@ run_suite() {
 	format) one_check format check_format ;;
 	contracts) build_quietly release contracts flashsale-print-contracts && one_check contracts check_contracts ;;
 	unit*) build_quietly "$preset" && run_ctest "$suite" "$preset" ;;
+	simulation*) build_quietly "$preset" simulate && run_simulation "$suite" "$preset" ;;
 	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" "$@" ;;
 	esac
 }
@@ -66,8 +67,18 @@ check_contracts() {
 	return "$status"
 }
 
+# Two tests: that a seed is one run, and as many seeds as there is time for (test --seconds N). A longer one looks at other seeds than CI.
+run_simulation() {
+	local suite=$1 simulate=build/$2/bin/simulate seconds=${flag[seconds]:-30} first=1 failures=0
+	[[ ${flag[seconds]:-} ]] && first=$((RANDOM * 32768 + RANDOM))
+	tests/simulation/same-seed-same-run.sh "$simulate" || failures=$((failures + 1))
+	"$simulate" --seeds "$first-" --seconds "$seconds" || failures=$((failures + 1))
+	echo "<testsuite name=\"$suite\" tests=\"2\" failures=\"$failures\"/>" >"$results/$suite.xml"
+	((failures == 0))
+}
+
 run_ctest() {
-	ctest --test-dir "build/$2" --output-on-failure --no-tests=error --output-junit "$results/$1.xml" --parallel 2
+	ctest --test-dir "build/$2" --label-exclude simulation --output-on-failure --no-tests=error --output-junit "$results/$1.xml" --parallel 2
 }
 
 run_pytest() {
