@@ -129,7 +129,9 @@ void network_send(struct wire_call *call)
 	call->number = ++numbers;
 	world_note("call leaves", call->number, (uint64_t)call->kind << 32 | call->shard, call->count);
 	if (!inventory_up(call->shard)) {
-		hear_after(call, world_between(1, RESET_MAX_US), world_below(4) ? WIRE_UNSENT : WIRE_LOST);
+		enum wire_end end = world_below(4) ? WIRE_UNSENT : WIRE_LOST;
+
+		hear_after(call, world_between(1, RESET_MAX_US), end);
 		call_release(call);
 		return;
 	}

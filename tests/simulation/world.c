@@ -238,41 +238,39 @@ static void make_plan(struct plan *plan)
 	static const uint32_t groups[] = {1, 5, 64, 4096};
 	struct random *random = &world.random;
 
-	*plan = (struct plan){
-		.inventories = (uint32_t)random_between(random, 1, WORLD_SHARDS_MAX),
-		.carts = (uint32_t)random_between(random, 1, WORLD_SHARDS_MAX),
-		.users = (uint32_t)random_between(random, 3, WORLD_USERS_MAX),
-		.skus = (uint32_t)random_between(random, 2, WORLD_SKUS_MAX),
-		.limit_max = (uint32_t)random_between(random, 1, random_below(random, 3) ? 12 : 1000),
-		.quantity_max = (uint32_t)random_between(random, 1, 4),
-		.stock_max = (uint32_t)random_between(random, 5, random_below(random, 3) ? 400 : 20000),
-		.hold_ttl_ms = ttls_ms[random_below(random, 5)],
-		.outage_grace_ms = random_between(random, 0, 3000),
-		.arrival_us = random_between(random, 30, 2000),
-		.burst = often(20000),
-		.burst_size = (uint32_t)random_between(random, 10, 500),
-		.group_max = groups[random_below(random, 4)],
-		.queue_max = random_below(random, 4) ? 8192 : 64,
-		.expiry_step = random_below(random, 3) ? 2048 : (uint32_t)random_between(random, 1, 5),
-		.attempts_max = random_below(random, 4) ? 5000 : 100,
-		.cart_queue_max = random_below(random, 4) ? 1000 : 20,
-		.inventory_map_bytes =
-			random_below(random, 10) ? 256 << 20 : random_between(random, 256, 600) << 12,
-		.lose_request = often(20000),
-		.lose_answer = often(20000),
-		.late = often(20000),
-		.twice = often(30000),
-		.stream_break = often(20000),
-		.fail_put = often(2000),
-		.fail_commit = often(2000),
-		.pause_in_commit = often(300000),
-		.crash_inventory_us = every(200 * MS, 20 * SECOND),
-		.crash_cart_us = every(200 * MS, 20 * SECOND),
-		.pause_cart_us = every(500 * MS, 20 * SECOND),
-		.takeover_us = every(500 * MS, 20 * SECOND),
-		.wall_jump_us = every(500 * MS, 20 * SECOND),
-		.disk_full_us = every(1 * SECOND, 30 * SECOND),
-	};
+	plan->inventories = (uint32_t)random_between(random, 1, WORLD_SHARDS_MAX);
+	plan->carts = (uint32_t)random_between(random, 1, WORLD_SHARDS_MAX);
+	plan->users = (uint32_t)random_between(random, 3, WORLD_USERS_MAX);
+	plan->skus = (uint32_t)random_between(random, 2, WORLD_SKUS_MAX);
+	plan->limit_max = (uint32_t)random_between(random, 1, random_below(random, 3) ? 12 : 1000);
+	plan->quantity_max = (uint32_t)random_between(random, 1, 4);
+	plan->stock_max = (uint32_t)random_between(random, 5, random_below(random, 3) ? 400 : 20000);
+	plan->hold_ttl_ms = ttls_ms[random_below(random, 5)];
+	plan->outage_grace_ms = random_between(random, 0, 3000);
+	plan->arrival_us = random_between(random, 30, 2000);
+	plan->burst = often(20000);
+	plan->burst_size = (uint32_t)random_between(random, 10, 500);
+	plan->group_max = groups[random_below(random, 4)];
+	plan->queue_max = random_below(random, 4) ? 8192 : 64;
+	plan->expiry_step = random_below(random, 3) ? 2048 : (uint32_t)random_between(random, 1, 5);
+	plan->attempts_max = random_below(random, 4) ? 5000 : 100;
+	plan->cart_queue_max = random_below(random, 4) ? 1000 : 20;
+	plan->inventory_map_bytes =
+		random_below(random, 10) ? 256 << 20 : random_between(random, 256, 600) << 12;
+	plan->lose_request = often(20000);
+	plan->lose_answer = often(20000);
+	plan->late = often(20000);
+	plan->twice = often(30000);
+	plan->stream_break = often(20000);
+	plan->fail_put = often(2000);
+	plan->fail_commit = often(2000);
+	plan->pause_in_commit = often(300000);
+	plan->crash_inventory_us = every(200 * MS, 20 * SECOND);
+	plan->crash_cart_us = every(200 * MS, 20 * SECOND);
+	plan->pause_cart_us = every(500 * MS, 20 * SECOND);
+	plan->takeover_us = every(500 * MS, 20 * SECOND);
+	plan->wall_jump_us = every(500 * MS, 20 * SECOND);
+	plan->disk_full_us = every(1 * SECOND, 30 * SECOND);
 	plan->restore = random_below(random, 5) == 0 && plan->inventory_map_bytes > 8 << 20;
 }
 
