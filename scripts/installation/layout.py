@@ -235,7 +235,13 @@ NGINX_SETTINGS = {
 
 SANITIZER_LIBRARIES = {"asan": ("libasan.so", "libubsan.so"), "tsan": ("libtsan.so",)}
 # Reports go to the service's log, where the tests look for them. Our programs bake tsan's option in (rpc/tag.c says why); nginx starts before our module is in it.
-SANITIZER_OPTIONS = {"asan": {"UBSAN_OPTIONS": "print_stacktrace=1"}, "tsan": {"TSAN_OPTIONS": "ignore_noninstrumented_modules=1"}}
+SANITIZER_OPTIONS = {
+    "asan": {
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "LSAN_OPTIONS": f"print_suppressions=0:suppressions={PROJECT / 'scripts' / 'installation' / 'lsan.supp'}",
+    },
+    "tsan": {"TSAN_OPTIONS": "ignore_noninstrumented_modules=1"},
+}
 
 
 class AtTemplate(string.Template):
