@@ -117,7 +117,7 @@ bool cart_stale(struct cart *cart, uint32_t shard, uint64_t epoch);
 void cart_fenced(
 	struct cart *cart, uint32_t shard, bool accepted, uint64_t epoch, uint64_t sequence, int64_t now_ms);
 
-enum entry_kind { ENTRY_CREATED, ENTRY_CHANGED, ENTRY_FENCED, ENTRY_INCARNATION, ENTRY_OTHER };
+enum entry_kind { ENTRY_CREATED, ENTRY_CHANGED, ENTRY_FENCED, ENTRY_INCARNATION, ENTRY_OTHER, ENTRY_ORDER };
 struct entry {
 	enum entry_kind kind;
 	uint64_t sequence;
@@ -126,6 +126,7 @@ struct entry {
 	uint64_t epoch;	    /* FENCED */
 	struct id instance; /* FENCED */
 	int64_t moved_ms;   /* INCARNATION */
+	/* ORDER: the cart only counts it; cart/orders.h reads the message */
 };
 /* The lineage of what follows. False: it is not the one that is known. */
 bool cart_lineage(struct cart *cart, uint32_t shard, const struct id *lineage);

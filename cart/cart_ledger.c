@@ -173,6 +173,7 @@ void cart_apply(struct cart *cart, uint32_t shard, const struct entry *entry)
 	case ENTRY_INCARNATION:
 		cart->lines.moved_ms[shard] += entry->moved_ms;
 		break;
+	case ENTRY_ORDER: /* the entries of its holds have come; the order itself is for cart/orders.h */
 	case ENTRY_OTHER:
 		break;
 	}

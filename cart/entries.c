@@ -98,7 +98,49 @@ bool entry_read(const Inventory__LedgerEntry *message, uint32_t cart_shard, stru
 		moved = message->incarnation->deadlines_moved;
 		ret->moved_ms = moved ? moved->seconds * 1000 + moved->nanos / 1000000 : 0;
 		return true;
+	case INVENTORY__LEDGER_ENTRY__CHANGE_ORDER_CHANGED:
+		if (message->order_changed->cart_shard == cart_shard)
+			ret->kind = ENTRY_ORDER;
+		return true;
 	default:
 		return true; /* goods, and what later versions add */
 	}
+}
+
+static bool read_item(const Inventory__OrderItem *from, struct order_item *item)
+{
+	struct span sku;
+
+	*item = (struct order_item){.quantity = from->quantity, .price_micros = from->price_micros};
+	if (!read_name(from->sku, false, &sku) || strlen(from->currency) != 3 || !from->quantity)
+		return false;
+	memcpy(item->sku, sku.text, sku.length);
+	memcpy(item->currency, from->currency, sizeof(item->currency));
+	return id_parse(from->hold_id, &item->hold);
+}
+
+bool order_items_read(
+	Inventory__OrderItem *const *from, size_t count, struct order_item items[ORDER_HOLDS_MAX])
+{
+	if (count > ORDER_HOLDS_MAX)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!read_item(from[i], &items[i]))
+			return false;
+	return true;
+}
+
+bool entry_read_order(const Inventory__LedgerEntry *message, struct order_item items[ORDER_HOLDS_MAX],
+	struct order_entry *ret)
+{
+	const Inventory__OrderChanged *changed = message->order_changed;
+
+	*ret = (struct order_entry){.payment = span_of(changed->payment_reference),
+		.items = items,
+		.item_count = (uint32_t)changed->n_items};
+	return id_parse(changed->order_id, &ret->id) && read_name(changed->user_id, false, &ret->user) &&
+	       read_state(changed->state, &ret->state) && ret->payment.length <= PAYMENT_MAX &&
+	       changed->deadline && timestamp_get(changed->deadline, &ret->deadline_ms) &&
+	       timestamp_get(message->time, &ret->time_ms) && (ret->state != LINE_HELD || changed->n_items) &&
+	       order_items_read(changed->items, changed->n_items, items);
 }

@@ -353,6 +353,7 @@ bool lines_change(struct lines *lines, struct line *line, const struct hold *cha
 	line->version = change->version;
 	line->quantity = change->quantity;
 	line->order = change->order;
+	line->claimed = line->claimed && id_is_zero(&line->order);
 	if (change->state != line->state) {
 		line->state = (uint8_t)change->state;
 		if (!line_counts(line))

@@ -69,6 +69,7 @@ struct line {
 	uint32_t quantity;
 	uint8_t state;
 	bool keyed, indexed; /* indexed: its key leads to it */
+	bool claimed;	     /* an order is being made of it: not to be touched alone */
 	bool unseen;	     /* known from a direct answer only; the ledger has not told it yet */
 };
 
@@ -161,7 +162,7 @@ static inline uint64_t usage_taken(const struct usage *usage)
 /* In the cart: can be given back by its owner. */
 static inline bool line_in_cart(const struct line *line)
 {
-	return line->state == LINE_HELD && id_is_zero(&line->order);
+	return line->state == LINE_HELD && id_is_zero(&line->order) && !line->claimed;
 }
 
 #endif

@@ -221,19 +221,36 @@ static void ledger_open(void *context, ProtobufCMessage *message)
 	request->follow = true;
 }
 
+static bool ledger_apply_order(struct link *link, const Inventory__LedgerEntry *message)
+{
+	struct order_item items[ORDER_HOLDS_MAX];
+	struct order_entry entry;
+
+	if (!entry_read_order(message, items, &entry))
+		return false;
+	orders_apply(link->service->orders, link->shard, &entry);
+	return true;
+}
+
 static bool ledger_apply(struct link *link, const Inventory__ReadLedgerResponse *message)
 {
 	struct entry entry;
 	char why[128];
 
 	for (size_t i = 0; i < message->n_entries; i++) {
-		if (!entry_read(message->entries[i], link->service->shard, &entry)) {
+		bool good = entry_read(message->entries[i], link->service->shard, &entry);
+
+		if (good && entry.sequence > link->domain->position) {
+			cart_apply(link->service->cart, link->shard, &entry);
+			if (entry.kind == ENTRY_ORDER)
+				good = ledger_apply_order(link, message->entries[i]);
+		}
+		if (!good) {
 			snprintf(why, sizeof(why), "the ledger's entry %llu can't be understood",
 				(unsigned long long)message->entries[i]->sequence);
 			link_stop(link, why);
 			return false;
 		}
-		cart_apply(link->service->cart, link->shard, &entry);
 	}
 	return true;
 }

@@ -7,7 +7,7 @@
 
 #include "cart/lines.h"
 
-#define CART_STORE_FORMAT 1
+#define CART_STORE_FORMAT 2
 #define RECORD_HOLD_BYTES_MAX 352
 
 /* What the follower of one inventory shard has applied. */

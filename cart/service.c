@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cart/ordering.h"
 
 #define TICK_MS 250
 #define SWEEP_MAX 4096 /* lines forgotten a tick */
@@ -52,7 +53,10 @@ static void on_fence(void *context, uint32_t shard)
 
 static void on_usable(void *context, uint32_t shard)
 {
+	struct cart_service *service = context;
+
 	log_info("the link to inventory is usable", LOG_INT("inventory_shard", shard));
+	orders_kick(service->orders, shard, cart_service_now_ms(service, clock_mono_ns()));
 }
 
 static void on_succeeded(void *context, uint32_t shard)
@@ -116,8 +120,12 @@ void cart_service_look(struct cart_service *service)
 static void tick_run(struct rpc_task *task)
 {
 	struct cart_service *service = container_of(task, struct cart_service, tick.task);
+	int64_t now_ms = cart_service_now_ms(service, clock_mono_ns());
 
-	cart_sweep(service->cart, cart_service_now_ms(service, clock_mono_ns()), SWEEP_MAX);
+	cart_sweep(service->cart, now_ms, SWEEP_MAX);
+	orders_sweep(service->orders, now_ms, SWEEP_MAX);
+	for (uint32_t shard = 0; service->orders->wishing && shard < service->inventory_shards; shard++)
+		orders_kick(service->orders, shard, now_ms);
 	cart_metrics_update(service);
 	cart_service_look(service);
 	rpc_timer_start(service->loop, &service->tick, TICK_MS);
@@ -184,6 +192,7 @@ static void begin(struct cart_service *service)
 		link_open(service->links[shard]);
 	}
 	cart_start(service->cart);
+	orders_start(service->orders);
 	rpc_timer_start(service->loop, &service->tick, TICK_MS);
 }
 
@@ -217,6 +226,8 @@ static struct cart_service *new_service(struct service *host)
 	service->serving_by_ms = service->wall_start_ms + service->settings->start_grace_ms;
 	service->tick.task.run = tick_run;
 	service->cart = new_cart(service);
+	service->orders = ordering_new(service);
+	id_format(&host->incarnation, service->incarnation);
 	return service;
 }
 
@@ -227,12 +238,15 @@ bool cart_service_start(struct service *host, struct error *error)
 	if (!host->discovery)
 		return error_set(error, "--discovery-file is needed: the cart has to find inventory");
 	service = new_service(host);
-	if (!shelf_load(host->store, service->cart, error)) {
+	if (!shelf_load(host->store, service->cart, error) ||
+		!shelf_load_orders(host->store, service->orders, error)) {
+		orders_free(service->orders);
 		cart_free(service->cart);
 		free(service);
 		return false;
 	}
-	log_info("the store is read", LOG_INT("holds", (int64_t)service->cart->lines.by_id.count));
+	log_info("the store is read", LOG_INT("holds", (int64_t)service->cart->lines.by_id.count),
+		LOG_INT("orders", (int64_t)service->orders->by_id.count));
 	cart_metrics_register();
 	sending_init(service);
 	service->links = NEW_ARRAY(service->inventory_shards, struct link *);
@@ -283,6 +297,7 @@ void cart_service_release(struct service *host)
 	for (uint32_t shard = 0; shard < service->inventory_shards; shard++)
 		link_free(service->links[shard]);
 	free(service->links);
+	orders_free(service->orders);
 	cart_free(service->cart);
 	slab_release(&service->sendings);
 	free(service);

@@ -8,6 +8,7 @@
 
 #include "cart/cart.h"
 #include "cart/link.h"
+#include "cart/orders.h"
 #include "cart/shelf.h"
 #include "flashsale/cart/v1/cart.pb-c.h"
 #include "flashsale/inventory/v1/inventory.pb-c.h"
@@ -35,6 +36,7 @@ struct cart_service {
 	struct service *service;
 	struct rpc_loop *loop;
 	struct cart *cart;
+	struct orders *orders;
 	struct shelf *shelf;
 	struct rpc_pool *inventory;
 	struct rpc_batcher *creates, *releases;
@@ -42,6 +44,8 @@ struct cart_service {
 	uint32_t shard, shards, inventory_shards;
 	struct slab sendings;
 	struct open_call *open_calls;
+	struct order_watch *watches; /* rpc_orders_watch.c */
+	char incarnation[ID_TEXT_LENGTH + 1];
 	int64_t wall_start_ms, mono_start_ns;
 	struct rpc_timer tick;
 	int64_t serving_by_ms;
@@ -104,5 +108,16 @@ CART_METHOD(remove_item, RemoveItem);
 CART_METHOD(get_cart, GetCart);
 CART_METHOD(get_item, GetItem);
 CART_METHOD(get_user_units, GetUserUnits);
+/* rpc_checkout.c */
+CART_METHOD(checkout, Checkout);
+/* rpc_orders.c */
+CART_METHOD(get_order, GetOrder);
+CART_METHOD(list_orders, ListOrders);
+/* rpc_order_changes.c */
+CART_METHOD(confirm_order, ConfirmOrder);
+CART_METHOD(cancel_order, CancelOrder);
+CART_METHOD(refund_order, RefundOrder);
+/* rpc_orders_watch.c */
+CART_METHOD(watch_orders, WatchOrders);
 
 #endif

@@ -6,17 +6,20 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/writer.h"
 
 #define RETRY_MS 1000
 #define IDLE_FLUSH_MS 5000 /* when only positions have moved */
 #define CHUNK_BYTES_FIRST (64 * 1024)
 
-/* A change: 1 byte of operation, 16 of id, and for a put 2 of size and the record. */
-enum operation { OPERATION_PUT, OPERATION_FORGET };
-#define CHANGE_BYTES_MAX (1 + ID_BYTES + 2 + RECORD_HOLD_BYTES_MAX)
+#define DECISIONS_MAX 8192 /* that wait for the disk */
+#define GROUP_MAX 1024
 
-const char *const shelf_tables[SHELF_TABLE_COUNT] = {"holds", "positions"};
+/* A change: 1 byte of operation, 16 of id, and for a put 2 of size and the record. */
+enum operation { OPERATION_PUT, OPERATION_FORGET, OPERATION_PUT_ORDER, OPERATION_FORGET_ORDER };
+#define CHANGE_HEAD_BYTES (1 + ID_BYTES + 2)
+static_assert(RECORD_ORDER_BYTES_MAX <= UINT16_MAX, "a record's size has two bytes");
+
+const char *const shelf_tables[SHELF_TABLE_COUNT] = {"holds", "positions", "orders", "decisions"};
 
 struct batch {
 	struct command command;
@@ -36,12 +39,20 @@ struct shelf {
 	struct batch batches[2];
 	struct batch *gathering;
 	bool writing, closed;
+	size_t deciding;
 	struct rpc_timer timer;
-	sem_t ended; /* posted once it is closed and nothing is being written */
+	sem_t ended; /* posted once it is closed and nothing is being written or decided */
 	struct shelf_counts counts;
 };
 
 /* ---- the writer's thread ---- */
+
+static int forget(const struct store *store, MDB_txn *txn, enum shelf_table table, MDB_val *key)
+{
+	int rc = mdb_del(txn, store->tables[table], key, NULL);
+
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
 
 static int apply_change(const struct store *store, MDB_txn *txn, const uint8_t **at)
 {
@@ -50,14 +61,21 @@ static int apply_change(const struct store *store, MDB_txn *txn, const uint8_t *
 	int rc;
 
 	*at += 1 + ID_BYTES;
-	if (change[0] == OPERATION_FORGET) {
-		rc = mdb_del(txn, store->tables[SHELF_HOLDS], &key, NULL);
-		return rc == MDB_NOTFOUND ? 0 : rc;
+	switch ((enum operation)change[0]) {
+	case OPERATION_FORGET:
+		return forget(store, txn, SHELF_HOLDS, &key);
+	case OPERATION_FORGET_ORDER:
+		rc = forget(store, txn, SHELF_ORDERS, &key);
+		return rc ? rc : forget(store, txn, SHELF_DECISIONS, &key);
+	case OPERATION_PUT:
+	case OPERATION_PUT_ORDER:
+		break;
 	}
 	data.mv_size = (size_t)((*at)[0] << 8 | (*at)[1]);
 	data.mv_data = (void *)(uintptr_t)(*at + 2);
 	*at += 2 + data.mv_size;
-	return mdb_put(txn, store->tables[SHELF_HOLDS], &key, &data, 0);
+	return mdb_put(
+		txn, store->tables[change[0] == OPERATION_PUT ? SHELF_HOLDS : SHELF_ORDERS], &key, &data, 0);
 }
 
 static int put_position(
@@ -85,6 +103,26 @@ static int batch_apply(struct command *command, void *domain, MDB_txn *txn, int6
 		if (batch->moved[shard])
 			rc = put_position(store, txn, shard, &batch->positions[shard]);
 	return rc;
+}
+
+static int decision_apply(struct command *command, void *domain, MDB_txn *txn, int64_t now_ms)
+{
+	struct decision *decision = container_of(command, struct decision, command);
+	const struct store *store = decision->shelf->options.store;
+	MDB_val key = {ID_BYTES, decision->id.bytes};
+	MDB_val data = {decision->size, (void *)(uintptr_t)decision->record};
+
+	if (!decision->record)
+		return forget(store, txn, SHELF_DECISIONS, &key);
+	return mdb_put(txn, store->tables[SHELF_DECISIONS], &key, &data, 0);
+}
+
+static void decision_done(struct command *command, enum writer_result result)
+{
+	struct decision *decision = container_of(command, struct decision, command);
+
+	decision->result = result;
+	rpc_post(decision->shelf->options.loop, &decision->back);
 }
 
 static void batch_done(struct command *command, enum writer_result result)
@@ -167,7 +205,7 @@ static void shelf_end(struct shelf *shelf)
 		return;
 	if (batch_empty(written_batch(shelf)))
 		shelf_flush(shelf);
-	if (!shelf->writing)
+	if (!shelf->writing && !shelf->deciding)
 		sem_post(&shelf->ended);
 }
 
@@ -191,39 +229,101 @@ static void batch_back(struct rpc_task *task)
 		shelf_arm(shelf, shelf->gathering->size ? SHELF_FLUSH_MS : IDLE_FLUSH_MS);
 }
 
+static Common__Reason decision_failure(const struct decision *decision)
+{
+	if (decision->refused)
+		return COMMON__REASON__REASON_OVERLOADED;
+	switch (decision->result) {
+	case WRITER_COMMITTED:
+		return COMMON__REASON__REASON_UNSPECIFIED;
+	case WRITER_FULL:
+		return COMMON__REASON__REASON_STORE_FULL;
+	case WRITER_FAILED:
+		break;
+	}
+	return COMMON__REASON__REASON_STORE_FAILED;
+}
+
+static void decision_back(struct rpc_task *task)
+{
+	struct decision *decision = container_of(task, struct decision, back);
+	struct shelf *shelf = decision->shelf;
+
+	shelf->deciding--;
+	decision->done(decision, decision_failure(decision));
+	if (shelf->closed)
+		shelf_end(shelf);
+}
+
+void shelf_decide(struct shelf *shelf, struct decision *decision)
+{
+	decision->command = (struct command){
+		.apply = decision_apply, .done = decision_done, .items = 1, .grows = decision->record};
+	decision->back.run = decision_back;
+	decision->shelf = shelf;
+	shelf->deciding++;
+	decision->refused = !writer_submit(shelf->writer, &decision->command);
+	if (decision->refused)
+		rpc_post(shelf->options.loop, &decision->back);
+}
+
 /* Room for one more change; the timer runs from the first. */
-static uint8_t *shelf_reserve(struct shelf *shelf)
+static uint8_t *shelf_reserve(struct shelf *shelf, size_t record_bytes_max)
 {
 	struct batch *batch = shelf->gathering;
 
 	if (!batch->size && !shelf->writing && batch_empty(written_batch(shelf)))
 		shelf_arm(shelf, SHELF_FLUSH_MS);
-	if (batch->room - batch->size < CHANGE_BYTES_MAX) {
+	if (batch->room - batch->size < CHANGE_HEAD_BYTES + record_bytes_max) {
 		batch->room = batch->room ? batch->room * 2 : CHUNK_BYTES_FIRST;
 		batch->bytes = memory_resize(batch->bytes, batch->room, 1);
 	}
 	return batch->bytes + batch->size;
 }
 
-void shelf_put(struct shelf *shelf, const struct line *line)
+/* `to` has the record behind its head already. */
+static void shelf_keep(
+	struct shelf *shelf, uint8_t *to, enum operation operation, const struct id *id, size_t size)
 {
-	uint8_t *to = shelf_reserve(shelf);
-	size_t size = record_hold_pack(line, to + 1 + ID_BYTES + 2);
-
-	to[0] = OPERATION_PUT;
-	memcpy(to + 1, line->id.bytes, ID_BYTES);
+	to[0] = (uint8_t)operation;
+	memcpy(to + 1, id->bytes, ID_BYTES);
 	to[1 + ID_BYTES] = (uint8_t)(size >> 8);
 	to[2 + ID_BYTES] = (uint8_t)size;
-	shelf->gathering->size += 1 + ID_BYTES + 2 + size;
+	shelf->gathering->size += CHANGE_HEAD_BYTES + size;
+}
+
+static void shelf_drop(struct shelf *shelf, enum operation operation, const struct id *id)
+{
+	uint8_t *to = shelf_reserve(shelf, 0);
+
+	to[0] = (uint8_t)operation;
+	memcpy(to + 1, id->bytes, ID_BYTES);
+	shelf->gathering->size += 1 + ID_BYTES;
+}
+
+void shelf_put(struct shelf *shelf, const struct line *line)
+{
+	uint8_t *to = shelf_reserve(shelf, RECORD_HOLD_BYTES_MAX);
+
+	shelf_keep(shelf, to, OPERATION_PUT, &line->id, record_hold_pack(line, to + CHANGE_HEAD_BYTES));
 }
 
 void shelf_forget(struct shelf *shelf, const struct id *id)
 {
-	uint8_t *to = shelf_reserve(shelf);
+	shelf_drop(shelf, OPERATION_FORGET, id);
+}
 
-	to[0] = OPERATION_FORGET;
-	memcpy(to + 1, id->bytes, ID_BYTES);
-	shelf->gathering->size += 1 + ID_BYTES;
+void shelf_put_order(struct shelf *shelf, const struct order *order)
+{
+	uint8_t *to = shelf_reserve(shelf, RECORD_ORDER_BYTES_MAX);
+
+	shelf_keep(
+		shelf, to, OPERATION_PUT_ORDER, &order->id, record_order_pack(order, to + CHANGE_HEAD_BYTES));
+}
+
+void shelf_forget_order(struct shelf *shelf, const struct id *id)
+{
+	shelf_drop(shelf, OPERATION_FORGET_ORDER, id);
 }
 
 void shelf_position(struct shelf *shelf, uint32_t shard, const struct position *position)
@@ -280,8 +380,8 @@ struct shelf *shelf_new(const struct shelf_options *options)
 		batch_init(shelf, &shelf->batches[i]);
 	shelf->writer = writer_new(&(struct writer_options){.store = options->store,
 		.domain = shelf,
-		.group_max = 4,
-		.queue_max = 4,
+		.group_max = GROUP_MAX,
+		.queue_max = DECISIONS_MAX,
 		.now_ms = shelf_now_ms,
 		.fatal = options->fatal,
 		.fatal_context = options->fatal_context,
@@ -303,86 +403,4 @@ void shelf_free(struct shelf *shelf)
 		free(shelf->batches[i].moved);
 	}
 	free(shelf);
-}
-
-/* ---- loading ---- */
-
-static bool load_positions(struct store *store, MDB_txn *txn, struct cart *cart, struct error *error)
-{
-	struct position position;
-	MDB_cursor *cursor;
-	MDB_val key, data;
-	uint64_t shard = 0;
-	int rc = mdb_cursor_open(txn, store->tables[SHELF_POSITIONS], &cursor);
-
-	if (rc)
-		return error_set(error, "store %s: positions: %s", store->directory, mdb_strerror(rc));
-	while ((rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT)) == 0) {
-		const uint8_t *number = key.mv_data;
-
-		if (key.mv_size == 4)
-			shard = (uint64_t)number[0] << 24 | (uint64_t)number[1] << 16 |
-				(uint64_t)number[2] << 8 | number[3];
-		if (key.mv_size != 4 || !record_position_unpack(data.mv_data, data.mv_size, &position))
-			break;
-		if (shard >= cart->options.shards)
-			break;
-		cart_load_link(cart, (uint32_t)shard, &position.lineage, position.sequence, position.epoch,
-			position.moved_ms);
-	}
-	mdb_cursor_close(cursor);
-	if (rc == MDB_NOTFOUND)
-		return true;
-	if (!rc && shard >= cart->options.shards)
-		return error_set(error,
-			"store %s knows inventory shard %llu, --inventory-shards says %u: the number of "
-			"shards "
-			"can't change under a store",
-			store->directory, (unsigned long long)shard, cart->options.shards);
-	return error_set(error,
-		"store %s: a position can't be read: restore a backup, or make an empty store: the "
-		"ledgers of inventory bring everything back",
-		store->directory);
-}
-
-static bool load_holds(struct store *store, MDB_txn *txn, struct cart *cart, struct error *error)
-{
-	MDB_cursor *cursor;
-	MDB_val key, data;
-	struct hold hold;
-	struct id id;
-	int rc = mdb_cursor_open(txn, store->tables[SHELF_HOLDS], &cursor);
-
-	if (rc)
-		return error_set(error, "store %s: holds: %s", store->directory, mdb_strerror(rc));
-	while ((rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT)) == 0) {
-		if (key.mv_size != ID_BYTES)
-			break;
-		memcpy(id.bytes, key.mv_data, ID_BYTES);
-		if (!record_hold_unpack(&id, data.mv_data, data.mv_size, &hold))
-			break;
-		if (hold.state == LINE_HELD) /* the record is without the move */
-			hold.deadline_ms += cart->lines.moved_ms[hash64(hold.sku.text, hold.sku.length) %
-								 cart->options.shards];
-		cart_load_hold(cart, &hold);
-	}
-	mdb_cursor_close(cursor);
-	return rc == MDB_NOTFOUND || error_set(error,
-					     "store %s: a hold can't be read: restore a backup, or make an "
-					     "empty store: the ledgers of "
-					     "inventory bring everything back",
-					     store->directory);
-}
-
-bool shelf_load(struct store *store, struct cart *cart, struct error *error)
-{
-	MDB_txn *txn;
-	int rc = store_read_begin(store, &txn);
-	bool good;
-
-	if (rc)
-		return error_set(error, "store %s: %s", store->directory, mdb_strerror(rc));
-	good = load_positions(store, txn, cart, error) && load_holds(store, txn, cart, error);
-	mdb_txn_abort(txn);
-	return good;
 }

@@ -22,7 +22,7 @@ struct auditor {
 	struct tally *by_sku;
 	struct tally **by_number;
 	size_t count;
-	uint64_t head, live;
+	uint64_t head, live, kept; /* kept: holds that name an order */
 	struct audit *ret;
 };
 
@@ -100,6 +100,30 @@ static int visit_hold(struct auditor *a, const MDB_val *key, const MDB_val *valu
 	} else if (hold.state == HOLD_SOLD) {
 		a->by_number[hold.goods]->item.holds.sold += hold.quantity;
 	}
+	a->kept += !id_is_zero(&hold.order);
+	return 0;
+}
+
+/* An order and each of its holds agree; and all holds that name an order are counted in one. */
+static int visit_order(struct auditor *a, const MDB_val *key, const MDB_val *value)
+{
+	char text[ID_TEXT_LENGTH + 1];
+	struct order order;
+	struct hold hold;
+
+	if (!order_unpack(value->mv_data, value->mv_size, key->mv_data, key->mv_size, &order))
+		return MDB_CORRUPTED;
+	for (uint32_t i = 0; i < order.hold_count; i++) {
+		int rc = books_read_hold(a->store, a->txn, &order.holds[i], &hold);
+
+		if (rc && rc != MDB_NOTFOUND)
+			return rc;
+		if (rc || hold.state != order.state || id_compare(&hold.order, &order.id) != 0 ||
+			hold.deadline_ms != order.deadline_ms || hold.cart_shard != order.cart_shard)
+			find_fault(a->ret->finding, "order %s and one of its holds do not agree",
+				id_format(&order.id, text));
+		a->kept--;
+	}
 	return 0;
 }
 
@@ -169,6 +193,7 @@ static int visit_entry(struct auditor *a, const MDB_val *key, const MDB_val *val
 		if (tally)
 			replay_goods(a, &tally->item, &entry.goods);
 		break;
+	case LEDGER_ORDER_CHANGED: /* its holds' own entries move the units */
 	case LEDGER_CART_FENCED:
 	case LEDGER_INCARNATION:
 		return 0;
@@ -222,6 +247,9 @@ static int conclude(struct auditor *a, const char *sku)
 	if (expiry.ms_entries != a->live)
 		find_fault(ret->finding, "%llu holds are live, but %zu have an expiry row",
 			(unsigned long long)a->live, expiry.ms_entries);
+	if (a->kept)
+		find_fault(
+			ret->finding, "%lld holds name an order that does not have them", (long long)a->kept);
 	ret->sequence = a->head;
 	ret->consistent = ret->finding[0] == '\0';
 	ret->items = NEW_ARRAY(a->count + 1, struct audit_item);
@@ -250,6 +278,8 @@ int audit_run(struct store *store, const char *sku, const _Atomic bool *cancel, 
 		rc = index_numbers(&a);
 	if (!rc)
 		rc = each(&a, TABLE_HOLDS, visit_hold);
+	if (!rc)
+		rc = each(&a, TABLE_ORDERS, visit_order);
 	if (!rc)
 		rc = each(&a, TABLE_LEDGER, visit_entry);
 	if (!rc)

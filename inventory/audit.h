@@ -27,7 +27,7 @@ struct audit {
 	size_t count;
 	uint64_t sequence;        /* the ledger's head in the snapshot */
 	bool consistent;          /* all items, and what belongs to none of them */
-	char finding[160];        /* about what belongs to no item: gaps in the ledger, holds without an expiry row */
+	char finding[160];        /* about what belongs to no item: gaps in the ledger, holds without an expiry row, orders and their holds */
 };
 
 /* `sku` NULL: all; the whole store is read either way. 0, MDB_CORRUPTED for rows that can't be read, ECANCELED, or LMDB's error. */

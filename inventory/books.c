@@ -7,7 +7,8 @@
 #include "base/memory.h"
 #include "inventory/books_rows.h"
 
-const char *const books_tables[TABLE_COUNT] = {"goods", "holds", "expiry", "ledger", "fences", "requests"};
+const char *const books_tables[TABLE_COUNT] = {
+	"goods", "holds", "expiry", "ledger", "fences", "requests", "orders"};
 
 const struct store_options books_store_options = {.service = "inventory",
 	.format = INVENTORY_FORMAT,
@@ -27,8 +28,9 @@ const struct store_options books_store_options = {.service = "inventory",
 #define TIME_KEPT_MS 1000
 /* NTP slews; somebody who sets a clock moves it by more. */
 #define DRIFT_TOLD_MS 1000
-/* What the end of a live hold may still need: a ledger entry with a long payment reference, and its share of pages. */
-#define END_BYTES 384
+/* What the end of a live hold may still need: a ledger entry with a long payment reference, the same of an order with that one hold, and their
+ * share of pages. */
+#define END_BYTES 768
 #define DISK_RESERVE_BYTES INT64_C(67108864)
 /* What a new one needs: its row, its entry with long names, its place in the expiry. */
 #define HOLD_BYTES 640
@@ -55,6 +57,16 @@ int books_read_hold(struct store *store, MDB_txn *txn, const struct id *id, stru
 	if (rc)
 		return rc;
 	return hold_unpack(value.mv_data, value.mv_size, key.mv_data, key.mv_size, ret) ? 0 : MDB_CORRUPTED;
+}
+
+int books_read_order(struct store *store, MDB_txn *txn, const struct id *id, struct order *ret)
+{
+	MDB_val key = books_value(id->bytes, ID_BYTES), value;
+	int rc = mdb_get(txn, store->tables[TABLE_ORDERS], &key, &value);
+
+	if (rc)
+		return rc;
+	return order_unpack(value.mv_data, value.mv_size, key.mv_data, key.mv_size, ret) ? 0 : MDB_CORRUPTED;
 }
 
 int books_read_ledger(struct store *store, MDB_txn *txn, uint64_t sequence, struct ledger_entry *ret)

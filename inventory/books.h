@@ -1,7 +1,7 @@
 /* inventory/books.h - the store of one inventory shard, and the engine run on it.
  *
  * Tables (layout: inventory/records.h): goods, holds, expiry (deadline and id of each HELD hold), ledger (every change, sequence without gaps), fences (cart
- * shards' epochs), requests (AdjustStock's ids). `meta` has the time. All goods and fences are in memory; a goods row is written once a group, at its
+ * shards' epochs), requests (AdjustStock's ids), orders (their state and holds). `meta` has the time. All goods and fences are in memory; a goods row is written once a group, at its
  * end; holds, expiry and ledger are written as the commands come, through cursors that live as long as the transaction.
  * Group: books_tick (begins it, and expires), commands, books_finish, then books_committed or books_rollback, which puts memory back to the last
  * commit. That is the writer's order (base/writer.h), and the only one.
@@ -21,7 +21,7 @@
 #define GOODS_COUNT_MAX 1000000u
 
 /* In the order of store->tables. */
-enum books_table { TABLE_GOODS, TABLE_HOLDS, TABLE_EXPIRY, TABLE_LEDGER, TABLE_FENCES, TABLE_REQUESTS, TABLE_COUNT };
+enum books_table { TABLE_GOODS, TABLE_HOLDS, TABLE_EXPIRY, TABLE_LEDGER, TABLE_FENCES, TABLE_REQUESTS, TABLE_ORDERS, TABLE_COUNT };
 
 /* What a store of ours is; the caller fills directory, shard, shards and map_bytes. */
 extern const struct store_options books_store_options;
@@ -32,7 +32,8 @@ struct cart_row;
 
 /* Changes of a group, added up; readers see them after the commit. */
 struct books_counts {
-	int64_t granted, repeated, released, confirmed, resized, expired;
+	int64_t granted, repeated, released, confirmed, resized, expired, refunded; /* holds */
+	int64_t bound, paid, cancelled, overdue, taken_back;                        /* orders */
 	int64_t refused[VERDICT_COUNT];
 };
 
@@ -128,6 +129,30 @@ int books_release_hold(struct books *books, const struct id *id, struct hold_ans
 int books_confirm_hold(struct books *books, const struct id *id, struct bytes payment, struct hold_answer *ret);
 int books_resize_hold(struct books *books, const struct id *id, uint32_t quantity, struct hold_answer *ret);
 
+/* Commands about orders: the rules are the engine's (inventory/engine.h), all holds at once. */
+struct order_answer {
+	enum verdict verdict;
+	struct id bad;          /* BIND refused: the first hold that does not fit; zero: it is not about one */
+	enum hold_state state;  /* 0: there is no such order, and nothing of the rest */
+	int64_t deadline_ms;    /* external */
+	uint64_t sequence;
+	char payment[PAYMENT_MAX + 1];
+	uint32_t item_count;    /* 0 unless the verdict is a yes */
+	struct order_item items[ORDER_HOLDS_MAX];
+};
+struct bind_request {
+	struct id order;
+	struct bytes user;
+	uint32_t hold_count;
+	struct id holds[ORDER_HOLDS_MAX]; /* each once */
+	int64_t ttl_ms;                   /* 0: as the goods say */
+};
+int books_bind_order(struct books *books, const struct sender *sender, const struct bind_request *request,
+	struct order_answer *ret);
+int books_confirm_order(struct books *books, const struct id *id, struct bytes payment, struct order_answer *ret);
+int books_release_order(struct books *books, const struct id *id, struct order_answer *ret);
+int books_refund_order(struct books *books, const struct id *id, struct order_answer *ret);
+
 struct fence_answer {
 	enum verdict verdict; /* YES, REPEATED; STALE_EPOCH: `fence` is what is in force; WRONG_SHARD: another number of cart shards */
 	struct fence fence;
@@ -153,6 +178,7 @@ static inline MDB_val books_value(const void *data, size_t size)
 /* Reads, in a read transaction of the caller's; any thread. 0, MDB_NOTFOUND or an error. */
 int books_read_goods(struct store *store, MDB_txn *txn, const char *sku, struct goods *ret);
 int books_read_hold(struct store *store, MDB_txn *txn, const struct id *id, struct hold *ret);
+int books_read_order(struct store *store, MDB_txn *txn, const struct id *id, struct order *ret);
 /* What it points to is valid while the transaction is. */
 int books_read_ledger(struct store *store, MDB_txn *txn, uint64_t sequence, struct ledger_entry *ret);
 

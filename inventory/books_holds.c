@@ -6,11 +6,6 @@
 #include "inventory/books.h"
 #include "inventory/books_rows.h"
 
-static struct bytes sku_of(const struct goods_row *row)
-{
-	return (struct bytes){row->now.sku, (uint8_t)strlen(row->now.sku)};
-}
-
 int books_ledger_append(struct books *books, struct ledger_entry *entry)
 {
 	uint8_t record[LEDGER_RECORD_MAX], bytes[8];
@@ -34,7 +29,7 @@ static int put_hold(struct books *books, const struct hold *hold)
 	return mdb_cursor_put(books->holds, &key, &value, 0);
 }
 
-static int delete_expiry(struct books *books, const struct hold *hold)
+int books_delete_expiry(struct books *books, const struct hold *hold)
 {
 	uint8_t bytes[EXPIRY_KEY_BYTES];
 	MDB_val key, value;
@@ -44,6 +39,16 @@ static int delete_expiry(struct books *books, const struct hold *hold)
 	key = books_value(bytes, sizeof(bytes));
 	rc = mdb_cursor_get(books->expiry, &key, &value, MDB_SET);
 	return rc ? rc : mdb_cursor_del(books->expiry, 0);
+}
+
+int books_put_expiry(struct books *books, const struct hold *hold)
+{
+	uint8_t bytes[EXPIRY_KEY_BYTES];
+	MDB_val key, nothing = books_value("", 0);
+
+	expiry_key_pack(hold->deadline_ms, &hold->id, bytes);
+	key = books_value(bytes, sizeof(bytes));
+	return mdb_cursor_put(books->expiry, &key, &nothing, 0);
 }
 
 int books_write_change(struct books *books, struct hold *hold, struct goods_row *row,
@@ -58,7 +63,7 @@ int books_write_change(struct books *books, struct hold *hold, struct goods_row 
 			.quantity_before = quantity_before,
 			.version = ++hold->version,
 			.deadline_ms = inventory_time_shown_ms(&books->time, hold->deadline_ms),
-			.sku = sku_of(row),
+			.sku = books_sku(row),
 			.payment = payment}};
 	int rc = books_ledger_append(books, &entry);
 
@@ -67,7 +72,7 @@ int books_write_change(struct books *books, struct hold *hold, struct goods_row 
 	if (!rc)
 		rc = put_hold(books, hold);
 	if (!rc && hold->state != HOLD_HELD && hold->state != HOLD_REFUNDED)
-		rc = delete_expiry(books, hold);
+		rc = books_delete_expiry(books, hold);
 	return rc;
 }
 
@@ -85,19 +90,35 @@ int books_load_hold(struct books *books, const struct id *id, struct hold *ret, 
 	return 0;
 }
 
-/* Ends the hold if its deadline has passed. */
-static int settle(struct books *books, struct hold *hold, struct goods_row *row)
+static int settle(struct books *books, struct hold *hold, struct goods_row *row, uint32_t *ret_ended)
 {
+	int rc;
+
+	*ret_ended = 0;
 	if (hold->state != HOLD_HELD || books->now_ms < hold->deadline_ms)
 		return 0;
+	if (!id_is_zero(&hold->order)) {
+		rc = books_expire_order(books, &hold->order, ret_ended);
+		return rc ? rc : books_load_hold(books, &hold->id, hold, &row);
+	}
+	*ret_ended = 1;
 	engine_settle(&row->now, hold, books->now_ms);
 	books->counts.expired++;
 	return books_write_change(books, hold, row, hold->quantity, (struct bytes){0});
 }
 
+int books_settle(struct books *books, struct hold *hold, struct goods_row *row)
+{
+	uint32_t ended;
+
+	return settle(books, hold, row, &ended);
+}
+
 int books_expire_due(struct books *books, int64_t *ret_next_ms)
 {
-	for (uint32_t left = books->options.expiry_step;; left--) {
+	uint32_t left = books->options.expiry_step, ended;
+
+	for (;; left = left > ended ? left - ended : 0) {
 		struct goods_row *row;
 		struct hold hold;
 		int64_t deadline_ms;
@@ -122,9 +143,10 @@ int books_expire_due(struct books *books, int64_t *ret_next_ms)
 			return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
 		if (hold.state != HOLD_HELD || hold.deadline_ms != deadline_ms)
 			return MDB_CORRUPTED;
-		rc = settle(books, &hold, row);
+		rc = settle(books, &hold, row, &ended);
 		if (rc)
 			return rc;
+		assert(ended >= 1);
 	}
 }
 
@@ -164,9 +186,15 @@ enum verdict books_check_sender(const struct books *books, const struct sender *
 	return engine_check_epoch(cart ? &cart->now : &none, sender->epoch, sender->instance);
 }
 
-static bool same_bytes(struct bytes a, struct bytes b)
+int books_read_created(struct books *books, const struct hold *hold, struct ledger_entry *ret)
 {
-	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+	int rc = books_read_ledger(books->store, books->txn, hold->created, ret);
+
+	if (rc)
+		return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+	return ret->kind == LEDGER_HOLD_CREATED && id_compare(&ret->created.id, &hold->id) == 0
+		       ? 0
+		       : MDB_CORRUPTED;
 }
 
 /* The id is known: the first grant with its present state, if the request is the same. */
@@ -174,19 +202,17 @@ static int repeat(struct books *books, const struct sender *sender, const struct
 	struct hold *hold, struct goods_row *row, struct hold_answer *ret)
 {
 	struct ledger_entry first;
-	int rc = settle(books, hold, row);
+	int rc = books_settle(books, hold, row);
 
 	if (!rc)
-		rc = books_read_ledger(books->store, books->txn, hold->created, &first);
+		rc = books_read_created(books, hold, &first);
 	if (rc)
-		return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
-	if (first.kind != LEDGER_HOLD_CREATED || id_compare(&first.created.id, &request->id) != 0)
-		return MDB_CORRUPTED;
+		return rc;
 	if (first.created.quantity != request->quantity || hold->cart_shard != sender->cart_shard ||
-		!same_bytes(first.created.sku, request->sku) ||
-		!same_bytes(first.created.user, request->user) ||
-		!same_bytes(first.created.key_hash, request->key_hash) ||
-		!same_bytes(first.created.fingerprint, request->fingerprint))
+		!books_same_bytes(first.created.sku, request->sku) ||
+		!books_same_bytes(first.created.user, request->user) ||
+		!books_same_bytes(first.created.key_hash, request->key_hash) ||
+		!books_same_bytes(first.created.fingerprint, request->fingerprint))
 		return refuse(books, ret, VERDICT_KEY_REUSED);
 	return answer(books, hold, row, VERDICT_REPEATED, ret);
 }
@@ -204,8 +230,6 @@ static int grant(struct books *books, const struct sender *sender, const struct 
 			.session = request->session,
 			.key_hash = request->key_hash,
 			.fingerprint = request->fingerprint}};
-	uint8_t bytes[EXPIRY_KEY_BYTES];
-	MDB_val key, nothing = books_value("", 0);
 	int rc;
 
 	books_row_touch(books, row);
@@ -220,9 +244,7 @@ static int grant(struct books *books, const struct sender *sender, const struct 
 	hold->created = hold->changed = books->sequence;
 	if (!rc)
 		rc = put_hold(books, hold);
-	expiry_key_pack(hold->deadline_ms, &hold->id, bytes);
-	key = books_value(bytes, sizeof(bytes));
-	return rc ? rc : mdb_cursor_put(books->expiry, &key, &nothing, 0);
+	return rc ? rc : books_put_expiry(books, hold);
 }
 
 /* A SKU of another shard was sent to the wrong place; otherwise there are no such goods. */
@@ -272,7 +294,7 @@ static int load_settled(struct books *books, const struct id *id, struct hold *h
 	*ret_verdict = rc == MDB_NOTFOUND ? VERDICT_NOT_FOUND : VERDICT_YES;
 	if (rc)
 		return rc == MDB_NOTFOUND ? 0 : rc;
-	return settle(books, hold, *ret_row);
+	return books_settle(books, hold, *ret_row);
 }
 
 int books_release_hold(struct books *books, const struct id *id, struct hold_answer *ret)
@@ -306,7 +328,7 @@ static int same_payment(struct books *books, const struct hold *hold, struct byt
 	rc = books_read_ledger(books->store, books->txn, hold->changed, &sale);
 	if (rc)
 		return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
-	*ret = sale.kind == LEDGER_HOLD_CHANGED && same_bytes(sale.changed.payment, payment);
+	*ret = sale.kind == LEDGER_HOLD_CHANGED && books_same_bytes(sale.changed.payment, payment);
 	return 0;
 }
 

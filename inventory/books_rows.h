@@ -37,5 +37,23 @@ int books_write_change(struct books *books, struct hold *hold, struct goods_row 
 	struct bytes payment);
 int books_load_hold(struct books *books, const struct id *id, struct hold *ret, struct goods_row **ret_row);
 int books_expire_due(struct books *books, int64_t *ret_next_ms);
+int books_delete_expiry(struct books *books, const struct hold *hold);
+int books_put_expiry(struct books *books, const struct hold *hold);
+/* Ends the hold if its deadline has passed, and its order with it. */
+int books_settle(struct books *books, struct hold *hold, struct goods_row *row);
+/* The hold that a ledger entry has told of first. */
+int books_read_created(struct books *books, const struct hold *hold, struct ledger_entry *ret);
+/* Ends the order whose deadline has passed, with all of its holds. */
+int books_expire_order(struct books *books, const struct id *id, uint32_t *ret_holds);
+
+static inline struct bytes books_sku(const struct goods_row *row)
+{
+	return (struct bytes){row->now.sku, (uint8_t)strlen(row->now.sku)};
+}
+
+static inline bool books_same_bytes(struct bytes a, struct bytes b)
+{
+	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
 
 #endif

@@ -143,6 +143,13 @@ struct complaint hold_id_fill(const char *text, struct id *ret)
 	return content;
 }
 
+struct complaint order_id_fill(const char *text, struct id *ret)
+{
+	if (!id_parse(text, ret) || id_is_zero(ret))
+		return complain("order_id", "expected a UUID in its canonical form");
+	return content;
+}
+
 static bool text_fill(const char *text, size_t min, size_t max, struct bytes *ret)
 {
 	size_t length = strlen(text);
@@ -193,4 +200,34 @@ struct complaint hold_request_fill(
 	if (!hash_fill(&hold->fingerprint, &ret->fingerprint))
 		return complain("fingerprint", "expected 16 bytes, or none");
 	return hold_id_fill(hold->hold_id, &ret->id);
+}
+
+/* A hundred at most: looking back is quicker than any table. */
+static bool is_listed(const struct id *ids, uint32_t count, const struct id *id)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (id_compare(&ids[i], id) == 0)
+			return true;
+	return false;
+}
+
+struct complaint bind_request_fill(const Inventory__BindOrderHoldsRequest *request, struct bind_request *ret)
+{
+	ret->ttl_ms = 0;
+	ret->hold_count = 0;
+	if (!text_fill(request->user_id, 1, USER_MAX, &ret->user))
+		return complain("user_id", "expected 1 to 64 bytes");
+	if (request->n_hold_ids < 1 || request->n_hold_ids > ORDER_HOLDS_MAX)
+		return complain("hold_ids", "expected 1 to 100");
+	if (request->ttl && !duration_get(request->ttl, 1, INT64_C(1000) * 86400 * 365, &ret->ttl_ms))
+		return complain("ttl", "expected 1 ms to a year");
+	for (; ret->hold_count < request->n_hold_ids; ret->hold_count++) {
+		struct id *id = &ret->holds[ret->hold_count];
+
+		if (hold_id_fill(request->hold_ids[ret->hold_count], id).field)
+			return complain("hold_ids", "expected UUIDs in their canonical form");
+		if (is_listed(ret->holds, ret->hold_count, id))
+			return complain("hold_ids", "expected each once");
+	}
+	return order_id_fill(request->order_id, &ret->order);
 }

@@ -27,6 +27,8 @@ struct complaint hold_request_fill(
 	const Inventory__NewHold *hold, int64_t now_ns, int64_t deadline_ns, struct hold_request *ret);
 
 struct complaint hold_id_fill(const char *text, struct id *ret);
+struct complaint order_id_fill(const char *text, struct id *ret);
+struct complaint bind_request_fill(const Inventory__BindOrderHoldsRequest *request, struct bind_request *ret);
 struct complaint payment_fill(const char *text, struct bytes *ret);
 
 #endif

@@ -116,7 +116,7 @@ static void give_back(struct goods *goods, uint32_t quantity)
 
 bool engine_settle(struct goods *goods, struct hold *hold, int64_t now_ms)
 {
-	assert(hold->goods == goods->number);
+	assert(hold->goods == goods->number && id_is_zero(&hold->order));
 	if (hold->state != HOLD_HELD || now_ms < hold->deadline_ms)
 		return false;
 	give_back(goods, hold->quantity);
@@ -124,9 +124,16 @@ bool engine_settle(struct goods *goods, struct hold *hold, int64_t now_ms)
 	return true;
 }
 
+bool engine_is_kept(const struct hold *hold)
+{
+	return !id_is_zero(&hold->order) && (hold->state == HOLD_HELD || hold->state == HOLD_SOLD);
+}
+
 enum verdict engine_release(struct goods *goods, struct hold *hold)
 {
 	assert(hold->goods == goods->number);
+	if (engine_is_kept(hold))
+		return VERDICT_WRONG_STATE;
 	switch (hold->state) {
 	case HOLD_HELD:
 		give_back(goods, hold->quantity);
@@ -143,15 +150,23 @@ enum verdict engine_release(struct goods *goods, struct hold *hold)
 	return VERDICT_WRONG_STATE;
 }
 
+/* Units of a HELD hold are sold. */
+static void sell(struct goods *goods, uint32_t quantity)
+{
+	assert(goods->held >= quantity);
+	goods->held -= quantity;
+	goods->sold += quantity;
+	assert(goods_balanced(goods));
+}
+
 enum verdict engine_confirm(struct goods *goods, struct hold *hold, bool same_payment)
 {
 	assert(hold->goods == goods->number);
+	if (engine_is_kept(hold))
+		return VERDICT_WRONG_STATE;
 	switch (hold->state) {
 	case HOLD_HELD:
-		assert(goods->held >= hold->quantity);
-		goods->held -= hold->quantity;
-		goods->sold += hold->quantity;
-		assert(goods_balanced(goods));
+		sell(goods, hold->quantity);
 		hold->state = HOLD_SOLD;
 		return VERDICT_YES;
 	case HOLD_SOLD:
@@ -170,7 +185,7 @@ enum verdict engine_resize(struct goods *goods, struct hold *hold, uint32_t quan
 	assert(hold->goods == goods->number);
 	if (hold->state == HOLD_EXPIRED)
 		return VERDICT_HOLD_EXPIRED;
-	if (hold->state != HOLD_HELD)
+	if (hold->state != HOLD_HELD || engine_is_kept(hold))
 		return VERDICT_WRONG_STATE;
 	if (quantity < 1 || quantity > hold->quantity)
 		return VERDICT_INVALID;
@@ -179,6 +194,71 @@ enum verdict engine_resize(struct goods *goods, struct hold *hold, uint32_t quan
 	give_back(goods, hold->quantity - quantity);
 	hold->quantity = quantity;
 	return VERDICT_YES;
+}
+
+enum verdict engine_can_bind(const struct hold *hold)
+{
+	if (hold->state == HOLD_EXPIRED)
+		return VERDICT_HOLD_EXPIRED;
+	return hold->state == HOLD_HELD && id_is_zero(&hold->order) ? VERDICT_YES : VERDICT_WRONG_STATE;
+}
+
+bool engine_add_price(int64_t *total_micros, const struct hold *hold)
+{
+	int64_t price_micros, sum_micros;
+
+	if (__builtin_mul_overflow(hold->price_micros, (int64_t)hold->quantity, &price_micros) ||
+		__builtin_add_overflow(*total_micros, price_micros, &sum_micros))
+		return false;
+	*total_micros = sum_micros;
+	return true;
+}
+
+int64_t engine_order_ttl_ms(int64_t ttl_ms, const struct goods *goods, int64_t standard_ttl_ms)
+{
+	int64_t allowed_ms = goods->hold_ttl_ms ? goods->hold_ttl_ms : standard_ttl_ms;
+
+	return ttl_ms > 0 && ttl_ms < allowed_ms ? ttl_ms : allowed_ms;
+}
+
+void engine_bind(struct hold *hold, const struct id *order, int64_t deadline_ms)
+{
+	assert(engine_can_bind(hold) == VERDICT_YES);
+	hold->order = *order;
+	hold->deadline_ms = deadline_ms;
+}
+
+bool engine_order_overdue(const struct order *order, int64_t now_ms)
+{
+	return order->state == HOLD_HELD && now_ms >= order->deadline_ms;
+}
+
+enum verdict engine_order_judge(const struct order *order, enum hold_state to, bool same_payment)
+{
+	if (order->state == to)
+		return to != HOLD_SOLD || same_payment ? VERDICT_REPEATED : VERDICT_WRONG_STATE;
+	if (order->state == (to == HOLD_REFUNDED ? HOLD_SOLD : HOLD_HELD))
+		return VERDICT_YES;
+	if (order->state == HOLD_EXPIRED && to != HOLD_REFUNDED)
+		return VERDICT_HOLD_EXPIRED;
+	return VERDICT_WRONG_STATE;
+}
+
+void engine_order_move(struct goods *goods, struct hold *hold, enum hold_state to)
+{
+	assert(hold->goods == goods->number && !id_is_zero(&hold->order));
+	assert(hold->state == (to == HOLD_REFUNDED ? HOLD_SOLD : HOLD_HELD) && to != HOLD_HELD);
+	if (to == HOLD_SOLD) {
+		sell(goods, hold->quantity);
+	} else if (to == HOLD_REFUNDED) {
+		assert(goods->sold >= hold->quantity);
+		goods->sold -= hold->quantity;
+		goods->available += hold->quantity;
+		assert(goods_balanced(goods));
+	} else {
+		give_back(goods, hold->quantity);
+	}
+	hold->state = to;
 }
 
 enum verdict engine_fence(struct fence *fence, uint64_t epoch, const uint8_t instance[INSTANCE_BYTES])

@@ -5,6 +5,8 @@
  *     stock = available + held + sold, none of them negative, stock <= STOCK_MAX.
  * A hold moves only HELD -> SOLD | RELEASED | EXPIRED, and SOLD -> REFUNDED. A hold is live if it is HELD and now < deadline; each rule checks that
  * itself, so nothing depends on how soon the sweep comes by: who touches a hold past its deadline ends it (engine_settle).
+ * The holds of an order have one state and one deadline, always: they move together (engine_order_...), and while they are HELD or SOLD nothing
+ * moves one of them alone.
  * Times are the inventory's internal ones (inventory/time.h). Any thread; the callers own the structs. */
 #ifndef FLASHSALE_INVENTORY_ENGINE_H
 #define FLASHSALE_INVENTORY_ENGINE_H
@@ -26,6 +28,7 @@
 #define HOLD_TTL_MIN_MS 100
 #define HOLD_TTL_MAX_MS (24 * INT64_C(3600000))
 #define CART_SHARDS_MAX 4096u
+#define ORDER_HOLDS_MAX 100u
 
 enum verdict {
 	VERDICT_YES,      /* something changed */
@@ -39,6 +42,7 @@ enum verdict {
 	VERDICT_NOT_FOUND,
 	VERDICT_HOLD_EXPIRED,
 	VERDICT_WRONG_STATE,
+	VERDICT_FORBIDDEN, /* somebody else's */
 	VERDICT_STALE_EPOCH,
 	VERDICT_WRONG_SHARD,
 	VERDICT_VERSION_MISMATCH,
@@ -82,6 +86,28 @@ struct hold {
 	uint64_t changed;     /* ledger entry that made the present state */
 };
 
+/* Holds that are paid for together. */
+struct order {
+	struct id id;
+	uint32_t cart_shard;
+	enum hold_state state; /* of each of its holds too */
+	int64_t deadline_ms;
+	uint64_t bound;   /* ledger entry with the rest: user, items */
+	uint64_t changed; /* ledger entry that made the present state */
+	char payment[PAYMENT_MAX + 1]; /* that it was sold for, or "" */
+	uint32_t hold_count;
+	struct id holds[ORDER_HOLDS_MAX];
+};
+
+/* A hold as a part of an order: what never changes while it is one. */
+struct order_item {
+	struct id hold;
+	char sku[SKU_MAX + 1];
+	uint32_t quantity;
+	int64_t price_micros;
+	char currency[4];
+};
+
 /* The newest epoch of one cart shard; epoch 0: none yet. */
 struct fence {
 	uint64_t epoch;
@@ -118,12 +144,30 @@ enum verdict engine_can_hold(const struct goods *goods, uint32_t quantity);
 void engine_hold(struct goods *goods, uint32_t quantity, int64_t ttl_ms, int64_t standard_ttl_ms, int64_t now_ms,
 	struct hold *ret);
 
-/* Ends a hold whose deadline has passed; true: it did just now. */
+/* Ends a hold whose deadline has passed, and that is in no order; true: it did just now. */
 bool engine_settle(struct goods *goods, struct hold *hold, int64_t now_ms);
-/* These want a settled hold. */
+/* These want a settled hold. WRONG_STATE for one that an order keeps. */
 enum verdict engine_release(struct goods *goods, struct hold *hold);
 enum verdict engine_confirm(struct goods *goods, struct hold *hold, bool same_payment);
 enum verdict engine_resize(struct goods *goods, struct hold *hold, uint32_t quantity);
+
+/* Whether an order has this hold in its keeping: nothing moves it alone. */
+bool engine_is_kept(const struct hold *hold);
+
+/* Orders. Whether a settled hold can become part of one. */
+enum verdict engine_can_bind(const struct hold *hold);
+/* Adds what the hold costs to *total_micros; false, and nothing changed: that would be more than a number can say. */
+bool engine_add_price(int64_t *total_micros, const struct hold *hold);
+/* The shorter of what an order may last so far (0: no hold yet) and what these goods allow. */
+int64_t engine_order_ttl_ms(int64_t ttl_ms, const struct goods *goods, int64_t standard_ttl_ms);
+void engine_bind(struct hold *hold, const struct id *order, int64_t deadline_ms); /* engine_can_bind said yes */
+
+/* Whether the deadline of an order has passed: it is to be moved to EXPIRED. */
+bool engine_order_overdue(const struct order *order, int64_t now_ms);
+/* What a command that wants to bring a settled order to SOLD, RELEASED or REFUNDED comes to; YES: all its holds are to be moved, and then the order. */
+enum verdict engine_order_judge(const struct order *order, enum hold_state to, bool same_payment);
+/* Moves one hold of the order; its state is the order's. */
+void engine_order_move(struct goods *goods, struct hold *hold, enum hold_state to);
 
 /* Compare-and-set: a greater epoch is taken; the present one of the same instance is a repetition. */
 enum verdict engine_fence(struct fence *fence, uint64_t epoch, const uint8_t instance[INSTANCE_BYTES]);

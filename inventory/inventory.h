@@ -101,6 +101,11 @@ INVENTORY_METHOD(resize_hold, ResizeHold);
 /* rpc_holds_read.c */
 INVENTORY_METHOD(get_hold, GetHold);
 INVENTORY_METHOD(list_holds, ListHolds);
+/* rpc_orders.c */
+INVENTORY_METHOD(bind_order_holds, BindOrderHolds);
+INVENTORY_METHOD(confirm_order_holds, ConfirmOrderHolds);
+INVENTORY_METHOD(release_order_holds, ReleaseOrderHolds);
+INVENTORY_METHOD(refund_order_holds, RefundOrderHolds);
 /* rpc_ledger.c */
 INVENTORY_METHOD(fence_cart, FenceCart);
 INVENTORY_METHOD(read_ledger, ReadLedger);

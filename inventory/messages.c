@@ -18,6 +18,7 @@ Common__Reason verdict_reason(enum verdict verdict)
 		[VERDICT_NOT_FOUND] = COMMON__REASON__REASON_NOT_FOUND,
 		[VERDICT_HOLD_EXPIRED] = COMMON__REASON__REASON_HOLD_EXPIRED,
 		[VERDICT_WRONG_STATE] = COMMON__REASON__REASON_WRONG_STATE,
+		[VERDICT_FORBIDDEN] = COMMON__REASON__REASON_FORBIDDEN,
 		[VERDICT_STALE_EPOCH] = COMMON__REASON__REASON_STALE_EPOCH,
 		[VERDICT_WRONG_SHARD] = COMMON__REASON__REASON_WRONG_SHARD,
 		[VERDICT_VERSION_MISMATCH] = COMMON__REASON__REASON_VERSION_MISMATCH,
@@ -96,6 +97,59 @@ void outcome_message_set(
 	message->grant.repeated = answer->verdict == VERDICT_REPEATED;
 	message->outcome.outcome_case = INVENTORY__HOLD_OUTCOME__OUTCOME_GRANT;
 	message->outcome.grant = &message->grant;
+}
+
+static void order_item_set(Inventory__OrderItem *message, const struct order_item *item, char *id)
+{
+	inventory__order_item__init(message);
+	message->hold_id = id_format(&item->hold, id);
+	message->sku = (char *)(uintptr_t)item->sku;
+	message->quantity = item->quantity;
+	message->price_micros = item->price_micros;
+	message->currency = (char *)(uintptr_t)item->currency;
+}
+
+static void order_refusal_set(struct order_message *message, const struct order_answer *answer)
+{
+	Inventory__OrderRefusal *refusal = &message->refusal;
+
+	inventory__order_refusal__init(refusal);
+	refusal->reason = verdict_reason(answer->verdict);
+	if (!id_is_zero(&answer->bad))
+		refusal->hold_id = id_format(&answer->bad, message->ids[0]);
+	if (answer->state) {
+		refusal->state = state_of(answer->state);
+		refusal->payment_reference = (char *)(uintptr_t)answer->payment;
+		refusal->deadline = &message->deadline;
+	}
+	message->outcome.outcome_case = INVENTORY__ORDER_OUTCOME__OUTCOME_REFUSAL;
+	message->outcome.refusal = refusal;
+}
+
+void order_message_set(struct order_message *message, const struct order_answer *answer)
+{
+	Inventory__OrderGrant *grant = &message->grant;
+
+	inventory__order_outcome__init(&message->outcome);
+	timestamp_set(&message->deadline, answer->deadline_ms);
+	if (!verdict_is_yes(answer->verdict)) {
+		order_refusal_set(message, answer);
+		return;
+	}
+	inventory__order_grant__init(grant);
+	grant->state = state_of(answer->state);
+	grant->deadline = &message->deadline;
+	grant->sequence = answer->sequence;
+	grant->payment_reference = (char *)(uintptr_t)answer->payment;
+	grant->repeated = answer->verdict == VERDICT_REPEATED;
+	grant->n_items = answer->item_count;
+	grant->items = message->list;
+	for (uint32_t i = 0; i < answer->item_count; i++) {
+		order_item_set(&message->items[i], &answer->items[i], message->ids[i]);
+		message->list[i] = &message->items[i];
+	}
+	message->outcome.outcome_case = INVENTORY__ORDER_OUTCOME__OUTCOME_GRANT;
+	message->outcome.grant = grant;
 }
 
 /* Each of these notes a failure in *bad and goes on, so that one look at the end is enough. */
@@ -254,6 +308,46 @@ static Inventory__CartFenced *entry_fenced(struct arena *arena, const struct led
 	return message;
 }
 
+static Inventory__OrderItem *copy_item(struct arena *arena, const struct order_item *item)
+{
+	Inventory__OrderItem *message = arena_alloc(arena, sizeof(*message));
+	struct order_item *copy = arena_copy(arena, item, sizeof(*item));
+	char *id = arena_alloc(arena, ID_TEXT_LENGTH + 1);
+
+	if (!message || !copy || !id)
+		return NULL;
+	order_item_set(message, copy, id);
+	return message;
+}
+
+static Inventory__OrderChanged *entry_order(struct arena *arena, const struct ledger_entry *entry, bool *bad)
+{
+	Inventory__OrderChanged *message = arena_alloc(arena, sizeof(*message));
+	struct order_item item;
+	size_t at = 0;
+
+	if (!message) {
+		*bad = true;
+		return NULL;
+	}
+	inventory__order_changed__init(message);
+	message->order_id = copy_id(arena, &entry->order.id, bad);
+	message->user_id = copy_text(arena, entry->order.user, bad);
+	message->state = state_of(entry->order.state);
+	message->deadline = copy_time(arena, entry->order.deadline_ms, bad);
+	message->payment_reference = copy_text(arena, entry->order.payment, bad);
+	message->cart_shard = entry->cart_shard;
+	message->items = ARENA_ARRAY(arena, entry->order.item_count + 1, Inventory__OrderItem *);
+	while (message->items && ledger_order_item(entry, &at, &item)) {
+		message->items[message->n_items] = copy_item(arena, &item);
+		if (!message->items[message->n_items++])
+			*bad = true;
+	}
+	if (!message->items)
+		*bad = true;
+	return message;
+}
+
 static Inventory__Incarnation *entry_incarnation(
 	struct arena *arena, const struct ledger_entry *entry, bool *bad)
 {
@@ -302,6 +396,10 @@ Inventory__LedgerEntry *message_entry(
 	case LEDGER_INCARNATION:
 		message->change_case = INVENTORY__LEDGER_ENTRY__CHANGE_INCARNATION;
 		message->incarnation = entry_incarnation(arena, entry, &bad);
+		break;
+	case LEDGER_ORDER_CHANGED:
+		message->change_case = INVENTORY__LEDGER_ENTRY__CHANGE_ORDER_CHANGED;
+		message->order_changed = entry_order(arena, entry, &bad);
 		break;
 	}
 	return bad ? NULL : message;

@@ -38,6 +38,17 @@ struct outcome_message {
 void outcome_message_set(
 	struct outcome_message *message, const struct hold_answer *answer, const char *field, const char *why);
 
+/* The outcome of a command about an order with its parts; must not move once it is set. Texts point to the answer. */
+struct order_message {
+	Inventory__OrderOutcome outcome;
+	Inventory__OrderGrant grant;
+	Inventory__OrderRefusal refusal;
+	Google__Protobuf__Timestamp deadline;
+	Inventory__OrderItem items[ORDER_HOLDS_MAX], *list[ORDER_HOLDS_MAX];
+	char ids[ORDER_HOLDS_MAX][ID_TEXT_LENGTH + 1];
+};
+void order_message_set(struct order_message *message, const struct order_answer *answer);
+
 /* A hold with what the ledger knows of it; a copy. `expired`: its deadline has passed, swept or not. shift_ms: external - internal time. */
 Inventory__Hold *message_hold(struct arena *arena, const struct hold *hold, const struct ledger_entry *created,
 	struct bytes payment, bool expired, int64_t shift_ms);

@@ -15,6 +15,7 @@ static struct metric released = RESULT("released");
 static struct metric confirmed = RESULT("confirmed");
 static struct metric resized = RESULT("resized");
 static struct metric expired = RESULT("expired");
+static struct metric refunded = RESULT("refunded");
 static struct metric refused[VERDICT_COUNT] = {
 	[VERDICT_SOLD_OUT] = RESULT("sold_out"),
 	[VERDICT_NOT_ENOUGH] = RESULT("not_enough"),
@@ -24,11 +25,23 @@ static struct metric refused[VERDICT_COUNT] = {
 	[VERDICT_NOT_FOUND] = RESULT("not_found"),
 	[VERDICT_HOLD_EXPIRED] = RESULT("hold_expired"),
 	[VERDICT_WRONG_STATE] = RESULT("wrong_state"),
+	[VERDICT_FORBIDDEN] = RESULT("forbidden"),
 	[VERDICT_WRONG_SHARD] = RESULT("wrong_shard"),
 	[VERDICT_INVALID] = RESULT("invalid"),
 	[VERDICT_OVERLOADED] = RESULT("overloaded"),
 	[VERDICT_STORE_FULL] = RESULT("store_full"),
 };
+
+#define ORDERS(text) \
+	{ \
+		.name = "flashsale_inventory_orders_total", \
+		.help = "Changes of orders by what became of them.", .labels = "change=\"" text "\"" \
+	}
+static struct metric bound = ORDERS("bound");
+static struct metric paid = ORDERS("paid");
+static struct metric cancelled = ORDERS("cancelled");
+static struct metric overdue = ORDERS("expired");
+static struct metric taken_back = ORDERS("refunded");
 
 #define GAUGE(n, h) \
 	{ \
@@ -49,8 +62,9 @@ static struct metric drift = {.kind = METRIC_GAUGE,
 
 void inventory_metrics_register(void)
 {
-	struct metric *all[] = {&granted, &repeated, &released, &confirmed, &resized, &expired, &goods, &live,
-		&head, &full, &moved, &drift};
+	struct metric *all[] = {&granted, &repeated, &released, &confirmed, &resized, &expired, &refunded,
+		&bound, &paid, &cancelled, &overdue, &taken_back, &goods, &live, &head, &full, &moved,
+		&drift};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		metrics_register(all[i]);
@@ -67,6 +81,12 @@ void inventory_metrics_count(const struct books *books, const struct books_count
 	metric_add(&confirmed, counts->confirmed);
 	metric_add(&resized, counts->resized);
 	metric_add(&expired, counts->expired);
+	metric_add(&refunded, counts->refunded);
+	metric_add(&bound, counts->bound);
+	metric_add(&paid, counts->paid);
+	metric_add(&cancelled, counts->cancelled);
+	metric_add(&overdue, counts->overdue);
+	metric_add(&taken_back, counts->taken_back);
 	for (int i = 0; i < VERDICT_COUNT; i++)
 		if (counts->refused[i])
 			metric_add(&refused[i], counts->refused[i]);

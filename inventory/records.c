@@ -4,124 +4,7 @@
 #include <string.h>
 
 #include "base/store.h"
-
-/* Writing: the caller's buffer is known to be large enough; asserted at the end. */
-struct packer {
-	uint8_t *at;
-};
-
-static void pack_u8(struct packer *p, uint8_t value)
-{
-	*p->at++ = value;
-}
-
-static void pack_u32(struct packer *p, uint32_t value)
-{
-	for (int i = 0; i < 4; i++, value >>= 8)
-		*p->at++ = (uint8_t)value;
-}
-
-static void pack_u64(struct packer *p, uint64_t value)
-{
-	for (int i = 0; i < 8; i++, value >>= 8)
-		*p->at++ = (uint8_t)value;
-}
-
-static void pack_i64(struct packer *p, int64_t value)
-{
-	pack_u64(p, (uint64_t)value);
-}
-
-static void pack_raw(struct packer *p, const void *data, size_t size)
-{
-	memcpy(p->at, data, size);
-	p->at += size;
-}
-
-static void pack_bytes(struct packer *p, struct bytes bytes)
-{
-	pack_u8(p, bytes.size);
-	if (bytes.size)
-		pack_raw(p, bytes.data, bytes.size);
-}
-
-/* Reading: past the end everything is zero and `bad` is set; one look at the end is enough. */
-struct unpacker {
-	const uint8_t *at, *end;
-	bool bad;
-};
-
-static const uint8_t *unpack_raw(struct unpacker *u, size_t size)
-{
-	const uint8_t *at = u->at;
-
-	if (u->bad || (size_t)(u->end - u->at) < size) {
-		u->bad = true;
-		return NULL;
-	}
-	u->at += size;
-	return at;
-}
-
-static uint8_t unpack_u8(struct unpacker *u)
-{
-	const uint8_t *at = unpack_raw(u, 1);
-
-	return at ? *at : 0;
-}
-
-static uint32_t unpack_u32(struct unpacker *u)
-{
-	const uint8_t *at = unpack_raw(u, 4);
-
-	return at ? (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24
-		  : 0;
-}
-
-static uint64_t unpack_u64(struct unpacker *u)
-{
-	uint64_t low = unpack_u32(u);
-
-	return low | (uint64_t)unpack_u32(u) << 32;
-}
-
-static int64_t unpack_i64(struct unpacker *u)
-{
-	return (int64_t)unpack_u64(u);
-}
-
-static void unpack_copy(struct unpacker *u, void *ret, size_t size)
-{
-	const uint8_t *at = unpack_raw(u, size);
-
-	if (at)
-		memcpy(ret, at, size);
-	else
-		memset(ret, 0, size);
-}
-
-static struct bytes unpack_bytes(struct unpacker *u, uint8_t max)
-{
-	struct bytes bytes = {.size = unpack_u8(u)};
-
-	if (bytes.size > max)
-		u->bad = true;
-	bytes.data = unpack_raw(u, bytes.size);
-	if (!bytes.data)
-		bytes.size = 0;
-	return bytes;
-}
-
-/* All was there, and nothing was left over. */
-static bool unpack_end(const struct unpacker *u)
-{
-	return !u->bad && u->at == u->end;
-}
-
-static bool state_known(uint8_t state)
-{
-	return state >= HOLD_HELD && state <= HOLD_REFUNDED;
-}
+#include "inventory/packing.h"
 
 static void goods_pack_into(struct packer *p, const struct goods *goods)
 {
@@ -269,11 +152,6 @@ bool fence_unpack(const void *from, size_t size, struct fence *ret)
 	return unpack_end(&u);
 }
 
-static struct bytes bytes_of(const char *text)
-{
-	return (struct bytes){text, (uint8_t)strlen(text)};
-}
-
 size_t adjust_pack(const struct adjust_record *record, uint8_t to[REQUEST_RECORD_MAX])
 {
 	struct packer p = {to};
@@ -406,6 +284,9 @@ size_t ledger_pack(const struct ledger_entry *entry, uint8_t to[LEDGER_RECORD_MA
 		pack_u64(&p, entry->incarnation.number);
 		pack_i64(&p, entry->incarnation.moved_ms);
 		break;
+	case LEDGER_ORDER_CHANGED:
+		order_changed_pack(&p, entry);
+		break;
 	}
 	assert(p.at - to <= LEDGER_RECORD_MAX);
 	return (size_t)(p.at - to);
@@ -417,7 +298,7 @@ bool ledger_peek(const void *from, size_t size, enum ledger_kind *ret_kind, uint
 
 	*ret_kind = unpack_u8(&u);
 	*ret_cart_shard = unpack_u32(&u);
-	return !u.bad && *ret_kind >= LEDGER_HOLD_CREATED && *ret_kind <= LEDGER_INCARNATION;
+	return !u.bad && *ret_kind >= LEDGER_HOLD_CREATED && *ret_kind <= LEDGER_ORDER_CHANGED;
 }
 
 bool ledger_unpack(const void *from, size_t size, struct ledger_entry *ret)
@@ -446,6 +327,9 @@ bool ledger_unpack(const void *from, size_t size, struct ledger_entry *ret)
 	case LEDGER_INCARNATION:
 		ret->incarnation.number = unpack_u64(&u);
 		ret->incarnation.moved_ms = unpack_i64(&u);
+		break;
+	case LEDGER_ORDER_CHANGED:
+		order_changed_unpack(&u, ret);
 		break;
 	}
 	return unpack_end(&u);

@@ -66,6 +66,7 @@ static bool learn_route(struct edge *edge, const struct route *route, struct err
 	facts->user_id = json_shape_field(input, "user_id");
 	facts->user_level = json_shape_field(input, "user_level");
 	facts->client_ip = json_shape_field(input, "client_ip");
+	facts->idempotency_key = json_shape_field(input, "idempotency_key");
 	if (!(route->pool ? find_service(route, facts) : find_purchase(route, facts)))
 		return error_set(error, "%s %s: nothing here answers %s",
 			route_method_name(route->http_method), route->path, route->method->method->name);

@@ -30,6 +30,7 @@ struct route_facts {
 	enum purchase_kind purchase;
 	enum edge_service service;
 	const struct json_field *user_id, *user_level, *client_ip; /* of the request; NULL without one */
+	const struct json_field *idempotency_key; /* a call's: filled from the header */
 	const struct json_field *if_version, *version; /* of the request, of the shown answer; NULL without one */
 	struct metric *seconds;
 };

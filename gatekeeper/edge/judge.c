@@ -133,6 +133,13 @@ static bool judge_buy(struct work *work, struct problem *problem)
 	return buy_glance(work, &purchase);
 }
 
+static bool take_key(struct work *work, struct problem *problem)
+{
+	const char **value = json_field_value(work->facts->idempotency_key, work->message);
+
+	return purchase_key(work->request->in.idempotency_key, &work->request->arena, value, problem);
+}
+
 static bool judge_route(struct work *work)
 {
 	struct route_match found;
@@ -152,6 +159,8 @@ static bool judge_route(struct work *work)
 		return refuse(work, &problem);
 	if (work->facts->buys)
 		return judge_buy(work, &problem);
+	if (work->facts->idempotency_key && !take_key(work, &problem))
+		return refuse(work, &problem);
 	work->start = call_start;
 	return false;
 }

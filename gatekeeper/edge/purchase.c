@@ -86,21 +86,29 @@ static bool check_goods(const struct purchase *purchase, struct problem *problem
 	return true;
 }
 
-bool purchase_read(struct purchase *purchase, enum purchase_kind kind, const ProtobufCMessage *message,
-	struct edge_slice key, struct arena *arena, struct problem *ret_problem)
+bool purchase_key(struct edge_slice key, struct arena *arena, const char **ret, struct problem *ret_problem)
 {
-	*purchase = (struct purchase){.kind = kind, .key = ""};
-	take(purchase, message);
-	if (!check_person(purchase, ret_problem) || !check_goods(purchase, ret_problem))
-		return false;
+	const char *copy;
+
 	if (!key.data)
 		return true;
 	if (!is_key(key))
 		return refuse(
 			ret_problem, "Idempotency-Key", "given once, 1 to 128 printable ASCII characters");
-	purchase->key = arena_text(arena, key.data, key.size);
-	if (!purchase->key)
+	copy = arena_text(arena, key.data, key.size);
+	if (copy)
+		*ret = copy;
+	else
 		problem_from_reason(
 			ret_problem, COMMON__REASON__REASON_OVERLOADED, "the request needs too much memory");
-	return purchase->key != NULL;
+	return copy != NULL;
+}
+
+bool purchase_read(struct purchase *purchase, enum purchase_kind kind, const ProtobufCMessage *message,
+	struct edge_slice key, struct arena *arena, struct problem *ret_problem)
+{
+	*purchase = (struct purchase){.kind = kind, .key = ""};
+	take(purchase, message);
+	return check_person(purchase, ret_problem) && check_goods(purchase, ret_problem) &&
+	       purchase_key(key, arena, &purchase->key, ret_problem);
 }

@@ -29,4 +29,8 @@ struct purchase {
 bool purchase_read(struct purchase *purchase, enum purchase_kind kind, const ProtobufCMessage *message,
 	struct edge_slice key, struct arena *arena, struct problem *ret_problem);
 
+/* The header Idempotency-Key, copied; *ret stays as it is without one. */
+bool purchase_key(
+	struct edge_slice key, struct arena *arena, const char **ret, struct problem *ret_problem);
+
 #endif

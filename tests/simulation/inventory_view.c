@@ -89,6 +89,8 @@ static void translate(const struct ledger_entry *entry, uint64_t sequence, struc
 		ret->kind = MODEL_INCARNATION;
 		ret->moved_ms = entry->incarnation.moved_ms;
 		break;
+	case LEDGER_ORDER_CHANGED:
+		world_fail("the ledger tells of an order, and nobody has made one");
 	}
 }
 

@@ -111,7 +111,7 @@ def audit(sale, sku):
 def replay(sale, sku):
     """The books of a SKU by a replay of the whole ledger over the wire: (stock, available, held, sold)."""
     stock = available = held = sold = 0
-    holds = {}
+    holds, orders = {}, {}
     for message in sale.grpc.stream("inventory", "ReadLedger", timeout=120):
         for entry in message.entries:
             kind = entry.WhichOneof("change")
@@ -126,6 +126,7 @@ def replay(sale, sku):
             elif kind == "hold_changed" and entry.hold_changed.sku == sku:
                 change = entry.hold_changed
                 state, quantity = holds[change.hold_id]
+                assert change.state in STEPS[state], f"{change.hold_id} went from {state} to {change.state} at {entry.sequence}"
                 assert change.quantity_before == quantity
                 if state == 1:
                     held -= quantity
@@ -138,8 +139,28 @@ def replay(sale, sku):
                 else:
                     available += quantity
                 holds[change.hold_id] = (change.state, change.quantity)
+            elif kind == "order_changed":
+                replay_order(entry.order_changed, orders, holds, sku)
             assert available >= 0 and stock == available + held + sold, f"at {entry.sequence}"
     return stock, available, held, sold
+
+
+# HELD (to fewer units, or into an order), SOLD, RELEASED, EXPIRED, REFUNDED
+STEPS = {1: (1, 2, 3, 4), 2: (5,), 3: (), 4: (), 5: ()}
+
+
+def replay_order(change, orders, holds, sku):
+    """An order's entry comes after those of its holds: all are in its state, at every instant, or none of them."""
+    if change.state == 1:
+        assert change.order_id not in orders and change.items
+        orders[change.order_id] = (1, change.user_id, [item.hold_id for item in change.items if item.sku == sku])
+    else:
+        state, user, ours = orders[change.order_id]
+        assert change.state in STEPS[state] and change.user_id == user and not change.items
+        orders[change.order_id] = (change.state, user, ours)
+    assert bool(change.payment_reference) == (change.state in (2, 5))
+    for hold in orders[change.order_id][2]:
+        assert holds[hold][0] == change.state, f"hold {hold} of order {change.order_id}"
 
 
 def check_books(sale, sku):

@@ -5,7 +5,7 @@ from concurrent import futures
 
 import grpc
 
-STREAMS = ("ReadLedger", "WatchStock", "WatchBans", "WatchPolicies", "Watch")
+STREAMS = ("ReadLedger", "WatchStock", "WatchBans", "WatchPolicies", "WatchOrders", "Watch")
 
 
 class Proxy:

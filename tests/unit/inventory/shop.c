@@ -27,6 +27,12 @@ static void on_published(void *context, uint64_t head, const struct books_counts
 	shop->total.confirmed += counts->confirmed;
 	shop->total.resized += counts->resized;
 	shop->total.expired += counts->expired;
+	shop->total.refunded += counts->refunded;
+	shop->total.bound += counts->bound;
+	shop->total.paid += counts->paid;
+	shop->total.cancelled += counts->cancelled;
+	shop->total.overdue += counts->overdue;
+	shop->total.taken_back += counts->taken_back;
 	for (int i = 0; i < VERDICT_COUNT; i++)
 		shop->total.refused[i] += counts->refused[i];
 }
