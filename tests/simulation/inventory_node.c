@@ -18,6 +18,7 @@
 #include "threads.h"
 
 #define OUTAGE_MAX_US (3 * SECOND)
+#define EXPIRED_AFTER_MS 1000
 #define FULL_SEEN_US (3 * SECOND) /* the books look at the room once a second */
 
 struct node {
@@ -557,10 +558,18 @@ void inventories_end(void)
 			crash(&nodes[shard], -1);
 }
 
+/* The time that people see, as this inventory has it. */
+static int64_t shown_ms(const struct node *node)
+{
+	return inventory_time_shown_ms(&node->books->time, inventory_time_now_ms(&node->books->time));
+}
+
 void inventories_check(void)
 {
 	for (uint32_t shard = 0; shard < world.plan.inventories; shard++) {
 		WORLD_CHECK(nodes[shard].process, "inventory %u is down", shard);
 		view_check(nodes[shard].store, shard);
+		WORLD_CHECK(!model_overdue(shard, shown_ms(&nodes[shard]) - EXPIRED_AFTER_MS),
+			"promise 3: a hold is still there a second after its deadline");
 	}
 }
