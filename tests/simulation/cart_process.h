@@ -117,6 +117,8 @@ void changes_release(struct cart_process *process);
 
 /* carts.c */
 void cart_process_end(struct cart_process *process); /* it has seen a successor: soon it is gone */
+struct cart_process *cart_process_of(uint32_t shard); /* NULL: down */
+struct cart_process *cart_zombies_of(uint32_t shard);  /* those that were succeeded, by `next` */
 bool cart_process_current(const struct cart_process *process); /* it has no successor */
 
 #endif

@@ -11,7 +11,7 @@
 #include "files.h"
 #include "inventory/books.h"
 #include "inventory/ledger_page.h"
-#include "inventory/messages.h"
+#include "inventory_command.h"
 #include "inventory_view.h"
 #include "model.h"
 #include "stores.h"
@@ -35,149 +35,8 @@ struct node {
 	char directory[128], backup[128];
 };
 
-/* A call as the writer gets it. */
-struct node_command {
-	struct node_command *previous, *next;
-	struct command command;
-	struct wire_call *call;
-	struct node *node;
-	struct sender sender;
-	struct fence_answer fenced;
-	enum writer_result result;
-};
-
 static struct node nodes[WORLD_SHARDS_MAX];
 static uint64_t incarnations;
-
-/* ---- commands, on the writer's thread ---- */
-
-static struct bytes bytes_of(const char *text)
-{
-	return (struct bytes){text, (uint8_t)strlen(text)};
-}
-
-static int apply_create(
-	struct node_command *self, struct books *books, const struct wire_item *item, struct hold_answer *ret)
-{
-	const char *sku = world_sku(item->sku);
-	uint8_t hash_bytes = item->keyed ? HASH_BYTES : 0;
-	struct hold_request request = {.id = item->id,
-		.sku = bytes_of(sku),
-		.user = bytes_of(world_user(item->user)),
-		.session = bytes_of("s"),
-		.key_hash = {item->key.bytes, hash_bytes},
-		.fingerprint = {item->fingerprint.bytes, hash_bytes},
-		.sku_hash = books_sku_hash(sku, strlen(sku)),
-		.quantity = item->quantity,
-		.deadline_ns = item->deadline_us * 1000};
-
-	return books_create_hold(books, &self->sender, &request, ret);
-}
-
-static int apply_change(
-	struct node_command *self, struct books *books, const struct wire_item *item, struct hold_answer *ret)
-{
-	char payment[24];
-
-	if (item->deadline_us * 1000 <= books->group_ns) {
-		ret->verdict = VERDICT_OVERLOADED;
-		return 0;
-	}
-	switch (self->call->kind) {
-	case WIRE_RELEASE:
-		return books_release_hold(books, &item->id, ret);
-	case WIRE_RESIZE:
-		return books_resize_hold(books, &item->id, item->quantity, ret);
-	default:
-		snprintf(payment, sizeof(payment), "pay-%u", item->payment);
-		return books_confirm_hold(books, &item->id, bytes_of(payment), ret);
-	}
-}
-
-static void answer_hold(const struct hold_answer *from, struct wire_answer *ret)
-{
-	*ret = (struct wire_answer){
-		.reason = verdict_reason(from->verdict), .repeated = from->verdict == VERDICT_REPEATED};
-	if (!verdict_is_yes(from->verdict))
-		return;
-	ret->state = (int)from->state;
-	ret->quantity = from->quantity;
-	ret->version = from->version;
-	ret->deadline_ms = from->deadline_ms;
-	ret->price_micros = from->price_micros;
-	ret->remaining = from->remaining;
-	ret->sequence = from->sequence;
-}
-
-static int apply_holds(struct node_command *self, struct books *books)
-{
-	enum verdict sender = books_check_sender(books, &self->sender);
-
-	for (uint32_t i = 0; i < self->call->count; i++) {
-		const struct wire_item *item = &self->call->items[i];
-		struct hold_answer answer = {.verdict = sender};
-		int rc = 0;
-
-		if (sender == VERDICT_YES && self->call->kind == WIRE_CREATE)
-			rc = apply_create(self, books, item, &answer);
-		else if (sender == VERDICT_YES)
-			rc = apply_change(self, books, item, &answer);
-		if (rc)
-			return rc;
-		answer_hold(&answer, &self->call->answers[i]);
-	}
-	return 0;
-}
-
-static int apply_goods(struct node_command *self, struct books *books)
-{
-	const struct wire_item *item = self->call->items;
-	const struct goods_terms terms = {
-		.quantity = item->amount, .price_micros = 99000000, .currency = "USD"};
-	const struct goods_update update = {.has_quantity = item->amount >= 0,
-		.quantity = item->amount,
-		.has_price = true,
-		.price_micros = 95000000};
-	const char *sku = world_sku(item->sku);
-	struct goods_answer answer;
-	int rc;
-
-	switch (self->call->kind) {
-	case WIRE_OPEN:
-		rc = books_open_goods(books, sku, &terms, &answer);
-		break;
-	case WIRE_UPDATE:
-		rc = books_update_goods(books, sku, &update, &answer);
-		break;
-	case WIRE_ADJUST:
-		rc = books_adjust_goods(books, sku, item->amount, &item->id, &answer);
-		break;
-	default:
-		rc = books_close_goods(books, sku, &answer);
-		break;
-	}
-	if (rc)
-		return rc;
-	self->call->answers[0] = (struct wire_answer){
-		.reason = verdict_reason(answer.verdict), .repeated = answer.verdict == VERDICT_REPEATED};
-	if (verdict_is_yes(answer.verdict)) {
-		self->call->answers[0].stock = answer.goods.stock;
-		self->call->answers[0].available = answer.goods.available;
-		self->call->answers[0].held = answer.goods.held;
-		self->call->answers[0].sold = answer.goods.sold;
-		self->call->answers[0].goods_version = answer.goods.version;
-	}
-	return 0;
-}
-
-static int apply(struct command *command, void *domain, MDB_txn *txn, int64_t now_ms)
-{
-	struct node_command *self = container_of(command, struct node_command, command);
-
-	if (self->call->kind == WIRE_FENCE)
-		return books_fence(domain, &self->sender, &self->fenced);
-	return self->call->kind >= WIRE_OPEN ? apply_goods(self, domain) : apply_holds(self, domain);
-}
 
 /* ---- answers ---- */
 
@@ -273,7 +132,7 @@ bool inventory_take(struct wire_call *call)
 		.cart_shards = call->sender.carts,
 		.epoch = call->sender.epoch};
 	memcpy(self->sender.instance, call->sender.instance.bytes, INSTANCE_BYTES);
-	self->command = (struct command){.apply = apply,
+	self->command = (struct command){.apply = inventory_apply,
 		.done = done,
 		.items = call->count,
 		.grows = call->kind == WIRE_CREATE || call->kind == WIRE_OPEN || call->kind == WIRE_ADJUST};

@@ -1,4 +1,4 @@
-/* tests/simulation/model_books.h - between the model's two files: its books, and the words that are judged by them. */
+/* tests/simulation/model_books.h - between the model's files: its holds, its books, and the words that are judged by them. */
 #ifndef FLASHSALE_TESTS_SIMULATION_MODEL_BOOKS_H
 #define FLASHSALE_TESTS_SIMULATION_MODEL_BOOKS_H
 
@@ -46,6 +46,11 @@ extern struct model_sku model_skus[WORLD_SKUS_MAX];
 
 struct model_hold *model_hold_get(const struct id *id); /* NULL: none */
 struct model_hold *model_hold_make(const struct id *id);
+void model_holds_begin(void);
+void model_holds_end(void);
+bool model_same(const struct hash128 *a, const struct hash128 *b);
+void model_key_take(struct model_hold *hold); /* judges promise 6 */
+void model_key_forget(struct model_hold *hold);
 void model_holds_each(void (*visit)(struct model_hold *hold));
 
 void model_words_forget(uint32_t shard); /* restored; UINT32_MAX: all */
