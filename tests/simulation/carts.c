@@ -310,7 +310,7 @@ static void run_wall_timer(void *context, uint64_t a, uint64_t b)
 	struct slot *slot = context;
 
 	if (!world.calm) {
-		slot->wall_offset_ms = world_between(-3600000, 3600000) / (world_below(2) ? 1 : 1000);
+		slot->wall_offset_ms = world_wall_jump();
 		if (slot->current)
 			slot->current->base.wall_offset_ms = slot->wall_offset_ms;
 	}

@@ -273,7 +273,7 @@ static void run_wall_timer(void *context, uint64_t a, uint64_t b)
 	struct node *node = context;
 
 	if (!world.calm) {
-		node->wall_offset_ms = world_between(-3600000, 3600000) / (world_below(2) ? 1 : 1000);
+		node->wall_offset_ms = world_wall_jump();
 		world.troubles.wall_jumps++;
 		world_note("inventory's wall clock jumps", node->shard, (uint64_t)node->wall_offset_ms, 0);
 		if (node->process)

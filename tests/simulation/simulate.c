@@ -21,6 +21,7 @@
 #define COMMANDS_STANDARD 10000
 #define QUIET_EVERY 4000 /* commands */
 #define QUIET_MAX_US (120 * SECOND)
+#define QUIET_STEPS_MAX 60000 /* of 50 events */
 #define EXPIRED_AFTER_US (1 * SECOND)
 
 struct settings {
@@ -66,7 +67,8 @@ static void settle(void)
 	shop_rest(true);
 	pass(EXPIRED_AFTER_US);
 	for (unsigned steps = 0; unquiet(); steps++) {
-		WORLD_CHECK(world.now_us < until_us, "promise 3: it never comes to rest: %s", unquiet());
+		WORLD_CHECK(world.now_us < until_us && steps < QUIET_STEPS_MAX,
+			"promise 3: it never comes to rest: %s", unquiet());
 		for (int i = 0; i < 50; i++)
 			step();
 	}

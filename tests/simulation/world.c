@@ -178,6 +178,13 @@ int64_t world_between(int64_t low, int64_t high)
 	return random_between(&world.random, low, high);
 }
 
+int64_t world_wall_jump(void)
+{
+	int64_t range_ms = world_below(2) ? 3600000 : 3600;
+
+	return world_between(-range_ms, range_ms);
+}
+
 /* ---- names ---- */
 
 const char *world_user(uint32_t user)

@@ -93,6 +93,7 @@ _Noreturn void world_fail(const char *format, ...) __attribute__((format(printf,
 bool world_chance(uint32_t parts);
 uint64_t world_below(uint64_t bound);
 int64_t world_between(int64_t low, int64_t high);
+int64_t world_wall_jump(void); /* milliseconds off the truth: up to an hour, or a few seconds */
 
 const char *world_user(uint32_t user);
 const char *world_sku(uint32_t sku);
