@@ -38,7 +38,12 @@ def test_buy(sale, sku, fresh):
 
 def test_the_request_as_documented(sale, sku, fresh):
     body = {"sessionID": "sid00001", "clientIP": "192.0.2.1", "userID": fresh("user"), "userLevel": 5, "goodsSKU": sku, "goodsQuantity": 6}
-    check_buy(sale.rest.post("/buy", body), True)
+    # The rule is looser than the standard limit, which the edge may know for a moment longer.
+    check_buy(wait_until(lambda: yes(sale.rest.post("/buy", body))), True)
+
+
+def yes(answer):
+    return answer if answer.json().get("repResult") else None
 
 
 def test_sold_out_is_200_with_its_flags(sale, sku, fresh):

@@ -62,10 +62,12 @@ static enum rpc_pull next(
 	return result;
 }
 
+/* The end of a stream may come after the next one was opened. */
 static void end(void *cursor)
 {
 	pthread_mutex_lock(&publisher.lock);
-	publisher.stream = NULL;
+	if (publisher.stream == cursor)
+		publisher.stream = NULL;
 	pthread_mutex_unlock(&publisher.lock);
 }
 
@@ -73,7 +75,7 @@ static void invoke(ProtobufCService *service, unsigned index, const ProtobufCMes
 	ProtobufCClosure closure, void *call)
 {
 	const Protector__WatchBansRequest *request = (const Protector__WatchBansRequest *)input;
-	const struct rpc_stream stream = {.next = next, .end = end};
+	const struct rpc_stream stream = {.next = next, .end = end, .cursor = call};
 
 	pthread_mutex_lock(&publisher.lock);
 	publisher.stream = call;
