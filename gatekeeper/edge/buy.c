@@ -11,6 +11,8 @@
 /* Protector and policy get this part of the request's time: when they are silent there is still time for the cart. */
 #define CHECKS_PART 4
 #define GLANCE_AGE_MS FOLLOWER_SILENCE_MS
+/* Within this time the streams have told what a call changed. */
+#define SETTLED_NS INT64_C(1000000000)
 
 static struct buy *of_work(struct work *work)
 {
@@ -322,11 +324,21 @@ static void start_emptying(struct work *work)
 
 /* ---- the glance ---- */
 
-static bool glance_banned(
-	struct edge *edge, const struct purchase *purchase, int64_t wall_ms, struct problem *ret)
+/* Who changed something and then buys is not judged by what was before: the services are asked. */
+static bool settled(const struct edge *edge, enum edge_service service, int64_t now_ns)
+{
+	const int64_t changed_ns = atomic_load_explicit(&edge->changed_ns[service], memory_order_acquire);
+
+	return !changed_ns || now_ns - changed_ns > SETTLED_NS;
+}
+
+static bool glance_banned(struct edge *edge, const struct purchase *purchase, int64_t wall_ms, int64_t now_ns,
+	struct problem *ret)
 {
 	struct ban_notice ban;
 
+	if (!settled(edge, EDGE_PROTECTOR, now_ns))
+		return false;
 	if (!ban_list_find(edge->bans, purchase->user_id, purchase->has_address ? &purchase->address : NULL,
 		    wall_ms, &ban))
 		return false;
@@ -337,7 +349,7 @@ static bool glance_banned(
 static bool glance_stock(
 	struct edge *edge, const struct purchase *purchase, int64_t now_ns, struct problem *ret)
 {
-	if (!snapshots_stock_fresh(edge, purchase->sku, now_ns))
+	if (!settled(edge, EDGE_INVENTORY, now_ns) || !snapshots_stock_fresh(edge, purchase->sku, now_ns))
 		return false;
 	switch (stock_marks_get(edge->marks, purchase->sku)) {
 	case STOCK_SOLD_OUT:
@@ -356,7 +368,7 @@ static bool glance_rules(struct edge *edge, const struct purchase *purchase, int
 {
 	struct rule rule;
 
-	return snapshots_rules_fresh(edge, now_ns, GLANCE_AGE_MS) &&
+	return settled(edge, EDGE_POLICY, now_ns) && snapshots_rules_fresh(edge, now_ns, GLANCE_AGE_MS) &&
 	       rule_list_find(edge->rules, purchase->sku, purchase->level, &rule) &&
 	       !weigh_rule(&rule, purchase->quantity, wall_ms, ret);
 }
@@ -368,8 +380,8 @@ static bool glance(const struct work *work, const struct purchase *purchase, str
 	struct edge *edge = work->edge;
 
 	if (purchase->kind == PURCHASE_UPDATE)
-		return purchase->quantity && glance_banned(edge, purchase, wall_ms, ret);
-	return glance_banned(edge, purchase, wall_ms, ret) ||
+		return purchase->quantity && glance_banned(edge, purchase, wall_ms, work->arrived_ns, ret);
+	return glance_banned(edge, purchase, wall_ms, work->arrived_ns, ret) ||
 	       glance_stock(edge, purchase, work->arrived_ns, ret) ||
 	       glance_rules(edge, purchase, wall_ms, work->arrived_ns, ret);
 }

@@ -56,6 +56,8 @@ static void came(struct rpc_request *request)
 	struct work *work = container_of(request->arena, struct edge_request, arena)->work;
 	struct problem problem;
 
+	if (work->route->http_method != ROUTE_GET)
+		atomic_store(&work->edge->changed_ns[work->facts->service], clock_mono_ns());
 	if (request->output) {
 		answer_message(work, route_status(work->route), request->output);
 		version_show(work, request->output);

@@ -56,6 +56,8 @@ struct edge {
 	struct probe **cart_probes; /* by cart shard */
 	struct echo *echo;	    /* NULL unless bench */
 	_Atomic uint32_t open;	    /* requests that were sent and have not come back */
+	/* When a call through here that may have changed something came back; 0: never. The snapshots need a moment to show it. */
+	_Atomic int64_t changed_ns[EDGE_SERVICES];
 
 	/* the door's thread */
 	struct edge_request *free;

@@ -317,6 +317,37 @@ static void test_bans_bite_early_and_end_by_themselves(void **state)
 	assert_flags(&last->out, "bought: in the cart", true);
 }
 
+static bool is_asked_after_a_change(const void *sku)
+{
+	post("/policy/add", "{\"goodsSKU\":\"A\",\"userLevel\":1,\"quantityLimit\":2}", NULL);
+	post("/add", "{\"goodsSKU\":\"A\",\"goodsQuantity\":1,\"goodsPrice\":1}", NULL);
+	return !is_refused_early(sku);
+}
+
+static bool is_asked_after_another_ban(const void *user)
+{
+	post("/badguy/add", "{\"userID\":\"frank\"}", NULL);
+	return !is_banned_early(user);
+}
+
+static void test_who_changes_something_is_not_judged_by_what_was_before(void **state)
+{
+	fakes_stock(&fakes, "GONE", 0, false);
+	fakes_rule(&fakes, "PAST", -1, 5, 0, clock_wall_ms(&clock_system) - 1000);
+	fakes_ban(&fakes, "b1", "eve", 0);
+	wait_until(is_refused_early, "GONE");
+	wait_until(is_refused_early, "PAST");
+	wait_until(is_banned_early, "eve");
+	wait_until(is_asked_after_a_change, "GONE");
+	assert_flags(&last->out, "bought: in the cart", true);
+	wait_until(is_asked_after_a_change, "PAST");
+	wait_until(is_asked_after_another_ban, "eve");
+	/* What did not change in truth is known again soon. */
+	wait_until(is_refused_early, "GONE");
+	wait_until(is_refused_early, "PAST");
+	wait_until(is_banned_early, "eve");
+}
+
 /* ---- keys ---- */
 
 static void test_a_key_knows_better_than_sold_out(void **state)
@@ -600,6 +631,7 @@ int main(void)
 		TEST(test_sold_out_and_closed_are_refused_early),
 		TEST(test_rules_are_looked_at_early),
 		TEST(test_bans_bite_early_and_end_by_themselves),
+		TEST(test_who_changes_something_is_not_judged_by_what_was_before),
 		TEST(test_a_key_knows_better_than_sold_out),
 		TEST(test_a_key_knows_better_than_policy),
 		TEST(test_a_ban_is_not_looked_up),
