@@ -19,6 +19,7 @@
 #include "threads.h"
 
 #define COMMANDS_STANDARD 10000
+#define STUCK_SECONDS 60 /* of one seed between two rests: some loop never lets the world go on */
 #define QUIET_EVERY 4000 /* commands */
 #define QUIET_MAX_US (120 * SECOND)
 #define QUIET_STEPS_MAX 60000 /* of 50 events */
@@ -63,6 +64,7 @@ static void settle(void)
 {
 	int64_t until_us = world.now_us + QUIET_MAX_US;
 
+	alarm(STUCK_SECONDS);
 	world.calm = true;
 	shop_rest(true);
 	pass(EXPIRED_AFTER_US);
@@ -99,6 +101,7 @@ static void run_seed(uint64_t seed)
 	uint64_t next_quiet = QUIET_EVERY;
 	bool restored = false;
 
+	alarm(STUCK_SECONDS);
 	folder_empty(world.folder);
 	world_begin(seed);
 	model_begin();
@@ -141,6 +144,9 @@ static double elapsed(void)
 
 static void on_abort(int signal_number)
 {
+	if (signal_number == SIGALRM)
+		fprintf(stderr, "\nFINDING in seed %" PRIu64 ", after %" PRIu64 " commands: it never ends\n",
+			world.seed, world.commands);
 	fprintf(stderr, "run it alone: %s --seed %" PRIu64 " --commands %" PRIu64 " --trace\n", program,
 		world.seed, settings.commands);
 	folder_remove(world.folder);
@@ -243,6 +249,7 @@ int main(int count, char **words)
 	program = words[0];
 	read_settings(count, words);
 	signal(SIGABRT, on_abort);
+	signal(SIGALRM, on_abort);
 	log_init("simulate", "");
 	log_set_level(LOG_ERROR + 1);
 	folder_make(world.folder, sizeof(world.folder));
