@@ -1,157 +1,22 @@
 #!/usr/bin/env python3
 """./flashsale bench: how much the system does on this machine, load generator included.
 
-Starts an installation of its own, drives it with wrk over loopback at 64, 256 and 1,024 connections, and stops it. The benches take turns at each
-number of connections, because machines drift and only figures of one run can be compared. Each bench says what a right answer is; a run with wrong
-ones ends with 1.
+Starts what it measures itself, drives it over loopback, and stops it. web.py goes through the gatekeeper, books.py straight to inventory and to
+the cart. Each bench says what a right answer is; a run with wrong ones ends with 1.
 """
 
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "system"))
-from flashsale_client import PRESET, PROJECT, Installation, free_port, wait_until  # noqa: E402  the path comes first
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "system"))
+import books  # noqa: E402  the path comes first
+import web  # noqa: E402
 
-CONNECTIONS = (64, 256, 1024)
-WARM_UP_S = 1
 OPEN_FILES = 8192
-STOCK = 1_000_000_000
-
-
-@dataclass
-class Bench:
-    """One thing to measure: a wrk script against a base address."""
-    name: str
-    script: str
-    base: str
-    wrong: str = ""  # why the answers of the last measurement were not right
-
-    def prepare(self):
-        """Runs once, before all measurements."""
-
-    def close(self):
-        """Runs once, after all measurements."""
-
-    def check(self, measured):
-        """Runs after each measurement, and sets self.wrong."""
-        self.wrong = "" if not measured["not_2xx"] and not measured["socket_errors"] else (
-            f"{measured['not_2xx']} answers were not 2xx, {measured['socket_errors']} socket errors")
-
-
-class Buy(Bench):
-    """Every shopper is new and gets a unit; the stock afterwards proves it."""
-    sku = "BENCH-BUY"
-
-    def __init__(self, sale):
-        super().__init__("buy", "buy.lua", sale.rest.base)
-        self.sale = sale
-        self.left = STOCK
-
-    def prepare(self):
-        put_on_sale(self.sale, self.sku, STOCK)
-
-    def check(self, measured):
-        super().check(measured)
-        left = self.sale.rest.get(f"/sku/{self.sku}").json()["goodsQuantity"]
-        granted, self.left = self.left - left, left
-        if granted < measured["requests"]:  # what was on its way when the time was up may be granted beyond that
-            self.wrong = f"{measured['requests']} answers, but only {granted} units granted"
-
-
-class SoldOut(Bench):
-    sku = "BENCH-SOLDOUT"
-
-    def __init__(self, sale):
-        super().__init__("soldout", "buy.lua", sale.rest.base)
-        self.sale = sale
-
-    def prepare(self):
-        put_on_sale(self.sale, self.sku, 0)
-        wait_until(lambda: self.sale.rest.buy("bench-early", sku=self.sku).json()["repResult"] is False)
-
-
-class Echo(Bench):
-    """Three echo services, one a hop; they join the installation's list of services."""
-    hops = 3
-
-    def __init__(self, sale):
-        super().__init__("echo", "echo.lua", sale.rest.base)
-        self.sale, self.processes = sale, []
-
-    def prepare(self):
-        program = PROJECT / "build" / PRESET / "bin" / "flashsale-echo"
-        services = self.sale.home / "etc" / "services.list"
-        lines = ""
-        for hop in range(self.hops):
-            port = free_port()
-            with (self.sale.home / "log" / f"echo-{hop}.log").open("w") as log:
-                self.processes.append(subprocess.Popen(
-                    [program, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{port + 10}", "--discovery-file", services,
-                     "--shard", str(hop), "--shards", str(self.hops)], stdout=log, stderr=log))
-            lines += f"echo 127.0.0.1:{port} shard={hop}/{self.hops}\n"
-        services.write_text(services.read_text() + lines)
-        wait_until(lambda: self.sale.rest.post("/bench/echo", {}).status_code == 200, what="/bench/echo answers")
-
-    def close(self):
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait(10)
-
-
-def put_on_sale(sale, sku, quantity):
-    for path, body in (("/add", {"goodsSKU": sku, "goodsQuantity": quantity, "goodsPrice": 99}),
-                       ("/policy/add", {"goodsSKU": sku, "userLevel": -1, "quantityLimit": 5})):
-        answer = sale.rest.post(path, body)
-        if answer.status_code != 200:
-            raise SystemExit(f"bench: POST {path} was answered {answer.status_code}: {answer.text}")
-
-
-def measure(bench, connections, seconds, run):
-    words = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--latency", "--timeout", "5s",
-             "--script", str(HERE / bench.script), bench.base, "--", bench.name, getattr(bench, "sku", ""), str(run)]
-    result = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
-    if result.returncode or not lines:
-        raise SystemExit(f"bench: wrk failed\n{result.stdout}{result.stderr}")
-    return json.loads(lines[-1])
-
-
-def run_all(benches, seconds):
-    """name -> connections -> figures, printed as they come."""
-    figures = {bench.name: {} for bench in benches}
-    wrong, run = [], 0
-    print(f"{'BENCH':8} {'CONNECTIONS':>11} {'PER SECOND':>11} {'P50 MS':>8} {'P99 MS':>8}", flush=True)
-    for bench in benches:
-        bench.prepare()
-        bench.check(measure(bench, CONNECTIONS[0], WARM_UP_S, run))
-    for connections in CONNECTIONS:
-        for bench in benches:
-            run += 1
-            measured = measure(bench, connections, seconds, run)
-            bench.check(measured)
-            figures[bench.name][str(connections)] = {key: measured[key] for key in ("rate", "p50_ms", "p99_ms", "requests")}
-            print(f"{bench.name:8} {connections:>11,} {measured['rate']:>11,.0f} {measured['p50_ms']:>8.2f} {measured['p99_ms']:>8.2f}"
-                  f"  {bench.wrong}", flush=True)
-            if bench.wrong:
-                wrong.append(f"{bench.name} at {connections}: {bench.wrong}")
-    return figures, wrong
-
-
-def as_json(figures):
-    """The best rate of each bench with its latencies, and all of them below "connections"."""
-    result = {}
-    for name, by_connections in figures.items():
-        best = max(by_connections, key=lambda connections: by_connections[connections]["rate"])
-        result[name] = {**by_connections[best], "best_connections": int(best), "connections": by_connections}
-    return result
 
 
 def main():
@@ -160,25 +25,21 @@ def main():
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    names = arguments.names or ["echo", "buy", "soldout", "static"]
+    names = list(dict.fromkeys(arguments.names or web.NAMES))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, OPEN_FILES), hard))
 
-    with tempfile.TemporaryDirectory(prefix="flashsale-bench-") as folder:
-        echo = ["--set", "gatekeeper.bench=on"] if "echo" in names else []
-        sale = Installation(Path(folder) / "home", ["--no-demo", *echo])
-        all_benches = {"echo": Echo(sale), "buy": Buy(sale), "soldout": SoldOut(sale),
-                       "static": Bench("static", "static.lua", sale.rest.base)}
-        benches = [all_benches[name] for name in dict.fromkeys(names)]
-        try:
-            sale.up()
-            figures, wrong = run_all(benches, arguments.seconds)
-        finally:
-            for bench in benches:
-                bench.close()
-            sale.down()
+    figures, wrong = {}, []
+    for part in (web, books):
+        mine = [name for name in names if name in part.NAMES]
+        if not mine:
+            continue
+        with tempfile.TemporaryDirectory(prefix="flashsale-bench-") as folder:
+            measured, complaints = part.run(mine, arguments.seconds, Path(folder))
+        figures.update(measured)
+        wrong += complaints
     if arguments.json:
-        arguments.json.write_text(json.dumps(as_json(figures), indent=1) + "\n")
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     for line in wrong:
         print(f"bench: wrong answers: {line}", file=sys.stderr)
     return 1 if wrong else 0
