@@ -23,11 +23,11 @@
 
 struct store_options {
 	const char *directory;
-	const char *service;            /* "inventory" */
-	uint32_t format;                /* version of the tables' layout */
-	uint32_t shard, shards;         /* 0 and 1 for a service without shards */
-	int64_t map_bytes;              /* sparse; the file grows as used */
-	const char *const *tables;      /* names, at most STORE_TABLES_MAX; `meta` is added */
+	const char *service;	   /* "inventory" */
+	uint32_t format;	   /* version of the tables' layout */
+	uint32_t shard, shards;	   /* 0 and 1 for a service without shards */
+	int64_t map_bytes;	   /* sparse; the file grows as used */
+	const char *const *tables; /* names, at most STORE_TABLES_MAX; `meta` is added */
 	uint32_t table_count;
 };
 
@@ -47,6 +47,11 @@ bool store_create(const struct store_options *options, struct error *error);
 struct store *store_open(const struct store_options *options, struct error *error);
 void store_close(struct store *store); /* NULL is fine; no transaction may be open */
 
+/* For programs that look at a store, also at a copy, also while its service uses it: nothing is written, no lock taken, no incarnation; shard and
+ * shards are not checked but read (they are in *store then). The service and the format must be those of the options. While it reads, a page of the file
+ * that can't be read ends the process with SIGBUS: rpc/tool_fault.h. */
+struct store *store_open_reading(const struct store_options *options, struct error *error);
+
 /* A short read transaction of the calling thread; ends with mdb_txn_abort. Errors are LMDB's codes. */
 int store_read_begin(struct store *store, MDB_txn **ret);
 
@@ -64,9 +69,12 @@ void store_usage(struct store *store, struct store_usage *ret);
 int store_meta_put(struct store *store, MDB_txn *txn, const char *name, const void *data, size_t size);
 int store_meta_get(struct store *store, MDB_txn *txn, const char *name, void *ret, size_t size);
 
-/* A consistent copy while the store is in use; the directory must not exist. The copy keeps the lineage: who restores it calls
- * store_new_lineage. Not for the writing thread: it takes as long as the disk. */
+/* A consistent copy while the store is in use, synced; the directory must not exist, and is gone again when it fails. Until the copy is complete the file is
+ * called data.mdb.unfinished. It keeps the lineage. Not for the writing thread: it takes as long as the disk. */
 bool store_backup(struct store *store, const char *directory, struct error *error);
+
+/* The copy becomes the store in to->directory, where none may be, with a new lineage; complete, or not there. */
+bool store_restore(struct store *backup, const struct store_options *to, struct error *error);
 
 /* Big-endian integers sort as numbers. */
 static inline void store_put_be64(uint8_t *to, uint64_t value)

@@ -16,6 +16,7 @@
 #include "discovery/static.h"
 #include "rpc/admin.h"
 #include "rpc/service_settings.h"
+#include "rpc/tool.h"
 
 enum { EXIT_GRACEFUL = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -81,21 +82,6 @@ static int usage_failed(const struct service_table *table, const struct error *e
 {
 	fprintf(stderr, "%s: %s\n", table->program, error->text);
 	return EXIT_USAGE;
-}
-
-static int run_init(const struct service_run *run, const struct service_definition *definition)
-{
-	const struct service_settings *settings = run->settings;
-	struct store_options options = service_settings_store(definition, settings);
-	struct error error;
-
-	if (!store_create(&options, &error)) {
-		fprintf(stderr, "%s: %s\n", run->table.program, error.text);
-		return EXIT_FAILED;
-	}
-	printf("%s: made the store %s, shard %lld of %lld\n", run->table.program, settings->store,
-		(long long)settings->shard, (long long)settings->shards);
-	return EXIT_GRACEFUL;
 }
 
 static bool is_healthy(void *context)
@@ -242,9 +228,9 @@ static void read_level_again(struct service_run *run)
 	const struct service_definition *definition = run->service.definition;
 	struct service_settings *settings = memory_new(definition->settings_bytes);
 	struct error error;
-	bool init;
+	int words;
 
-	if (service_settings_read(&run->table, definition, run->argc, run->argv, settings, &init, &error) ==
+	if (service_settings_read(&run->table, definition, run->argc, run->argv, settings, &words, &error) ==
 		CONFIG_OK) {
 		log_set_level(service_settings_level(settings));
 		log_info("read the settings again: only the log level can change while running",
@@ -311,14 +297,58 @@ static int run_service(struct service_run *run)
 	return EXIT_GRACEFUL;
 }
 
+/* A word among the arguments names the tool without flags of its own, or is an error. */
+static int run_word(const struct service_run *run, int word)
+{
+	const struct service_definition *definition = run->service.definition;
+	const struct service_tool *tool = tool_find(definition, run->argv[word]);
+	struct tool_call call = {.definition = definition,
+		.program = run->table.program,
+		.settings = run->settings,
+		.common = run->settings};
+
+	if (word + 1 < run->argc)
+		return tool_end(&call, TOOL_CANNOT, "unexpected argument '%s' after %s: see --help",
+			run->argv[word + 1], run->argv[word]);
+	if (!tool)
+		return tool_end(&call, TOOL_CANNOT, "unexpected argument '%s': see --help", run->argv[word]);
+	if (tool != &tool_init)
+		return tool_end(&call, TOOL_CANNOT, "'%s' must come first: %s %s ...", tool->name,
+			call.program, tool->name);
+	return tool->run(&call);
+}
+
+static int read_and_run(struct service_run *run)
+{
+	const struct service_definition *definition = run->service.definition;
+	struct error error;
+	int words, code;
+
+	switch (service_settings_read(
+		&run->table, definition, run->argc, run->argv, run->settings, &words, &error)) {
+	case CONFIG_HELP:
+		config_print_help(&run->table.config, stdout);
+		tool_print_list(definition, stdout);
+		return EXIT_GRACEFUL;
+	case CONFIG_ERROR:
+		return usage_failed(&run->table, &error);
+	case CONFIG_OK:
+		break;
+	}
+	code = words < run->argc ? run_word(run, words) : run_service(run);
+	config_release(&run->table.config, run->settings);
+	return code;
+}
+
 int service_run(const struct service_definition *definition, int argc, char **argv)
 {
+	const struct service_tool *tool = tool_find(definition, argc > 1 ? argv[1] : NULL);
 	struct service_run run = {.argc = argc, .argv = argv};
-	struct error error;
-	bool init = false;
 	int code;
 
 	assert(definition->start && definition->listen && definition->admin);
+	if (tool)
+		return tool_run(definition, tool, argc - 1, argv + 1);
 	service_table_init(&run.table, definition);
 	run.settings = memory_new(definition->settings_bytes);
 	run.service = (struct service){.definition = definition,
@@ -326,18 +356,7 @@ int service_run(const struct service_definition *definition, int argc, char **ar
 		.common = run.settings,
 		.clock = &clock_system,
 		.run = &run};
-	switch (service_settings_read(&run.table, definition, argc, argv, run.settings, &init, &error)) {
-	case CONFIG_HELP:
-		config_print_help(&run.table.config, stdout);
-		code = EXIT_GRACEFUL;
-		break;
-	case CONFIG_ERROR:
-		code = usage_failed(&run.table, &error);
-		break;
-	default:
-		code = init ? run_init(&run, definition) : run_service(&run);
-		config_release(&run.table.config, run.settings);
-	}
+	code = read_and_run(&run);
 	free(run.settings);
 	service_table_release(&run.table);
 	free(run.instance);

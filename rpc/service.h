@@ -1,8 +1,8 @@
 /* rpc/service.h - what every service program is around its domain: settings, `init`, start-up, admin port, signals, drain.
  *
  * A program declares a struct service_definition and its main() is `return service_run(&definition, argc, argv);`. In order:
- *  1. settings: the common ones below and the program's own, from flags, file, environment (base/config.h). `flashsale-NAME init` creates the
- *     store and ends. Then check().
+ *  0. `flashsale-NAME TOOL ...` runs a tool (rpc/tool.h) and ends: `init` creates the store.
+ *  1. settings: the common ones below and the program's own, from flags, file, environment (base/config.h). Then check().
  *  2. start-up: log, store, loop, discovery, server; start(), which builds the domain and calls rpc_serve(); the gRPC port; the admin port.
  *     start() or whoever finishes what start() began says service_set_serving(service, true); until then health says NOT_SERVING.
  *  3. SIGHUP reads the settings again and applies the log level; SIGTERM and SIGINT end the service: it leaves discovery, health says
@@ -41,6 +41,7 @@ struct service_settings {
 };
 
 struct service;
+struct service_tool;
 
 struct service_definition {
 	const char *name;    /* "inventory"; the program is flashsale-inventory */
@@ -54,15 +55,22 @@ struct service_definition {
 	size_t settings_count;
 	size_t settings_bytes; /* of the whole struct */
 
-	/* The store; no tables: the program has none, and no `init`. */
+	/* The store; no tables: the program has none, and no tools. */
 	uint32_t store_format;
 	const char *const *store_tables;
 	uint32_t store_table_count;
 	const char *store_size; /* the standard of --store-size: "16g" */
 
+	/* What the program can do besides (rpc/tool.h), beyond init, backup and restore. */
+	const struct service_tool *const *tools;
+	size_t tool_count;
+	/* Whether a backup is worth restoring: 0, or an enum tool_code with the error. May be NULL. */
+	int (*verify_store)(struct store *backup, struct error *error);
+	const char *restored; /* what to do after a restore, for people; may be NULL */
+
 	const struct rpc_limits *limits; /* NULL: rpc_limits_standard */
 
-	/* Looks at the settings beyond what a range can say; false: exit 2 with the error. Also before `init`. May be NULL. */
+	/* Looks at the settings beyond what a range can say; false: exit 2 with the error. Also before a tool. May be NULL. */
 	bool (*check)(const void *settings, struct error *error);
 	bool (*start)(struct service *service, struct error *error);
 	void (*stop)(struct service *service);	  /* may be NULL */

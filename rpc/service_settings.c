@@ -71,7 +71,7 @@ void service_table_init(struct service_table *table, const struct service_defini
 		.purpose = definition->purpose,
 		.settings = table->settings,
 		.count = count + definition->settings_count,
-		.words = definition->store_table_count ? "[init]" : NULL};
+		.words = definition->store_table_count ? "[TOOL]" : NULL};
 }
 
 void service_table_release(struct service_table *table)
@@ -117,32 +117,16 @@ static bool check_common(const struct service_definition *definition, const stru
 	return true;
 }
 
-static bool read_words(const struct service_definition *definition, int argc, char **argv, int first,
-	bool *ret_init, struct error *error)
-{
-	*ret_init = false;
-	if (first == argc)
-		return true;
-	if (!definition->store_table_count || strcmp(argv[first], "init") != 0)
-		return error_set(error, "unexpected argument '%s': see --help", argv[first]);
-	if (first + 1 < argc)
-		return error_set(error, "unexpected argument '%s' after init: see --help", argv[first + 1]);
-	*ret_init = true;
-	return true;
-}
-
 enum config_result service_settings_read(const struct service_table *table,
-	const struct service_definition *definition, int argc, char **argv, void *target, bool *ret_init,
+	const struct service_definition *definition, int argc, char **argv, void *target, int *ret_words,
 	struct error *error)
 {
 	enum config_result result;
-	int words;
 
-	result = config_read(&table->config, argc, argv, target, &words, error);
+	result = config_read(&table->config, argc, argv, target, ret_words, error);
 	if (result != CONFIG_OK)
 		return result;
-	if (read_words(definition, argc, argv, words, ret_init, error) &&
-		check_common(definition, target, error) &&
+	if (check_common(definition, target, error) &&
 		(!definition->check || definition->check(target, error)))
 		return CONFIG_OK;
 	config_release(&table->config, target);

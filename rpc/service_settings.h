@@ -15,10 +15,9 @@ struct service_table {
 void service_table_init(struct service_table *table, const struct service_definition *definition);
 void service_table_release(struct service_table *table);
 
-/* Reads and checks; a zeroed *target is filled, to be given back with config_release. As for config_read, with one more output: whether
- * the word `init` stands among the arguments; any other word is an error. */
+/* Reads and checks; a zeroed *target is filled, to be given back with config_release. *ret_words as for config_read. */
 enum config_result service_settings_read(const struct service_table *table,
-	const struct service_definition *definition, int argc, char **argv, void *target, bool *ret_init,
+	const struct service_definition *definition, int argc, char **argv, void *target, int *ret_words,
 	struct error *error);
 
 enum log_level service_settings_level(const struct service_settings *settings); /* of checked settings */

@@ -221,6 +221,86 @@ static void a_file_that_was_cut_off_is_refused(void **state)
 	assert_int_equal(before.st_size, after.st_size); /* as it was: somebody may want to look at it */
 }
 
+static void an_empty_file_is_no_missing_store(void **state)
+{
+	struct fixture *f = *state;
+	char path[2 * FOLDER_TEXT_MAX];
+	struct error error = {0};
+
+	create(f);
+	data_path(f, path);
+	assert_int_equal(truncate(path, 0), 0);
+	refuses(&f->options, "its data file is empty (0 bytes)");
+	assert_null(store_open_reading(&f->options, &error));
+	assert_non_null(strstr(error.text, "its data file is empty (0 bytes)"));
+	assert_int_equal(truncate(path, 4096), 0);
+	refuses(&f->options, "damaged");
+}
+
+/* Whatever its shard; and nothing is written, not even a lock file beside a copy. */
+static void looking_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options options = f->options;
+	char copy[FOLDER_TEXT_MAX + 16], path[2 * FOLDER_TEXT_MAX];
+	struct store *store;
+	struct id lineage;
+
+	create(f);
+	store = open_store(f);
+	lineage = store->lineage;
+	put(store, "kept", "1", 1);
+	snprintf(copy, sizeof(copy), "%s/copy", f->parent);
+	assert_true(store_backup(store, copy, NULL));
+	store_close(store);
+	options.directory = copy;
+	options.shard = options.shards = 0;
+	for (uint64_t i = 0; i < 2; i++) {
+		store = store_open_reading(&options, NULL);
+		assert_non_null(store);
+		assert_int_equal(store->shard, 1);
+		assert_int_equal(store->shards, 4);
+		assert_int_equal(store->incarnation, 1);
+		assert_int_equal(id_compare(&lineage, &store->lineage), 0);
+		assert_true(has(store, "kept"));
+		store_close(store);
+	}
+	snprintf(path, sizeof(path), "%s/lock.mdb", copy);
+	assert_int_not_equal(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "%s/flock", copy);
+	assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static void a_restored_store_has_a_lineage_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options to = f->options;
+	char target[FOLDER_TEXT_MAX + 16], staging[2 * FOLDER_TEXT_MAX];
+	struct error error = {0};
+	struct store *store;
+	struct id lineage;
+
+	create(f);
+	store = open_store(f);
+	lineage = store->lineage;
+	put(store, "kept", "1", 1);
+	snprintf(target, sizeof(target), "%s/target", f->parent);
+	snprintf(staging, sizeof(staging), "%s/restoring", target);
+	to.directory = target;
+	mkdir(target, 0700); /* an empty volume, on which an earlier try was cut off */
+	assert_true(store_backup(store, staging, NULL));
+	assert_true(store_restore(store, &to, &error));
+	assert_false(store_restore(store, &to, &error));
+	assert_non_null(strstr(error.text, "already"));
+	store_close(store);
+	assert_int_not_equal(access(staging, F_OK), 0);
+	f->options.directory = target;
+	store = open_store(f);
+	assert_true(has(store, "kept"));
+	assert_int_not_equal(id_compare(&lineage, &store->lineage), 0);
+	store_close(store);
+}
+
 static void lineage_stays_and_incarnation_ascends(void **state)
 {
 	struct fixture *f = *state;
@@ -361,6 +441,9 @@ int main(void)
 		TEST(a_second_process_is_refused),
 		TEST(a_damaged_file_is_refused),
 		TEST(a_file_that_was_cut_off_is_refused),
+		TEST(an_empty_file_is_no_missing_store),
+		TEST(looking_changes_nothing),
+		TEST(a_restored_store_has_a_lineage_of_its_own),
 		TEST(lineage_stays_and_incarnation_ascends),
 		TEST(two_stores_have_different_lineages),
 		TEST(a_backup_is_a_store_of_the_same_lineage),

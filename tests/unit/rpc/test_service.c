@@ -98,7 +98,7 @@ static struct service_definition definition = {
 struct ending {
 	int code;
 	char letters[32];
-	char said[4096]; /* on stdout and stderr */
+	char said[8192]; /* on stdout and stderr */
 };
 
 static void read_all(int fd, char *to, size_t size)
@@ -178,7 +178,8 @@ static void test_help(void **state)
 	struct ending ending = run("--help", NULL);
 
 	expect(&ending, 0, "", "flashsale-test - to be tested");
-	expect(&ending, 0, "", "[init]");
+	expect(&ending, 0, "", "[TOOL]");
+	expect(&ending, 0, "", "flashsale-test init ");
 	expect(&ending, 0, "", "--number NUMBER");
 	expect(&ending, 0, "", "--drain-time");
 }
@@ -209,6 +210,8 @@ static void test_settings_that_cannot_be(void **state)
 	expect(&ending, 2, "", "unexpected argument 'inti'");
 	ending = run("--store", directory, "init", "init", NULL);
 	expect(&ending, 2, "", "unexpected argument 'init' after init");
+	ending = run("--store", directory, "backup", NULL);
+	expect(&ending, 2, "", "'backup' must come first");
 	definition.sharded = false;
 	ending = run("--store", directory, "--shards", "2", NULL);
 	expect(&ending, 2, "", "--shards");
@@ -229,6 +232,23 @@ static void test_a_store_is_made_once(void **state)
 	expect(&ending, 1, "", "shard 1 of 2, the settings say shard 0 of 1");
 	ending = run("--store", directory, "--shard", "1", "--shards", "2", NULL);
 	expect(&ending, 0, "s7pr", "listening");
+}
+
+/* The service's settings are the tool's too; init may stand behind them. */
+static void test_a_store_is_made_from_the_environment(void **state)
+{
+	struct ending ending = run("init", NULL);
+
+	expect(&ending, 2, "", "--store must be given");
+	setenv("FLASHSALE_CFG_STORE", directory, 1);
+	setenv("FLASHSALE_CFG_NUMBER", "4", 1);
+	ending = run("--shards", "2", "init", NULL);
+	expect(&ending, 0, "", "shard 0 of 2");
+	setenv("FLASHSALE_CFG_NUMBER", "3", 1);
+	ending = run("init", NULL);
+	expect(&ending, 2, "", "which is no number");
+	unsetenv("FLASHSALE_CFG_NUMBER");
+	unsetenv("FLASHSALE_CFG_STORE");
 }
 
 static void test_a_graceful_end(void **state)
@@ -289,6 +309,7 @@ int main(void)
 		TEST(test_help),
 		TEST(test_settings_that_cannot_be),
 		TEST(test_a_store_is_made_once),
+		TEST(test_a_store_is_made_from_the_environment),
 		TEST(test_a_graceful_end),
 		TEST(test_a_start_that_fails),
 		TEST(test_a_port_in_use),
