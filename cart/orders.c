@@ -331,6 +331,8 @@ bool order_verdict(const struct order *order, enum order_wish want, struct span 
 		return true;
 	if (order->truth == wanted[want] && same)
 		return true;
+	if (want == WISH_CONFIRM && order->truth == LINE_REFUNDED && same)
+		return true; /* it was paid for with this; that it was taken back since is in its state */
 	*ret = order->truth == LINE_EXPIRED && want != WISH_REFUND ? COMMON__REASON__REASON_HOLD_EXPIRED
 								   : COMMON__REASON__REASON_WRONG_STATE;
 	if (want == WISH_REFUND)

@@ -51,6 +51,7 @@ struct order {
 	uint32_t shard;		       /* of inventory */
 	uint8_t truth;		       /* enum line_state; 0: not known to be bound */
 	uint8_t wish;
+	uint8_t asked;		       /* the wish that inventory was asked for last */
 	bool listed;		       /* in one of the two lists */
 	bool storing, asking;	       /* its wish is being made durable; inventory is being asked */
 	bool answered;		       /* inventory said no to the wish: the ledger tells the rest */

@@ -20,6 +20,7 @@ static void ask(struct orders *orders, struct order *order, int64_t now_ms)
 	if (order->wish == WISH_BIND)
 		order_claim(orders, order, true);
 	order->epoch = link->fence.accepted;
+	order->asked = order->wish;
 	order->asking = true;
 	orders->asking++;
 	orders->counters.asks++;
@@ -217,7 +218,9 @@ void orders_answered(
 	assert(order->asking && orders->asking);
 	order->asking = false;
 	orders->asking--;
-	if (order->wish) { /* else the ledger was quicker */
+	if (order->wish != order->asked) {  /* the ledger was quicker */
+		ask(orders, order, now_ms); /* for the next wish, which had to wait for this answer */
+	} else {
 		switch (answer->kind) {
 		case ANSWER_GRANT:
 			granted(orders, order, answer, now_ms);

@@ -4,8 +4,8 @@
 
 #include "base/arena.h"
 #include "base/store.h"
-#include "cart/cart.h"
-#include "cart/shelf.h"
+#include "cart/orders.h"
+#include "cart/service.h"
 #include "flashsale/inventory/v1/inventory.pb-c.h"
 #include "shop.h"
 #include "stores.h"
@@ -73,6 +73,8 @@ struct cart_process {
 	struct rpc_loop loop;
 	struct shelf *shelf;
 	struct cart *cart;
+	struct orders *orders;
+	struct cart_service service; /* as far as the files about orders need one */
 	struct cart_wire wires[WORLD_SHARDS_MAX];
 	struct cart_wait *waits;
 	struct change *changes;
@@ -109,6 +111,18 @@ void requests_take(struct cart_process *process, const struct shop_request *requ
 void requests_decided(struct waiter *waiter); /* effect */
 void requests_release(struct cart_process *process); /* it crashed: nobody hears anything */
 
+/* loop.c */
+void timers_release(void);
+
+/* cart_orders.c */
+void orders_begin(struct cart_process *process); /* once it has its cart and its loop */
+void orders_take(struct cart_process *process, const struct shop_request *request);
+void orders_release(struct cart_process *process);
+bool orders_waiting(const struct cart_process *process);
+
+/* cart_asks.c */
+void asks_release(struct cart_process *process);
+
 /* cart_changes.c */
 void change_start(struct cart_process *process, const struct shop_request *request);
 void change_heard(struct change *change, const struct id *id, const struct answer *answer);
@@ -117,6 +131,7 @@ void changes_release(struct cart_process *process);
 
 /* carts.c */
 void cart_process_end(struct cart_process *process); /* it has seen a successor: soon it is gone */
+struct cart_process *cart_process_by_shelf(const struct shelf *shelf);
 struct cart_process *cart_process_of(uint32_t shard); /* NULL: down */
 struct cart_process *cart_zombies_of(uint32_t shard);  /* those that were succeeded, by `next` */
 bool cart_process_current(const struct cart_process *process); /* it has no successor */

@@ -138,6 +138,9 @@ void requests_take(struct cart_process *process, const struct shop_request *requ
 	case SHOP_LOOKUP:
 		take_lookup(process, request);
 		break;
+	default:
+		orders_take(process, request);
+		break;
 	}
 }
 

@@ -123,6 +123,15 @@ static void keep_position(struct cart_wire *wire)
 	shelf_position(wire->process->shelf, wire->shard, &position);
 }
 
+static void order_apply(struct cart_wire *wire, const Inventory__LedgerEntry *message)
+{
+	struct order_item items[ORDER_HOLDS_MAX];
+	struct order_entry entry;
+
+	WORLD_CHECK(entry_read_order(message, items, &entry), "an order that a cart can't understand");
+	orders_apply(wire->process->orders, wire->shard, &entry);
+}
+
 static void message_apply(struct cart_wire *wire)
 {
 	struct cart *cart = wire->process->cart;
@@ -137,7 +146,11 @@ static void message_apply(struct cart_wire *wire)
 
 		WORLD_CHECK(entry_read(wire->message.entries[i], wire->process->shard, &entry),
 			"an entry that a cart can't understand");
+		if (entry.sequence <= domain(wire)->position)
+			continue;
 		cart_apply(cart, wire->shard, &entry);
+		if (entry.kind == ENTRY_ORDER)
+			order_apply(wire, wire->message.entries[i]);
 	}
 	cart_applied(cart, wire->shard, wire->message.position, cart_process_now_ms(wire->process));
 	if (domain(wire)->position != before)

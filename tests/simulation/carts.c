@@ -16,6 +16,7 @@
 
 #define MAP_BYTES (256 << 20)
 #define TICK_US (250 * MS)
+#define SWEEP_MAX 4096
 #define AWAY_MAX_US (3 * SECOND)
 #define PAUSE_MAX_US (8 * SECOND)
 #define ASK_DELAY_MAX_US 500
@@ -53,7 +54,10 @@ static void on_fence(void *context, uint32_t shard)
 
 static void on_usable(void *context, uint32_t shard)
 {
-	world_note("link is usable", ((struct cart_process *)context)->number, shard, 0);
+	struct cart_process *process = context;
+
+	world_note("link is usable", process->number, shard, 0);
+	orders_kick(process->orders, shard, cart_process_now_ms(process));
 }
 
 static void on_succeeded(void *context, uint32_t shard)
@@ -117,7 +121,12 @@ static void run_tick(void *context, uint64_t a, uint64_t b)
 {
 	struct cart_process *process = context;
 
-	cart_sweep(process->cart, cart_process_now_ms(process), 4096);
+	int64_t now_ms = cart_process_now_ms(process);
+
+	cart_sweep(process->cart, now_ms, SWEEP_MAX);
+	orders_sweep(process->orders, now_ms, SWEEP_MAX);
+	for (uint32_t shard = 0; process->orders->wishing && shard < world.plan.inventories; shard++)
+		orders_kick(process->orders, shard, now_ms);
 	world_after(&process->base, TICK_US, run_tick, process, 0, 0);
 }
 
@@ -131,9 +140,9 @@ static void process_open_store(struct cart_process *process)
 	process->sim.fail_commit = world.plan.fail_commit;
 	store_options_of(process, &options);
 	process->store = store_open(&options, &error);
-	WORLD_CHECK(process->store && shelf_load(process->store, process->cart, &error),
+	WORLD_CHECK(process->store && shelf_load(process->store, process->cart, &error) &&
+			    shelf_load_orders(process->store, process->orders, &error),
 		"a cart does not open: %s", error.text);
-	process->loop.process = &process->base;
 	thread_owner = &process->base;
 	process->shelf = shelf_new(&(struct shelf_options){.store = process->store,
 		.loop = &process->loop,
@@ -164,11 +173,15 @@ static struct cart_process *process_start(struct slot *slot)
 	world_note("cart starts", slot->shard, process->number, 0);
 	id_random(&options.instance);
 	process->cart = cart_new(&options);
+	process->loop.process = &process->base;
+	orders_begin(process);
 	process_open_store(process);
+	process->service.shelf = process->shelf;
 	for (uint32_t shard = 0; shard < world.plan.inventories; shard++)
 		wire_begin(process, shard);
 	slot->current = process;
 	cart_start(process->cart);
+	orders_start(process->orders);
 	world_after(&process->base, TICK_US, run_tick, process, 0, 0);
 	return process;
 }
@@ -182,6 +195,7 @@ static void process_crash(struct cart_process *process)
 	threads_abandon(&process->base);
 	requests_release(process);
 	changes_release(process);
+	orders_release(process);
 	for (uint32_t shard = 0; shard < world.plan.inventories; shard++)
 		wire_release(&process->wires[shard]);
 	cart_free(process->cart);
@@ -236,6 +250,20 @@ void cart_process_end(struct cart_process *process)
 bool cart_process_current(const struct cart_process *process)
 {
 	return slots[process->shard].current == process;
+}
+
+struct cart_process *cart_process_by_shelf(const struct shelf *shelf)
+{
+	for (uint32_t shard = 0; shard < world.plan.carts; shard++) {
+		struct cart_process *process = slots[shard].current;
+
+		if (process && process->shelf == shelf)
+			return process;
+		for (process = slots[shard].zombies; process; process = process->next)
+			if (process->shelf == shelf)
+				return process;
+	}
+	world_fail("a shelf of nobody");
 }
 
 struct cart_process *cart_process_of(uint32_t shard)
@@ -401,6 +429,7 @@ void carts_end(void)
 		if (slots[shard].current)
 			crash_slot(&slots[shard], -1);
 	}
+	timers_release();
 }
 
 void carts_reconcile(void)

@@ -1,7 +1,7 @@
 /* tests/simulation/carts.h - cart's shards: the real domain on its real store, stepped; processes that crash, pause and are succeeded.
  *
  * What the service's files do between the domain and the wire (cart/link.c, sending.c, rpc_items.c, rpc_changes.c) is repeated here in small, step for
- * step; the domain, the shelf with its writer, the records and the reading of ledger entries are the real ones. */
+ * step; the domain, the shelf with its writer, the records, the reading of ledger entries, and all files about orders are the real ones. */
 #ifndef FLASHSALE_TESTS_SIMULATION_CARTS_H
 #define FLASHSALE_TESTS_SIMULATION_CARTS_H
 

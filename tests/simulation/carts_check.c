@@ -1,10 +1,21 @@
 /* tests/simulation/carts_check.c - at quiet: nothing is under way, and every cart has what the model has. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "cart_process.h"
 #include "carts.h"
 #include "inventory_node.h"
 #include "model.h"
+
+static const char *wish_text(const struct order *order)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "decision %d about an order in state %d has no outcome (%s%s%s%s%d)",
+		order->wish, order->truth, order->storing ? "storing " : "", order->asking ? "asking " : "",
+		order->answered ? "answered " : "", order->undoing ? "undoing " : "", (int)order->refusal);
+	return text;
+}
 
 static const char *wire_unquiet(const struct cart_process *process, uint32_t shard)
 {
@@ -22,6 +33,8 @@ static const char *wire_unquiet(const struct cart_process *process, uint32_t sha
 	for (int state = 0; state < ATTEMPT_STATES; state++)
 		if (attempts_list(&process->cart->attempts, shard, (enum attempt_state)state)->count)
 			return "an attempt is not settled";
+	if (process->orders->wishes[shard].count)
+		return wish_text(process->orders->wishes[shard].first);
 	return lanes_idle(&process->wires[shard]) ? NULL : "asks are under way";
 }
 
@@ -49,7 +62,7 @@ static const char *slot_unquiet(uint32_t slot)
 		if (why)
 			return why;
 	}
-	return process->waits || process->changes ? "a shopper waits" : NULL;
+	return process->waits || process->changes || orders_waiting(process) ? "a shopper waits" : NULL;
 }
 
 const char *carts_unquiet(void)
@@ -100,6 +113,93 @@ static void check_line(const struct model_hold *hold)
 		lines_deadline_ms(&cart->lines, line) - hold->deadline_ms - model_moved_ms(hold->shard));
 }
 
+static size_t orders_seen;
+
+static void check_order(const struct model_order *ours)
+{
+	const struct cart_process *process = cart_process_of(ours->cart);
+	const struct order *order;
+
+	if (process->cart->links[ours->shard].stopped)
+		return;
+	order = orders_find(process->orders, &ours->id);
+	if (!order) {
+		WORLD_CHECK(ours->state > MODEL_SOLD && (world.plan.orders_remembered < 1000),
+			"an order in state %d that its cart does not have", ours->state);
+		return;
+	}
+	orders_seen++;
+	WORLD_CHECK(order->truth == ours->state && order->item_count == ours->hold_count && !order->wish,
+		"a cart has an order in state %d, wish %d; the ledger says %d", order->truth, order->wish,
+		ours->state);
+	WORLD_CHECK(orders_deadline_ms(process->orders, order) ==
+				    ours->deadline_ms + model_moved_ms(ours->shard) ||
+			    order->truth != LINE_HELD,
+		"an order's deadline is off by %" PRId64 " ms",
+		orders_deadline_ms(process->orders, order) - ours->deadline_ms - model_moved_ms(ours->shard));
+	for (uint32_t i = 0; i < order->item_count; i++)
+		WORLD_CHECK(id_compare(&order->items[i].hold, &ours->holds[i]) == 0 &&
+				    order->items[i].price_micros == model_find(&ours->holds[i])->price_micros,
+			"a cart has an order of other holds, or at other prices");
+}
+
+/* Promise 7: what was decided, by whoever wrote this store, has come to an end. */
+static void check_decision(const struct cart_process *process, const struct order_decision *decision)
+{
+	const struct model_order *order = model_order_find(&decision->id);
+
+	if (process->cart->links[decision->shard].stopped)
+		return;
+	WORLD_CHECK(order && order->created, "promise 7: decision %d about an order that never came to be",
+		decision->wish);
+	WORLD_CHECK(order->state != MODEL_HELD || decision->wish == WISH_BIND,
+		"promise 7: decision %d was never carried out", decision->wish);
+	WORLD_CHECK(order->state != MODEL_SOLD || decision->wish != WISH_REFUND,
+		"promise 7: a refund was never carried out");
+}
+
+static void check_decisions(const struct cart_process *process)
+{
+	struct id id, holds[ORDER_HOLDS_MAX];
+	struct order_decision decision;
+	MDB_cursor *cursor;
+	MDB_val key, data;
+	MDB_txn *txn;
+
+	WORLD_CHECK(store_read_begin(process->store, &txn) == 0, "a read transaction");
+	WORLD_CHECK(mdb_cursor_open(txn, process->store->tables[SHELF_DECISIONS], &cursor) == 0, "a cursor");
+	while (mdb_cursor_get(cursor, &key, &data, MDB_NEXT) == 0) {
+		memcpy(id.bytes, key.mv_data, ID_BYTES);
+		WORLD_CHECK(record_decision_unpack(&id, data.mv_data, data.mv_size, holds, &decision),
+			"a decision can't be read");
+		check_decision(process, &decision);
+	}
+	mdb_cursor_close(cursor);
+	mdb_txn_abort(txn);
+}
+
+static void check_orders(void)
+{
+	size_t have = 0;
+	bool all = true;
+
+	orders_seen = 0;
+	model_orders_each(check_order);
+	for (uint32_t shard = 0; shard < world.plan.carts; shard++) {
+		const struct cart_process *process = cart_process_of(shard);
+
+		check_decisions(process);
+		have += process->orders->by_id.count;
+		for (uint32_t i = 0; i < world.plan.inventories; i++)
+			all = all && !process->cart->links[i].stopped;
+		WORLD_CHECK(world.plan.restore || world.plan.orders_remembered < 1000 ||
+				    !process->orders->counters.anomalies,
+			"a cart counts %" PRIu64 " anomalies of orders", process->orders->counters.anomalies);
+	}
+	WORLD_CHECK(!all || have == orders_seen, "carts have %zu orders, the ledgers %zu of them", have,
+		orders_seen);
+}
+
 void carts_check(void)
 {
 	for (uint32_t user = 0; user < world.plan.users; user++)
@@ -110,6 +210,7 @@ void carts_check(void)
 				check_usage(process, user, sku);
 		}
 	model_each(check_line);
+	check_orders();
 	for (uint32_t shard = 0; shard < world.plan.carts; shard++) {
 		const struct cart *cart = cart_process_of(shard)->cart;
 

@@ -2,6 +2,7 @@
 #include "inventory_command.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -65,6 +66,60 @@ static void answer_hold(const struct hold_answer *from, struct wire_answer *ret)
 	ret->sequence = from->sequence;
 }
 
+static int order_command(struct node_command *self, struct books *books, struct order_answer *ret)
+{
+	const struct wire_item *item = self->call->items;
+	struct bind_request bind = {.order = item->id,
+		.user = bytes_of(world_user(item->user)),
+		.hold_count = self->call->hold_count,
+		.ttl_ms = item->ttl_ms};
+	char payment[24];
+
+	switch (self->call->kind) {
+	case WIRE_BIND:
+		memcpy(bind.holds, self->call->holds, bind.hold_count * sizeof(struct id));
+		return books_bind_order(books, &self->sender, &bind, ret);
+	case WIRE_PAY:
+		snprintf(payment, sizeof(payment), "pay-%u", item->payment);
+		return books_confirm_order(books, &item->id, bytes_of(payment), ret);
+	case WIRE_CANCEL:
+		return books_release_order(books, &item->id, ret);
+	default:
+		return books_refund_order(books, &item->id, ret);
+	}
+}
+
+static void answer_order(struct wire_call *call, const struct order_answer *from)
+{
+	struct order_message message;
+
+	order_message_set(&message, from);
+	free(call->outcome);
+	call->outcome_size = inventory__order_outcome__get_packed_size(&message.outcome);
+	call->outcome = memory_new(call->outcome_size);
+	inventory__order_outcome__pack(&message.outcome, call->outcome);
+	call->answers[0] = (struct wire_answer){.reason = verdict_reason(from->verdict),
+		.repeated = from->verdict == VERDICT_REPEATED,
+		.state = (int)from->state,
+		.deadline_ms = from->deadline_ms,
+		.sequence = from->sequence,
+		.bad = from->bad};
+}
+
+static int apply_order(struct node_command *self, struct books *books)
+{
+	struct order_answer answer = {.verdict = books_check_sender(books, &self->sender)};
+	int rc = 0;
+
+	if (answer.verdict == VERDICT_YES && self->call->items->deadline_us * 1000 <= books->group_ns)
+		answer.verdict = VERDICT_OVERLOADED;
+	if (answer.verdict == VERDICT_YES)
+		rc = order_command(self, books, &answer);
+	if (!rc)
+		answer_order(self->call, &answer);
+	return rc;
+}
+
 static int apply_holds(struct node_command *self, struct books *books)
 {
 	enum verdict sender = books_check_sender(books, &self->sender);
@@ -89,11 +144,11 @@ static int apply_goods(struct node_command *self, struct books *books)
 {
 	const struct wire_item *item = self->call->items;
 	const struct goods_terms terms = {
-		.quantity = item->amount, .price_micros = 99000000, .currency = "USD"};
+		.quantity = item->amount, .price_micros = item->price_micros, .currency = "USD"};
 	const struct goods_update update = {.has_quantity = item->amount >= 0,
 		.quantity = item->amount,
-		.has_price = true,
-		.price_micros = 95000000};
+		.has_price = item->price_micros != 0,
+		.price_micros = item->price_micros};
 	const char *sku = world_sku(item->sku);
 	struct goods_answer answer;
 	int rc;
@@ -132,5 +187,7 @@ int inventory_apply(struct command *command, void *domain, MDB_txn *txn, int64_t
 
 	if (self->call->kind == WIRE_FENCE)
 		return books_fence(domain, &self->sender, &self->fenced);
+	if (wire_is_order(self->call->kind))
+		return apply_order(self, domain);
 	return self->call->kind >= WIRE_OPEN ? apply_goods(self, domain) : apply_holds(self, domain);
 }

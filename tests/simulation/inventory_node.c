@@ -69,6 +69,8 @@ static void refuse_all(struct node_command *self)
 	bool full = self->result == WRITER_FULL;
 
 	WORLD_CHECK(full || self->node->sim.failed_put, "the store refused a group that it could take");
+	free(self->call->outcome);
+	self->call->outcome = NULL;
 	for (uint32_t i = 0; i < self->call->count; i++)
 		self->call->answers[i] =
 			(struct wire_answer){.reason = full ? COMMON__REASON__REASON_STORE_FULL
@@ -135,7 +137,8 @@ bool inventory_take(struct wire_call *call)
 	self->command = (struct command){.apply = inventory_apply,
 		.done = done,
 		.items = call->count,
-		.grows = call->kind == WIRE_CREATE || call->kind == WIRE_OPEN || call->kind == WIRE_ADJUST};
+		.grows = call->kind == WIRE_CREATE || call->kind == WIRE_BIND || call->kind == WIRE_OPEN ||
+			 call->kind == WIRE_ADJUST};
 	self->next = node->taken;
 	if (self->next)
 		self->next->previous = self;

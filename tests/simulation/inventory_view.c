@@ -36,6 +36,7 @@ static void goods_of(const struct goods *goods, struct model_entry *ret)
 	ret->held = goods->held;
 	ret->sold = goods->sold;
 	ret->closed = goods->closed;
+	ret->price_micros = goods->price_micros;
 	ret->goods_version = goods->version;
 }
 
@@ -43,6 +44,7 @@ static void changed_of(const struct ledger_entry *entry, struct model_entry *ret
 {
 	ret->kind = MODEL_CHANGED;
 	ret->id = entry->changed.id;
+	ret->order = entry->changed.order;
 	ret->state = (enum model_state)entry->changed.state;
 	ret->sku = world_number(entry->changed.sku.data, entry->changed.sku.size);
 	ret->quantity = entry->changed.quantity;
@@ -61,9 +63,30 @@ static void created_of(const struct ledger_entry *entry, struct model_entry *ret
 	ret->quantity = entry->created.quantity;
 	ret->deadline_ms = entry->created.deadline_ms;
 	ret->epoch = entry->created.epoch;
+	ret->price_micros = entry->created.price_micros;
 	ret->keyed = entry->created.key_hash.size != 0;
 	hash_of(entry->created.key_hash, &ret->key);
 	hash_of(entry->created.fingerprint, &ret->fingerprint);
+}
+
+/* Items of the entry that is shown: valid until the next one. */
+static struct model_item items[ORDER_HOLDS_MAX];
+
+static void order_of(const struct ledger_entry *entry, struct model_entry *ret)
+{
+	struct order_item item;
+	size_t at = 0;
+
+	ret->kind = MODEL_ORDER;
+	ret->id = entry->order.id;
+	ret->state = (enum model_state)entry->order.state;
+	ret->deadline_ms = entry->order.deadline_ms;
+	ret->payment = payment_of(entry->order.payment);
+	ret->user = world_number(entry->order.user.data, entry->order.user.size);
+	ret->items = items;
+	while (ledger_order_item(entry, &at, &item))
+		items[ret->item_count++] = (struct model_item){item.hold,
+			world_number(item.sku, strlen(item.sku)), item.quantity, item.price_micros};
 }
 
 static void translate(const struct ledger_entry *entry, uint64_t sequence, struct model_entry *ret)
@@ -90,7 +113,8 @@ static void translate(const struct ledger_entry *entry, uint64_t sequence, struc
 		ret->moved_ms = entry->incarnation.moved_ms;
 		break;
 	case LEDGER_ORDER_CHANGED:
-		world_fail("the ledger tells of an order, and nobody has made one");
+		order_of(entry, ret);
+		break;
 	}
 }
 
@@ -103,7 +127,7 @@ static void show_row(struct store *store, MDB_txn *txn, uint32_t shard, uint32_t
 	WORLD_CHECK(rc == 0 || rc == MDB_NOTFOUND, "the row of %s: %s", world_sku(sku), mdb_strerror(rc));
 	if (!rc)
 		row = (struct model_row){true, goods.closed, goods.stock, goods.available, goods.held,
-			goods.sold, goods.version};
+			goods.sold, goods.price_micros, goods.version};
 	model_row(shard, sku, &row);
 }
 
@@ -126,7 +150,7 @@ static uint32_t show_entries(struct store *store, MDB_txn *txn, uint32_t shard)
 		translate(&entry, store_get_be64(key.mv_data), &ours);
 		world_note_bytes(value.mv_data, value.mv_size);
 		model_entry(shard, &ours);
-		if (ours.kind <= MODEL_GOODS)
+		if (ours.kind <= MODEL_GOODS) /* those that are about one SKU */
 			touched |= 1u << ours.sku;
 	}
 	WORLD_CHECK(rc == MDB_NOTFOUND, "reading the ledger: %s", mdb_strerror(rc));
@@ -143,6 +167,7 @@ void view_commit(struct store *store, uint32_t shard, bool all)
 	WORLD_CHECK(store_read_begin(store, &txn) == 0, "a read transaction");
 	model_commit_begin(shard);
 	touched = show_entries(store, txn, shard);
+	model_commit_end(shard);
 	for (uint32_t sku = 0; sku < world.plan.skus; sku++)
 		if (world_inventory_of(sku) == shard && (all || touched >> sku & 1))
 			show_row(store, txn, shard, sku);
@@ -172,6 +197,21 @@ static void check_hold(const struct model_hold *ours)
 		hold.quantity, hold.version, ours->state, ours->quantity, ours->version);
 }
 
+static void check_order(const struct model_order *ours)
+{
+	struct order order;
+	int rc;
+
+	if (ours->shard != checked_shard)
+		return;
+	rc = books_read_order(checked, checked_txn, &ours->id, &order);
+	WORLD_CHECK(rc == 0, "promise 2: an order that was committed: %s", mdb_strerror(rc));
+	WORLD_CHECK((int)order.state == (int)ours->state && order.hold_count == ours->hold_count &&
+			    order.changed == ours->sequence && order.cart_shard == ours->cart,
+		"an order's record has state %d, %u holds; its ledger %d, %u", order.state, order.hold_count,
+		ours->state, ours->hold_count);
+}
+
 static uint64_t rows_of(struct store *store, MDB_txn *txn, enum books_table table)
 {
 	MDB_stat stat;
@@ -199,9 +239,13 @@ void view_check(struct store *store, uint32_t shard)
 	checked_txn = txn;
 	checked_shard = shard;
 	model_each(check_hold);
+	model_orders_each(check_order);
 	WORLD_CHECK(rows_of(store, txn, TABLE_HOLDS) == model_holds(shard),
 		"%" PRIu64 " records of holds, the ledger has %" PRIu64, rows_of(store, txn, TABLE_HOLDS),
 		model_holds(shard));
+	WORLD_CHECK(rows_of(store, txn, TABLE_ORDERS) == model_orders(shard),
+		"%" PRIu64 " records of orders, the ledger has %" PRIu64, rows_of(store, txn, TABLE_ORDERS),
+		model_orders(shard));
 	WORLD_CHECK(rows_of(store, txn, TABLE_EXPIRY) == model_live(shard),
 		"%" PRIu64 " deadlines, %" PRIu64 " live holds", rows_of(store, txn, TABLE_EXPIRY),
 		model_live(shard));

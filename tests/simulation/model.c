@@ -19,6 +19,7 @@ static struct model_usage usages[WORLD_USERS_MAX][WORLD_SKUS_MAX];
 void model_begin(void)
 {
 	model_holds_begin();
+	model_orders_begin();
 	memset(usages, 0, sizeof(usages));
 	memset(model_shards, 0, sizeof(model_shards));
 	memset(model_skus, 0, sizeof(model_skus));
@@ -28,6 +29,7 @@ void model_begin(void)
 void model_end(void)
 {
 	model_holds_end();
+	model_orders_end();
 	for (int i = 0; i < WORLD_SHARDS_MAX; i++)
 		free(model_shards[i].steps);
 	for (int i = 0; i < WORLD_SKUS_MAX; i++)
@@ -96,16 +98,19 @@ static void check_limit(const struct model_hold *hold)
 		world_user(hold->user), units, world_sku(hold->sku), greatest_limit);
 }
 
-static void note_step(struct model_shard *shard, uint64_t sequence, struct model_hold *hold)
+static void note_step(
+	struct model_shard *shard, uint64_t sequence, struct model_hold *hold, struct model_order *order)
 {
 	if (sequence >= shard->step_room) {
 		shard->step_room = shard->step_room ? shard->step_room * 2 : 1024;
 		shard->steps = memory_resize(shard->steps, shard->step_room, sizeof(*shard->steps));
 	}
-	shard->steps[sequence] = (struct model_step){.hold = hold};
+	shard->steps[sequence] = (struct model_step){.hold = hold, .order = order};
 	if (hold)
-		shard->steps[sequence] =
-			(struct model_step){hold, hold->state, hold->quantity, hold->version};
+		shard->steps[sequence] = (struct model_step){
+			hold, NULL, hold->state, hold->quantity, hold->version, hold->deadline_ms};
+	else if (order)
+		shard->steps[sequence].state = order->state;
 }
 
 static void check_not_denied(const struct model_hold *hold)
@@ -137,7 +142,12 @@ static void entry_created(uint32_t number, const struct model_entry *entry)
 	WORLD_CHECK(entry->deadline_ms - entry->time_ms <= world.plan.hold_ttl_ms &&
 			    entry->deadline_ms > entry->time_ms,
 		"a hold of %" PRId64 " ms", entry->deadline_ms - entry->time_ms);
+	WORLD_CHECK(entry->price_micros == model_skus[entry->sku].row.price_micros,
+		"a hold at %" PRId64 " micros, its goods cost %" PRId64, entry->price_micros,
+		model_skus[entry->sku].row.price_micros);
 	hold->created = true;
+	hold->price_micros = entry->price_micros;
+	hold->order = (struct id){{0}};
 	hold->shard = number;
 	hold->cart = entry->cart;
 	hold->quantity = entry->quantity;
@@ -155,7 +165,7 @@ static void entry_created(uint32_t number, const struct model_entry *entry)
 	if (shard->live > shard->live_at_most)
 		shard->live_at_most = shard->live;
 	model_counts.grants++;
-	note_step(shard, entry->sequence, hold);
+	note_step(shard, entry->sequence, hold, NULL);
 }
 
 static bool step_exists(enum model_state from, enum model_state to)
@@ -196,10 +206,12 @@ static void entry_changed(uint32_t number, const struct model_entry *entry)
 			    (entry->quantity == hold->quantity ||
 				    (entry->state == MODEL_HELD && entry->quantity < hold->quantity)),
 		"a hold of %u becomes one of %u", hold->quantity, entry->quantity);
-	WORLD_CHECK(
-		entry->state != from || entry->quantity != hold->quantity, "a change that changes nothing");
+	WORLD_CHECK(entry->state != from || entry->quantity != hold->quantity ||
+			    id_compare(&entry->order, &hold->order) != 0,
+		"a change that changes nothing");
 	WORLD_CHECK(hold->cart == entry->cart && hold->sku == entry->sku, "a change of another's hold");
 	check_time(shard, hold, entry);
+	model_order_moves(shard, hold, entry);
 	move(hold, from, entry->state, hold->quantity, entry->quantity);
 	hold->quantity = entry->quantity;
 	hold->state = entry->state;
@@ -214,7 +226,7 @@ static void entry_changed(uint32_t number, const struct model_entry *entry)
 	model_counts.ends += entry->state != MODEL_HELD;
 	model_counts.sold += entry->state == MODEL_SOLD;
 	model_counts.expired += entry->state == MODEL_EXPIRED;
-	note_step(shard, entry->sequence, hold);
+	note_step(shard, entry->sequence, hold, NULL);
 }
 
 static void entry_goods(const struct model_entry *entry)
@@ -237,6 +249,7 @@ static void entry_goods(const struct model_entry *entry)
 	row->available = entry->available;
 	row->version = entry->goods_version;
 	row->closed = entry->closed;
+	row->price_micros = entry->price_micros;
 	if (row->available < sku->least_available)
 		sku->least_available = row->available;
 	sku->was_closed |= row->closed;
@@ -267,7 +280,10 @@ void model_entry(uint32_t number, const struct model_entry *entry)
 	shard->head = entry->sequence;
 	shard->time_ms = entry->time_ms;
 	model_counts.entries++;
-	note_step(shard, entry->sequence, NULL);
+	note_step(shard, entry->sequence, NULL, NULL);
+	WORLD_CHECK(!shard->order_moves || entry->kind == MODEL_ORDER ||
+			    (entry->kind == MODEL_CHANGED && !id_is_zero(&entry->order)),
+		"promise 7: only %u holds of an order are moved", shard->order_moves);
 	switch (entry->kind) {
 	case MODEL_CREATED:
 		entry_created(number, entry);
@@ -286,6 +302,9 @@ void model_entry(uint32_t number, const struct model_entry *entry)
 			"deadlines move by %" PRId64 " ms", entry->moved_ms);
 		shard->moved_ms += entry->moved_ms;
 		break;
+	case MODEL_ORDER:
+		note_step(shard, entry->sequence, NULL, model_order_entry(number, entry));
+		break;
 	}
 }
 
@@ -296,6 +315,7 @@ void model_commit_begin(uint32_t number)
 	struct model_shard *shard = &model_shards[number];
 
 	shard->live_at_most = shard->live;
+	shard->head_before = shard->head;
 	for (uint32_t i = 0; i < world.plan.carts; i++) {
 		shard->carts[i].epochs[0] = shard->carts[i].epoch;
 		shard->carts[i].epoch_count = 1;
@@ -312,6 +332,13 @@ void model_commit_begin(uint32_t number)
 	}
 }
 
+/* Promise 7, at every commit: all holds of an order are moved, or none. */
+void model_commit_end(uint32_t number)
+{
+	WORLD_CHECK(!model_shards[number].order_moves, "promise 7: only %u holds of an order are moved",
+		model_shards[number].order_moves);
+}
+
 /* Promise 1, at every commit: the row in the store is what the ledger adds up to. */
 void model_row(uint32_t number, uint32_t at, const struct model_row *row)
 {
@@ -326,7 +353,8 @@ void model_row(uint32_t number, uint32_t at, const struct model_row *row)
 		row->available, row->held, row->sold);
 	WORLD_CHECK(row->stock == ours->stock && row->available == ours->available &&
 			    row->held == ours->held && row->sold == ours->sold &&
-			    row->closed == ours->closed && row->version == ours->version,
+			    row->closed == ours->closed && row->version == ours->version &&
+			    row->price_micros == ours->price_micros,
 		"the row of %s has %" PRId64 " available, %" PRId64 " held, %" PRId64
 		" sold; its ledger adds up to %" PRId64 ", %" PRId64 ", %" PRId64,
 		world_sku(at), row->available, row->held, row->sold, ours->available, ours->held, ours->sold);
@@ -388,6 +416,7 @@ void model_forget_shard(uint32_t number)
 	}
 	free(shard->steps);
 	memset(shard, 0, sizeof(*shard));
+	model_orders_forget(number);
 	model_words_forget(number);
 }
 

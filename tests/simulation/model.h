@@ -9,6 +9,8 @@
 #include "wire.h"
 
 /* Numbers as in the contract's HoldState. */
+#define MODEL_PAYMENTS 4 /* references that somebody may report, from 1 */
+
 enum model_state { MODEL_NONE, MODEL_HELD, MODEL_SOLD, MODEL_RELEASED, MODEL_EXPIRED, MODEL_REFUNDED };
 
 struct model_hold {
@@ -22,21 +24,49 @@ struct model_hold {
 	enum model_state state;
 	uint64_t sequence;       /* of its last entry */
 	int64_t deadline_ms;     /* without the shard's moves */
-	int64_t ended_ms;
+	int64_t ended_ms, price_micros;
+	struct id order;         /* that has it; zero: none */
 	struct model_hold *next; /* of one key */
 	/* who waits for it, by what they were told */
 	uint32_t waiting, told_no, told_else;
 };
 
+/* Who asked for something to happen to an order, by what they were told. */
+struct model_wish {
+	uint32_t waiting, told_no, told_else;
+};
+
+struct model_order {
+	struct id id;
+	struct model_order *next; /* of its slot */
+	bool intended, created;   /* a cart asked for it; the ledger has it */
+	bool lived_before;        /* as of holds */
+	uint32_t user, cart, shard, payment, hold_count;
+	struct id *holds;
+	int64_t ttl_ms;           /* 0: as the goods say */
+	enum model_state state;
+	int64_t deadline_ms;      /* without the shard's moves */
+	uint64_t sequence;        /* of its last entry */
+	struct model_wish cancel, refund, pay[MODEL_PAYMENTS];
+};
+
+struct model_item {
+	struct id hold;
+	uint32_t sku, quantity;
+	int64_t price_micros;
+};
+
 /* One entry of a ledger. */
 struct model_entry {
-	enum { MODEL_CREATED, MODEL_CHANGED, MODEL_GOODS, MODEL_FENCED, MODEL_INCARNATION } kind;
+	enum { MODEL_CREATED, MODEL_CHANGED, MODEL_GOODS, MODEL_FENCED, MODEL_INCARNATION, MODEL_ORDER } kind;
 	uint64_t sequence;
 	int64_t time_ms;
 	uint32_t cart, user, sku, quantity, quantity_before, version, payment;
-	struct id id;
+	struct id id, order; /* order: that a changed hold is part of */
 	enum model_state state;
-	int64_t deadline_ms;
+	int64_t deadline_ms, price_micros;
+	uint32_t item_count;
+	const struct model_item *items; /* of an order that is new */
 	uint64_t epoch;
 	bool keyed;
 	struct hash128 key, fingerprint;
@@ -49,7 +79,7 @@ struct model_entry {
 
 struct model_row {
 	bool exists, closed;
-	int64_t stock, available, held, sold;
+	int64_t stock, available, held, sold, price_micros;
 	uint64_t version;
 };
 
@@ -60,7 +90,7 @@ void model_end(void);
 void model_commit_begin(uint32_t shard);
 void model_entry(uint32_t shard, const struct model_entry *entry);
 void model_row(uint32_t shard, uint32_t sku, const struct model_row *row);
-void model_commit_end(uint32_t shard);
+void model_commit_end(uint32_t shard); /* after its entries: an order is never half moved */
 uint64_t model_head(uint32_t shard);
 void model_forget_shard(uint32_t shard); /* restored: its ledger is told anew */
 void model_void_epochs(uint32_t shard);  /* and then, none of before is in force */
@@ -85,6 +115,19 @@ void model_told_grant(const struct id *id, uint32_t user, uint32_t sku, uint32_t
 /* A yes to giving back: this hold has ended, or has at most so many units. */
 void model_told_ended(const struct id *id, uint32_t at_most);
 
+/* An order command leaves a cart: what its decision says, with the epoch and the position that it has. */
+void model_order_ask(uint32_t shard, enum wire_kind kind, const struct wire_item *item, const struct id *holds, uint32_t hold_count,
+	uint32_t cart, uint64_t epoch, uint64_t position);
+/* Somebody asks a cart for something (PAY, CANCEL, REFUND), and hears, or hears no more. */
+void model_order_waits(const struct id *id, enum wire_kind want, uint32_t payment);
+void model_order_told(const struct id *id, enum wire_kind want, uint32_t payment, enum model_word word,
+	Common__Reason reason);
+/* What a cart says of an order: state as in the ledger (HELD: open, or being paid for). */
+void model_order_seen(const struct id *id, uint32_t user, enum model_state state, uint32_t payment);
+const struct model_order *model_order_find(const struct id *id); /* NULL: nobody ever asked for it */
+void model_orders_each(void (*visit)(const struct model_order *order)); /* that the ledgers have */
+uint64_t model_orders(uint32_t shard);
+
 struct model_usage {
 	uint64_t held, sold;
 };
@@ -102,6 +145,7 @@ bool model_overdue(uint32_t shard, int64_t now_ms); /* a hold is HELD that ended
 /* Figures. */
 struct model_counts {
 	uint64_t entries, grants, ends, sold, expired, told_yes, told_no, told_unknown, refused, full;
+	uint64_t orders, paid, cancelled, overdue, refunded;
 };
 extern struct model_counts model_counts; /* of all runs */
 

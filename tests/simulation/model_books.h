@@ -8,9 +8,11 @@
 
 /* What one entry made of a hold. */
 struct model_step {
-	struct model_hold *hold;
+	struct model_hold *hold;   /* or */
+	struct model_order *order;
 	enum model_state state;
 	uint32_t quantity, version;
+	int64_t deadline_ms; /* of the hold, without the shard's moves */
 };
 
 struct model_cart {
@@ -39,6 +41,9 @@ struct model_shard {
 	struct model_cart carts[WORLD_SHARDS_MAX];
 	uint64_t live, holds;
 	uint64_t live_at_most; /* the most that were live in the last group */
+	uint64_t head_before;  /* the last group */
+	uint64_t orders;
+	uint32_t order_moves;  /* holds that were moved with their order, whose own entry is still to come */
 };
 
 extern struct model_shard model_shards[WORLD_SHARDS_MAX];
@@ -52,6 +57,16 @@ bool model_same(const struct hash128 *a, const struct hash128 *b);
 void model_key_take(struct model_hold *hold); /* judges promise 6 */
 void model_key_forget(struct model_hold *hold);
 void model_holds_each(void (*visit)(struct model_hold *hold));
+
+/* model_orders.c */
+void model_orders_begin(void);
+void model_orders_end(void);
+void model_orders_forget(uint32_t shard);
+void model_order_moves(struct model_shard *shard, struct model_hold *hold, const struct model_entry *entry);
+struct model_order *model_order_entry(uint32_t number, const struct model_entry *entry);
+void model_order_answer(const struct model_shard *shard, enum wire_kind kind, const struct wire_sender *sender,
+	const struct wire_item *item, const struct wire_answer *answer);
+bool model_in_force(const struct model_shard *shard, const struct wire_sender *sender);
 
 void model_words_forget(uint32_t shard); /* restored; UINT32_MAX: all */
 

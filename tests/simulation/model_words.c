@@ -33,7 +33,7 @@ void model_intend(const struct id *id, uint32_t user, uint32_t sku, uint32_t qua
 
 /* ---- inventory's answers ---- */
 
-static bool in_force(const struct model_shard *shard, const struct wire_sender *sender)
+bool model_in_force(const struct model_shard *shard, const struct wire_sender *sender)
 {
 	const struct model_cart *cart = &shard->carts[sender->cart];
 
@@ -74,8 +74,9 @@ static void check_hold_yes(const struct model_shard *shard, enum wire_kind kind,
 	const struct wire_sender *sender, const struct wire_item *item, const struct wire_answer *answer)
 {
 	const struct model_hold *hold = model_hold_get(&item->id);
+	int64_t deadline_ms;
 
-	WORLD_CHECK(!sender->given || in_force(shard, sender),
+	WORLD_CHECK(!sender->given || model_in_force(shard, sender),
 		"a yes to epoch %" PRIu64 ", which is not in force", sender->epoch);
 	check_step(shard, item, answer);
 	switch (kind) {
@@ -101,9 +102,9 @@ static void check_hold_yes(const struct model_shard *shard, enum wire_kind kind,
 	default:
 		break;
 	}
-	WORLD_CHECK(answer->deadline_ms == hold->deadline_ms + shard->moved_ms,
-		"an answer's deadline is off by %" PRId64 " ms",
-		answer->deadline_ms - hold->deadline_ms - shard->moved_ms);
+	deadline_ms = shard->steps[answer->sequence].deadline_ms + shard->moved_ms;
+	WORLD_CHECK(answer->deadline_ms == deadline_ms, "an answer's deadline is off by %" PRId64 " ms",
+		answer->deadline_ms - deadline_ms);
 }
 
 static void check_create_no(const struct model_sku *sku, const struct wire_item *item, Common__Reason reason)
@@ -149,10 +150,11 @@ static void check_change_no(enum wire_kind kind, const struct wire_item *item, C
 		WORLD_CHECK(hold->state == MODEL_EXPIRED, "expired, in state %d", hold->state);
 		break;
 	case COMMON__REASON__REASON_WRONG_STATE:
-		WORLD_CHECK(hold->state != MODEL_HELD && hold->state != MODEL_EXPIRED,
+		WORLD_CHECK((hold->state != MODEL_HELD && hold->state != MODEL_EXPIRED) ||
+				    !id_is_zero(&hold->order),
 			"the wrong state is %d", hold->state);
-		WORLD_CHECK(
-			kind != WIRE_CONFIRM || hold->state != MODEL_SOLD || hold->payment != item->payment,
+		WORLD_CHECK(kind != WIRE_CONFIRM || hold->state != MODEL_SOLD ||
+				    hold->payment != item->payment || !id_is_zero(&hold->order),
 			"promise 6: the same payment is refused");
 		break;
 	case COMMON__REASON__REASON_INVALID:
@@ -246,7 +248,8 @@ void model_answer(uint32_t number, enum wire_kind kind, const struct wire_sender
 	case COMMON__REASON__REASON_STORE_FULL:
 		model_counts.full++;
 		WORLD_CHECK(full_allowed, "full, and it is not");
-		WORLD_CHECK(kind == WIRE_CREATE || kind == WIRE_OPEN || kind == WIRE_ADJUST,
+		WORLD_CHECK(
+			kind == WIRE_CREATE || kind == WIRE_BIND || kind == WIRE_OPEN || kind == WIRE_ADJUST,
 			"full for a command that must always have room (%d)", kind);
 		return;
 	case COMMON__REASON__REASON_STALE_EPOCH:
@@ -262,7 +265,9 @@ void model_answer(uint32_t number, enum wire_kind kind, const struct wire_sender
 		check_goods(kind, item, answer);
 		return;
 	}
-	if (!answer->reason)
+	if (wire_is_order(kind))
+		model_order_answer(shard, kind, sender, item, answer);
+	else if (!answer->reason)
 		check_hold_yes(shard, kind, sender, item, answer);
 	else if (kind == WIRE_CREATE)
 		check_create_no(&model_skus[item->sku], item, answer->reason);
@@ -277,7 +282,7 @@ void model_fenced(uint32_t number, const struct wire_sender *sender, const struc
 	const struct model_cart *cart = &model_shards[number].carts[sender->cart];
 
 	if (fenced->accepted)
-		WORLD_CHECK(in_force(&model_shards[number], sender) &&
+		WORLD_CHECK(model_in_force(&model_shards[number], sender) &&
 				    fenced->sequence <= model_shards[number].head,
 			"a fence that the ledger does not have");
 	else

@@ -1,5 +1,6 @@
 /* tests/simulation/network.c - see wire.h. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "inventory_node.h"
@@ -36,6 +37,13 @@ struct wire_call *wire_call_new(enum wire_kind kind, uint32_t shard, uint32_t co
 	return call;
 }
 
+void wire_call_holds(struct wire_call *call, const struct id *holds, uint32_t count)
+{
+	call->holds = NEW_ARRAY(count + 1, struct id);
+	call->hold_count = count;
+	memcpy(call->holds, holds, count * sizeof(*holds));
+}
+
 static void call_release(struct wire_call *call)
 {
 	if (--call->references)
@@ -43,6 +51,8 @@ static void call_release(struct wire_call *call)
 	flying--;
 	free(call->items);
 	free(call->answers);
+	free(call->holds);
+	free(call->outcome);
 	free(call);
 }
 
@@ -101,6 +111,8 @@ static struct wire_call *copy_of(const struct wire_call *call)
 
 	for (uint32_t i = 0; i < call->count; i++)
 		copy->items[i] = call->items[i];
+	if (call->holds)
+		wire_call_holds(copy, call->holds, call->hold_count);
 	copy->sender = call->sender;
 	copy->number = call->number;
 	copy->heard = copy->copy = true;

@@ -22,6 +22,11 @@ static struct {
 	uint32_t sku;
 } recent[RECENT];
 static uint32_t recent_count;
+static struct {
+	struct id id;
+	uint32_t user;
+} orders[RECENT];
+static uint32_t order_count;
 static struct wire_item adjusts[ADJUSTS];
 static uint32_t adjust_count;
 
@@ -37,6 +42,20 @@ void shop_hears(const struct shop_request *request, Common__Reason reason, const
 		at = recent_count++;
 	recent[at].id = *hold;
 	recent[at].sku = request->sku;
+}
+
+void shop_hears_order(const struct shop_request *request, Common__Reason reason, const struct id *order)
+{
+	uint32_t at = (uint32_t)world_below(RECENT);
+
+	if (reason == COMMON__REASON__REASON_STORE_FULL)
+		filled = true;
+	if (!order)
+		return;
+	if (order_count < RECENT)
+		at = order_count++;
+	orders[at].id = *order;
+	orders[at].user = request->user;
 }
 
 /* A request is a function of its key, so that an equal key mostly means an equal request. */
@@ -80,6 +99,40 @@ static void ask_cart(enum shop_kind kind)
 		carts_ask(&request); /* at the same time, now and then */
 }
 
+static void check_out(void)
+{
+	struct shop_request request = {
+		.kind = SHOP_CHECKOUT, .user = (uint32_t)world_below(world.plan.users)};
+
+	if (world_below(2))
+		request.key = 1 + (uint32_t)world_below(newest_key[request.user] + 1);
+	if (world_below(4) == 0)
+		request.ttl_ms = world_between(1, 2 * world.plan.hold_ttl_ms);
+	for (uint64_t copies = world_below(10) ? 1 : 2; copies; copies--)
+		carts_ask(&request);
+}
+
+/* Pays, takes back, or looks at an order that somebody was told of. Payments come twice, and now and then two for one order. */
+static void ask_order(enum shop_kind kind)
+{
+	struct shop_request request = {.kind = kind};
+	uint32_t at;
+
+	if (!order_count)
+		return;
+	at = (uint32_t)world_below(order_count);
+	request.order = orders[at].id;
+	request.user = orders[at].user;
+	if (kind == SHOP_PAY)
+		request.payment = 1 + (world_below(8) ? 0 : (uint32_t)world_below(3));
+	carts_ask(&request);
+	if (world_below(10) == 0) {
+		request.kind = world_below(2) ? kind : SHOP_CANCEL;
+		request.payment = request.kind == SHOP_PAY ? 1 + (uint32_t)world_below(3) : 0;
+		carts_ask(&request);
+	}
+}
+
 /* ---- those who ask inventory themselves ---- */
 
 static void unheard(void *context, struct wire_call *call, enum wire_end end)
@@ -109,6 +162,11 @@ static void pay(enum wire_kind kind)
 	call->items[0].id = recent[at].id;
 	call->items[0].payment = 1 + (world_below(10) ? 0 : (uint32_t)world_below(3));
 	network_send(call);
+}
+
+static int64_t price(void)
+{
+	return world_between(1, 99) * 1000000;
 }
 
 static void adjust(uint32_t sku)
@@ -144,8 +202,12 @@ static void operate(void)
 	}
 	call = call_new(which < 12 ? WIRE_UPDATE : which < 18 ? WIRE_OPEN : WIRE_CLOSE, sku);
 	call->items[0].amount = (int64_t)world_below(world.plan.stock_max + 1);
-	if (call->kind == WIRE_UPDATE && world_below(2))
-		call->items[0].amount = -1; /* the price only */
+	if (call->kind == WIRE_OPEN || world_below(2))
+		call->items[0].price_micros = price();
+	if (call->kind == WIRE_UPDATE && world_below(2)) { /* the price only */
+		call->items[0].amount = -1;
+		call->items[0].price_micros = price();
+	}
 	network_send(call);
 }
 
@@ -157,12 +219,22 @@ static void give_command(void)
 
 	world.commands++;
 	commands_left--;
-	if (which < 70)
+	if (which < 58)
 		ask_cart(SHOP_ADD);
-	else if (which < 78)
+	else if (which < 65)
 		ask_cart(SHOP_SHRINK);
-	else if (which < 82)
+	else if (which < 68)
 		ask_cart(SHOP_LOOKUP);
+	else if (which < 76)
+		check_out();
+	else if (which < 83)
+		ask_order(SHOP_PAY);
+	else if (which < 85)
+		ask_order(SHOP_CANCEL);
+	else if (which < 87)
+		ask_order(SHOP_REFUND);
+	else if (which < 88)
+		ask_order(SHOP_SEE);
 	else if (which < 92)
 		pay(WIRE_CONFIRM);
 	else if (which < 94)
@@ -189,6 +261,7 @@ static void run_opening(void *context, uint64_t sku, uint64_t unused)
 		return;
 	call = call_new(WIRE_OPEN, (uint32_t)sku);
 	call->items[0].amount = 1 + (int64_t)world_below(world.plan.stock_max);
+	call->items[0].price_micros = price();
 	network_send(call);
 	world_after(NULL, 100 * MS, run_opening, NULL, sku, 0);
 }
@@ -197,7 +270,7 @@ void shop_begin(uint64_t commands)
 {
 	commands_left = commands;
 	resting = filled = false;
-	recent_count = adjust_count = 0;
+	recent_count = adjust_count = order_count = 0;
 	memset(newest_key, 0, sizeof(newest_key));
 	for (uint32_t user = 0; user < WORLD_USERS_MAX; user++)
 		for (uint32_t sku = 0; sku < WORLD_SKUS_MAX; sku++)

@@ -273,6 +273,10 @@ int main(int count, char **words)
 	       "; shoppers heard yes %" PRIu64 ", no %" PRIu64 ", unknown %" PRIu64 "\n",
 		model_counts.grants, model_counts.sold, model_counts.expired, model_counts.refused,
 		model_counts.told_yes, model_counts.told_no, model_counts.told_unknown);
+	printf("orders made %" PRIu64 ", paid %" PRIu64 ", cancelled %" PRIu64 ", expired %" PRIu64
+	       ", refunded %" PRIu64 "\n",
+		model_counts.orders, model_counts.paid, model_counts.cancelled, model_counts.overdue,
+		model_counts.refunded);
 	show_troubles(&world.troubles);
 	return 0;
 }

@@ -17,11 +17,21 @@ enum wire_kind {
 	WIRE_RESIZE,
 	WIRE_CONFIRM,
 	WIRE_FENCE,
+	WIRE_BIND, /* orders: one item, its id is the order's */
+	WIRE_PAY,
+	WIRE_CANCEL,
+	WIRE_REFUND,
 	WIRE_OPEN,
 	WIRE_UPDATE,
 	WIRE_ADJUST,
-	WIRE_CLOSE
+	WIRE_CLOSE,
+	WIRE_KINDS
 };
+
+static inline bool wire_is_order(enum wire_kind kind)
+{
+	return kind >= WIRE_BIND && kind <= WIRE_REFUND;
+}
 
 struct wire_sender {
 	bool given;
@@ -31,12 +41,13 @@ struct wire_sender {
 };
 
 struct wire_item {
-	struct id id; /* of a hold, or of AdjustStock's request */
+	struct id id; /* of a hold, of an order, or of AdjustStock's request */
 	uint32_t user, sku, quantity;
 	bool keyed;
 	struct hash128 key, fingerprint;
 	uint32_t payment;
-	int64_t amount; /* of goods */
+	int64_t amount, price_micros; /* of goods; amount below 0: leave it; price 0: leave it */
+	int64_t ttl_ms;               /* of a bind; 0: as the goods say */
 	int64_t deadline_us;
 };
 
@@ -44,6 +55,7 @@ struct wire_answer {
 	Common__Reason reason; /* UNSPECIFIED: yes */
 	bool repeated;
 	int state;
+	struct id bad; /* of a bind: the hold that is in the way */
 	uint32_t quantity, version;
 	int64_t deadline_ms, price_micros, remaining;
 	uint64_t sequence;
@@ -67,6 +79,11 @@ struct wire_call {
 	struct wire_item *items;
 	struct wire_answer *answers;
 	struct wire_fenced fenced;
+	/* of an order: what a bind is about, and the OrderOutcome as it is packed (NULL: the store refused the whole group) */
+	struct id *holds;
+	uint32_t hold_count;
+	void *outcome;
+	size_t outcome_size;
 	int64_t deadline_us; /* its sender waits no longer */
 	uint64_t number;
 	/* the sender */
@@ -80,6 +97,7 @@ struct wire_call {
 };
 
 struct wire_call *wire_call_new(enum wire_kind kind, uint32_t shard, uint32_t count);
+void wire_call_holds(struct wire_call *call, const struct id *holds, uint32_t count); /* a copy */
 
 void network_send(struct wire_call *call);
 /* Inventory is done with it: its answers may go back, or (busy) it was never tried. */

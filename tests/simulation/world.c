@@ -262,6 +262,7 @@ static void make_plan(struct plan *plan)
 	plan->expiry_step = random_below(random, 3) ? 2048 : (uint32_t)random_between(random, 1, 5);
 	plan->attempts_max = random_below(random, 4) ? 5000 : 100;
 	plan->cart_queue_max = random_below(random, 4) ? 1000 : 20;
+	plan->orders_remembered = random_below(random, 6) ? 1000000 : 30;
 	plan->inventory_map_bytes =
 		random_below(random, 10) ? 256 << 20 : random_between(random, 256, 600) << 12;
 	plan->lose_request = often(20000);

@@ -28,6 +28,7 @@ struct plan {
 	int64_t arrival_us;
 	uint32_t burst, burst_size; /* how often a crowd comes at once */
 	uint32_t group_max, queue_max, expiry_step, attempts_max, cart_queue_max;
+	uint32_t orders_remembered; /* that ended, by a cart */
 	int64_t inventory_map_bytes;
 	uint32_t lose_request, lose_answer, late, twice, stream_break;
 	uint32_t fail_put, fail_commit, pause_in_commit;

@@ -396,8 +396,36 @@ static void refunding(void **state)
 	assert_int_equal(counter->outcome.reason, OK);
 	assert_true(orders_refund(counter->orders, order, &waiter));
 	assert_int_equal(waiter.outcome.reason, OK);
-	assert_true(orders_confirm(counter->orders, order, pay("a"), &waiter));
+	assert_true(orders_confirm(
+		counter->orders, order, pay("a"), &waiter)); /* the same again, late: it did count */
+	assert_int_equal(waiter.outcome.reason, OK);
+	assert_true(orders_confirm(counter->orders, order, pay("b"), &waiter));
 	assert_int_equal(waiter.outcome.reason, REASON(WRONG_STATE));
+	counter_free(counter);
+}
+
+/* An answer settles the wish that it was asked for: the next one, which the ledger let begin before it came, is still to be asked. */
+static void a_late_answer_is_not_the_next_wish_s(void **state)
+{
+	struct counter *counter = counter_new(1);
+	struct order *orders[CHECKOUT_ORDERS_MAX], *order;
+	struct order_waiter bound, paid;
+	struct order_answer grant;
+
+	counter_hold(counter, 1, "ann", "SKU1", 1);
+	counter_checkout(counter, "ann", NULL, orders);
+	order = orders[0];
+	orders_await(counter->orders, order, &bound);
+	counter_store(counter, OK);
+	counter_ledger(counter, &order->id, "ann", LINE_HELD, "");
+	assert_false(orders_confirm(counter->orders, order, pay("a"), &paid));
+	counter_store(counter, OK);
+	assert_int_equal(counter->asked, 1);
+	grant = counter_grant(order, LINE_HELD, counter->cart->links[0].position);
+	counter_answer(counter, &grant); /* of the bind */
+	assert_int_equal(counter->asked, 2);
+	assert_int_equal(counter->last_wish, WISH_CONFIRM);
+	orders_give_up(counter->orders, &paid);
 	counter_free(counter);
 }
 
@@ -661,6 +689,7 @@ int main(void)
 		cmocka_unit_test(expired_is_the_ledger_s_word),
 		cmocka_unit_test(an_answer_alone_never_expires),
 		cmocka_unit_test(refunding),
+		cmocka_unit_test(a_late_answer_is_not_the_next_wish_s),
 		cmocka_unit_test(a_payment_that_lost_to_another_hears_so),
 		cmocka_unit_test(the_truth_goes_forward_only),
 		cmocka_unit_test(what_the_ledger_tells_of_is_adopted),
