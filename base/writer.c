@@ -43,6 +43,9 @@ static struct metric metric_full = {.name = "flashsale_writer_full_groups_total"
 	.help = "Groups that met a full map and ran again without what grows."};
 static struct metric metric_refused = {.name = "flashsale_writer_refused_total",
 	.help = "Commands that were not taken because the queue was full."};
+static struct metric metric_queued = {.kind = METRIC_GAUGE,
+	.name = "flashsale_writer_queued_items",
+	.help = "Items of commands that wait for the next group."};
 static struct metric metric_commit = {.kind = METRIC_HISTOGRAM,
 	.name = "flashsale_writer_commit_seconds",
 	.help = "Time of a durable commit.",
@@ -56,7 +59,7 @@ static struct metric metric_group_items = {.kind = METRIC_HISTOGRAM,
 static void register_metrics(void)
 {
 	struct metric *all[] = {&metric_groups, &metric_items, &metric_failed, &metric_full, &metric_refused,
-		&metric_commit, &metric_group_items};
+		&metric_queued, &metric_commit, &metric_group_items};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		metrics_register(all[i]);
@@ -83,6 +86,13 @@ static void sleep_unlocked(struct writer *writer, int64_t ms)
 	pthread_cond_timedwait(&writer->changed, &writer->mutex, &until);
 }
 
+/* Under the mutex. */
+static void set_queued(struct writer *writer, uint32_t items)
+{
+	atomic_store(&writer->queued, items);
+	metric_set(&metric_queued, items);
+}
+
 /* Takes from the queue, in its order, what fits in one group; at least one command if there is any. */
 static struct command *take_group(struct writer *writer)
 {
@@ -99,7 +109,7 @@ static struct command *take_group(struct writer *writer)
 	*end = NULL;
 	if (!writer->first)
 		writer->last = &writer->first;
-	atomic_store(&writer->queued, atomic_load(&writer->queued) - items);
+	set_queued(writer, atomic_load(&writer->queued) - items);
 	return group;
 }
 
@@ -302,7 +312,7 @@ bool writer_submit(struct writer *writer, struct command *command)
 	pthread_mutex_lock(&writer->mutex);
 	taken = !writer->ending && command->items <= writer->options.queue_max - atomic_load(&writer->queued);
 	if (taken) {
-		atomic_store(&writer->queued, atomic_load(&writer->queued) + command->items);
+		set_queued(writer, atomic_load(&writer->queued) + command->items);
 		*writer->last = command;
 		writer->last = &command->next;
 		pthread_cond_signal(&writer->changed);

@@ -1,7 +1,7 @@
 # Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
 
 # What CI runs, cheap ones first: a slip in form is known in seconds.
-every_suite=(format contracts unit simulation system unit-asan simulation-asan system-asan unit-tsan system-tsan)
+every_suite=(format contracts unit simulation crash system unit-asan simulation-asan system-asan unit-tsan system-tsan)
 
 results=$PWD/build/results
 
@@ -38,7 +38,8 @@ run_suite() {
 	contracts) build_quietly release contracts flashsale-print-contracts && one_check contracts check_contracts ;;
 	unit*) build_quietly "$preset" && run_ctest "$suite" "$preset" ;;
 	simulation*) build_quietly "$preset" simulate && run_simulation "$suite" "$preset" ;;
-	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" "$@" ;;
+	crash) build_quietly release "${programs[@]}" witness && run_crash "$@" ;;
+	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" tests/system "$@" ;;
 	esac
 }
 
@@ -81,11 +82,17 @@ run_ctest() {
 	ctest --test-dir "build/$2" --label-exclude simulation --output-on-failure --no-tests=error --output-junit "$results/$1.xml" --parallel 2
 }
 
+# The faults' rounds are tests too; a round that fails says how to repeat it.
+run_crash() {
+	run_pytest crash release tests/crash ${flag[rounds]:+--rounds "${flag[rounds]}"} ${flag[seed]:+--seed "${flag[seed]}"} "$@"
+}
+
+# run_pytest SUITE PRESET FOLDER [ARGUMENT...]
 run_pytest() {
-	local suite=$1 preset=$2
-	shift 2
+	local suite=$1 preset=$2 folder=$3
+	shift 3
 	# Under sanitizers all but the entry script's own tests: those run no code of ours in C that the others do not.
 	[[ $preset == release ]] || set -- --ignore tests/system/test_entry_script.py "$@"
-	PYTHONDONTWRITEBYTECODE=1 FLASHSALE_TEST_PRESET=$preset "$python" -m pytest tests/system --junitxml "$results/$suite.xml" \
+	PYTHONDONTWRITEBYTECODE=1 FLASHSALE_TEST_PRESET=$preset "$python" -m pytest "$folder" --junitxml "$results/$suite.xml" \
 		-o junit_suite_name="$suite" "$@"
 }
