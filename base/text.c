@@ -181,9 +181,23 @@ static size_t utf8_next(const unsigned char *data, size_t size, int32_t *ret_cod
 	return length;
 }
 
+/* How many bytes from here on are ASCII for sure, in steps of eight: most texts are nothing else. */
+static size_t utf8_plain(const char *data, size_t size)
+{
+	size_t at = 0;
+	uint64_t word;
+
+	for (; size - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, data + at, sizeof(word));
+		if (word & UINT64_C(0x8080808080808080))
+			break;
+	}
+	return at;
+}
+
 bool utf8_valid(const char *data, size_t size)
 {
-	for (size_t at = 0; at < size;) {
+	for (size_t at = utf8_plain(data, size); at < size;) {
 		int32_t code;
 
 		at += utf8_next((const unsigned char *)data + at, size - at, &code);

@@ -374,11 +374,24 @@ static void attempt_refused(
 	attempt_refuse(cart, attempt, answer->reason, answer->retry_after_ms);
 }
 
+/* Answers mostly come in the order of sending: what the next one will need is on its way into the cache meanwhile. */
+static void expect_answer(const struct cart *cart, const struct attempt *attempt)
+{
+	if (!attempt)
+		return;
+	__builtin_prefetch(attempt->next);
+	__builtin_prefetch(attempt->usage);
+	__builtin_prefetch(attempt->waiters);
+	if (attempt->keyed)
+		map_expect(&cart->lines.by_key, key_short(&attempt->key));
+}
+
 void cart_answered(struct cart *cart, struct attempt *attempt, const struct answer *answer, int64_t now_ms)
 {
 	struct line *line;
 
 	assert(attempt->state == ATTEMPT_SENT);
+	expect_answer(cart, attempt->next);
 	if (attempt->seen) { /* the ledger has spoken */
 		line = lines_find(&cart->lines, &attempt->id);
 		if (line)

@@ -44,6 +44,20 @@ void lines_release(struct lines *lines)
 	free(lines->moved_ms);
 }
 
+void lines_expect(const struct lines *lines, struct span user, const struct hash128 *key)
+{
+	map_expect(&lines->persons, hash64(user.text, user.length));
+	if (key)
+		map_expect(&lines->by_key, key_short(key));
+}
+
+void lines_expect_nodes(const struct lines *lines, struct span user, const struct hash128 *key)
+{
+	map_expect_node(&lines->persons, hash64(user.text, user.length));
+	if (key)
+		map_expect_node(&lines->by_key, key_short(key));
+}
+
 struct line *lines_find(const struct lines *lines, const struct id *id)
 {
 	struct map_node *node = map_first(&lines->by_id, lines_id_hash(id));

@@ -9,15 +9,25 @@
 #define SLOTS_FIRST 64
 #define SLOTS_A_STEP 8 /* moved at each put: the old table is empty long before the new one is full */
 
+static struct map_node **slots_new(size_t mask)
+{
+	return memory_new_large((mask + 1) * sizeof(struct map_node *));
+}
+
+static void slots_free(struct map_node **slots, size_t mask)
+{
+	memory_free_large(slots, (mask + 1) * sizeof(struct map_node *));
+}
+
 void map_init(struct map *map)
 {
-	*map = (struct map){.slots = NEW_ARRAY(SLOTS_FIRST, struct map_node *), .mask = SLOTS_FIRST - 1};
+	*map = (struct map){.slots = slots_new(SLOTS_FIRST - 1), .mask = SLOTS_FIRST - 1};
 }
 
 void map_release(struct map *map)
 {
-	free(map->slots);
-	free(map->old);
+	slots_free(map->slots, map->mask);
+	slots_free(map->old, map->old_mask);
 	*map = (struct map){0};
 }
 
@@ -26,6 +36,13 @@ static struct map_node **map_slot(const struct map *map, uint64_t hash)
 	if (map->old && (hash & map->old_mask) >= map->moved)
 		return &map->old[hash & map->old_mask];
 	return &map->slots[hash & map->mask];
+}
+
+/* The nodes that the next step will move, which lie anywhere. */
+static void map_expect_moves(const struct map *map)
+{
+	for (size_t i = map->moved; i < map->moved + SLOTS_A_STEP && i <= map->old_mask; i++)
+		__builtin_prefetch(map->old[i]);
 }
 
 static void map_move_some(struct map *map)
@@ -43,21 +60,21 @@ static void map_move_some(struct map *map)
 		map->old[map->moved++] = NULL;
 	}
 	if (map->moved > map->old_mask) {
-		free(map->old);
+		slots_free(map->old, map->old_mask);
 		map->old = NULL;
+		return;
 	}
+	map_expect_moves(map);
 }
 
 static void map_grow(struct map *map)
 {
-	size_t slots = (map->mask + 1) * 2;
-
 	assert(!map->old);
 	map->old = map->slots;
 	map->old_mask = map->mask;
 	map->moved = 0;
-	map->slots = NEW_ARRAY(slots, struct map_node *);
-	map->mask = slots - 1;
+	map->mask = map->mask * 2 + 1;
+	map->slots = slots_new(map->mask);
 }
 
 void map_put(struct map *map, struct map_node *node, uint64_t hash)
@@ -86,6 +103,16 @@ void map_remove(struct map *map, struct map_node *node)
 	*at = node->next;
 	node->next = NULL;
 	map->count--;
+}
+
+void map_expect(const struct map *map, uint64_t hash)
+{
+	__builtin_prefetch(map_slot(map, hash));
+}
+
+void map_expect_node(const struct map *map, uint64_t hash)
+{
+	__builtin_prefetch(*map_slot(map, hash));
 }
 
 static struct map_node *map_match(struct map_node *node, uint64_t hash)

@@ -25,6 +25,11 @@ void map_release(struct map *map);
 void map_put(struct map *map, struct map_node *node, uint64_t hash);
 void map_remove(struct map *map, struct map_node *node);
 
+/* Hints: this hash will be looked for soon. Slots and nodes of a large map lie outside of the cache, one after the other: so first the one, and when
+ * that has come the other. Worth it where the next hashes are known while something else is done. */
+void map_expect(const struct map *map, uint64_t hash);
+void map_expect_node(const struct map *map, uint64_t hash);
+
 /* The nodes of one hash; NULL ends. No put or remove in between, except the removal of the node in hand after its successor was taken. */
 struct map_node *map_first(const struct map *map, uint64_t hash);
 struct map_node *map_next(const struct map_node *node);

@@ -10,6 +10,7 @@
 
 #define TIMEOUT_STANDARD_MS 2000
 #define TIMEOUT_MAX_MS 60000
+#define LOOK_AHEAD 4	  /* items of a batch */
 #define MARGIN_MAX_MS 100 /* the answer leaves before its time is over: it has a way to go */
 
 struct adds;
@@ -17,6 +18,7 @@ struct adds;
 struct add_item {
 	struct service_waiter waiter;
 	struct adds *adds;
+	struct add add;
 	struct outcome_message message;
 	Cart__ItemOutcome outcome;
 	bool decided, invalid;
@@ -147,11 +149,32 @@ static void item_refuse(struct adds *adds, size_t i, Common__Reason reason)
 	item_decided(&adds->items[i]);
 }
 
+static const struct hash128 *add_key(const struct add *add)
+{
+	return add->keyed ? &add->key : NULL;
+}
+
+/* What cart_add will look for is on its way into the cache when it comes to that. */
+static void adds_prepare(struct adds *adds, size_t i, const Cart__NewItem *request)
+{
+	struct add *add = &adds->items[i].add;
+
+	item_add(request, KEY_ADD, add);
+	lines_expect(&adds->service->cart->lines, add->user, add_key(add));
+}
+
+static void adds_look_ahead(const struct adds *adds, size_t i)
+{
+	const struct add_item *item = i < adds->count ? &adds->items[i] : NULL;
+
+	if (item && !item->decided)
+		lines_expect_nodes(&adds->service->cart->lines, item->add.user, add_key(&item->add));
+}
+
 static void adds_put(
 	struct adds *adds, size_t i, const Cart__NewItem *request, int64_t mono_ns, int64_t now_ms)
 {
 	struct add_item *item = &adds->items[i];
-	struct add add;
 
 	item->adds = adds;
 	item->waiter.decided = on_decided;
@@ -162,8 +185,7 @@ static void adds_put(
 			COMMON__REASON__REASON_OVERLOADED); /* its time was over before it was sent */
 		return;
 	}
-	item_add(request, KEY_ADD, &add);
-	if (cart_add(adds->service->cart, &add, &item->waiter.waiter, now_ms))
+	if (cart_add(adds->service->cart, &item->add, &item->waiter.waiter, now_ms))
 		item_decided(item);
 }
 
@@ -239,6 +261,11 @@ CART_METHOD(batch_add_items, BatchAddItems)
 		else if (!placement_owns(cart, request->items[i]->user_id))
 			item_refuse(adds, i, COMMON__REASON__REASON_WRONG_SHARD);
 		else
+			adds_prepare(adds, i, request->items[i]);
+	}
+	for (size_t i = 0; i < request->n_items; i++) {
+		adds_look_ahead(adds, i + LOOK_AHEAD);
+		if (!adds->items[i].decided)
 			adds_put(adds, i, request->items[i], mono_ns, now_ms);
 	}
 	adds_started(adds, now_ms);
@@ -282,6 +309,7 @@ CART_METHOD(add_item, AddItem)
 	adds->finish = finish_one;
 	adds->answer.one = answer;
 	adds->starting = true;
+	adds_prepare(adds, 0, request->item);
 	adds_put(adds, 0, request->item, mono_ns, now_ms);
 	adds_started(adds, now_ms);
 }

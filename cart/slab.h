@@ -8,9 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct slab_block;
 struct slab {
 	size_t piece_bytes;
-	void *free_pieces, *blocks;
+	void *free_pieces;
+	struct slab_block *blocks; /* newest first */
 	char *next, *end; /* untouched part of the newest block */
 	size_t in_use;
 };

@@ -255,6 +255,20 @@ static bool valid(const char *string)
 	return utf8_valid(string, strlen(string));
 }
 
+/* Wherever it stands in a longer text. */
+static void test_utf8_bad_byte_at_each_place(void **state)
+{
+	char text[27];
+
+	for (size_t size = 1; size <= sizeof(text); size++)
+		for (size_t at = 0; at < size; at++) {
+			memset(text, 'a', size);
+			assert_true(utf8_valid(text, size));
+			text[at] = (char)0x80;
+			assert_false(utf8_valid(text, size));
+		}
+}
+
 static void test_utf8(void **state)
 {
 	assert_true(utf8_valid(NULL, 0));
@@ -291,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_json_is_whole_or_absent),
 		cmocka_unit_test(test_json_cut_at_characters),
 		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_utf8_bad_byte_at_each_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

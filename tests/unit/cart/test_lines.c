@@ -202,6 +202,24 @@ static void test_nothing_is_left_of_those_who_have_nothing(void **state)
 	lines_release(&lines);
 }
 
+/* Ids in the order of their making find their slots side by side; whatever their time and noise. */
+static void test_ids_lie_in_order(void **state)
+{
+	struct clock_manual clock;
+	struct id_generator ids;
+	struct id before, after;
+
+	clock_manual_init(&clock, 1767225600000, 0);
+	id_generator_init(&ids, &clock.base);
+	for (int ms = 0; ms < 50; ms++, clock_manual_advance(&clock, 1)) {
+		before = id_next(&ids);
+		for (int i = 0; i < 1000; i++, before = after) {
+			after = id_next(&ids);
+			assert_int_equal((uint32_t)(lines_id_hash(&after) - lines_id_hash(&before)), 1);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_ended_lines_are_bounded),
 		cmocka_unit_test(test_deadlines_of_a_shard_move_at_once),
 		cmocka_unit_test(test_nothing_is_left_of_those_who_have_nothing),
+		cmocka_unit_test(test_ids_lie_in_order),
 	};
 
 	return RUN(tests);
