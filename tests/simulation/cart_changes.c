@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "cart_process.h"
 #include "model.h"
+#include "tally.h"
 
 #define TIME_US (1900 * MS)
 #define HOLDS_MAX 64
@@ -48,12 +49,14 @@ static void change_answer(struct change *change, bool told)
 				    line->quantity <= change->holds[i].left,
 			"given back, and the cart still shows %u units", line ? line->quantity : 0);
 	}
+	tally_cart(change->request.kind, COMMON__REASON__REASON_UNSPECIFIED);
 	world_note("shopper hears: given back", change->request.user, change->request.sku, change->count);
 	change_free(change);
 }
 
-static void change_fail(struct change *change)
+static void change_fail(struct change *change, Common__Reason reason)
 {
+	tally_cart(change->request.kind, reason);
 	world_note("shopper hears: not given back", change->request.user, change->request.sku, change->count);
 	change_free(change);
 }
@@ -61,7 +64,8 @@ static void change_fail(struct change *change)
 static void change_settle(struct change *change)
 {
 	if (change->lost || change->refused)
-		change_fail(change);
+		change_fail(change, change->lost ? COMMON__REASON__REASON_OUTCOME_UNKNOWN
+						 : COMMON__REASON__REASON_WRONG_STATE);
 	else if (!change->sequence)
 		change_answer(change, false); /* all had ended by themselves */
 	else
@@ -147,7 +151,7 @@ static void change_ask(struct change *change)
 	for (const struct line *line = usage ? usage->lines : NULL; line; line = line->next)
 		have += line_in_cart(line) ? line->quantity : 0;
 	if (have <= change->request.quantity) {
-		change_fail(change);
+		change_fail(change, COMMON__REASON__REASON_NOT_FOUND);
 		return;
 	}
 	excess = have - change->request.quantity;
@@ -175,7 +179,7 @@ static bool change_look(struct change *change)
 	const struct cart_link *link = &change->process->cart->links[change->wire->shard];
 
 	if (change->phase == PHASE_LINK && (link->stopped || change->deadline_us <= world.now_us))
-		change_fail(change);
+		change_fail(change, COMMON__REASON__REASON_DEPENDENCY_DOWN);
 	else if (change->phase == PHASE_LINK && link->usable)
 		change_ask(change);
 	else if (change->phase == PHASE_LEDGER && link->position >= change->sequence)

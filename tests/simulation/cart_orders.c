@@ -10,6 +10,7 @@
 #include "model.h"
 #include "rpc/reason.h"
 #include "rpc/server.h"
+#include "tally.h"
 
 #define WAIT_MS 1900
 #define WAIT_SHORT_MS 120
@@ -67,6 +68,10 @@ static void say_state(struct cart_process *process, const Cart__Order *order, co
 		"an order without an id or a state");
 	model_order_seen(&id, world_number(order->user_id, strlen(order->user_id)), states[order->state],
 		payment_number(order->payment_reference));
+	WORLD_CHECK(order->state != CART__ORDER_STATE__ORDER_STATE_EXPIRED ||
+			    process->cart->links[order->inventory_shard].position >=
+				    model_order_find(&id)->sequence,
+		"promise 7: expired, and the ledger has not said so yet");
 	for (size_t i = 0; i < order->n_items; i++) {
 		const Inventory__OrderItem *item = order->items[i];
 		const struct model_hold *hold;
@@ -95,6 +100,12 @@ static void check_no(const struct rpc_call *call, Common__Reason reason)
 	if (reason == COMMON__REASON__REASON_HOLD_EXPIRED)
 		WORLD_CHECK(order->state == MODEL_EXPIRED || order->lived_before,
 			"an order is said to have expired, in state %d", order->state);
+	if (reason == COMMON__REASON__REASON_NOT_FOUND)
+		WORLD_CHECK(!order->created || order->lived_before || order->state > MODEL_SOLD ||
+				    call->process->cart->links[order->shard].position < order->bound,
+			"promise 9: no such order, and it is in state %d", order->state);
+	WORLD_CHECK(reason != COMMON__REASON__REASON_WRONG_SHARD && reason != COMMON__REASON__REASON_INVALID,
+		"a cart does not know an order of its own: reason %d", (int)reason);
 	if (call->confirming)
 		WORLD_CHECK(reason != COMMON__REASON__REASON_UNSPECIFIED,
 			"promise 7: cancelled while it is being paid for");
@@ -122,15 +133,35 @@ static void call_ends(struct rpc_call *call, Common__Reason reason)
 	if (!process->base.dead) {
 		world_note(
 			"shopper hears of an order", (uint64_t)request.kind, (uint64_t)reason, request.user);
+		tally_cart(request.kind, reason);
 		shop_hears_order(&request, reason, NULL);
 	}
 	call_free(call);
+}
+
+/* Those of the process in charge, which has the store that knows. */
+static void check_key(const struct rpc_call *call, const Cart__CheckoutResponse *response)
+{
+	struct id orders[CHECKOUT_ORDERS_MAX];
+
+	if (call->process->base.dead || !call->request.key || !cart_process_current(call->process) ||
+		world.plan.orders_remembered < 1000)
+		return;
+	for (size_t i = 0; i < response->n_orders; i++)
+		id_parse(response->orders[i]->order_id, &orders[i]);
+	model_checked_out(
+		call->request.user, call->request.key, call->process->memory, orders, response->n_orders);
 }
 
 static void on_checked_out(const Cart__CheckoutResponse *response, void *context)
 {
 	struct rpc_call *call = context;
 
+	WORLD_CHECK(response->split == (response->n_orders + response->n_refusals > 1) ||
+			    world.plan.orders_remembered < 1000,
+		"a checkout of %zu orders says split %d", response->n_orders, response->split);
+	world.troubles.split += response->n_orders > 1;
+	check_key(call, response);
 	if (!call->process->base.dead)
 		for (size_t i = 0; i < response->n_orders; i++) {
 			struct shop_request found = call->request;

@@ -79,6 +79,7 @@ struct cart_process {
 	struct cart_wait *waits;
 	struct change *changes;
 	int64_t wall_start_ms, start_us;
+	uint64_t memory; /* of its store: another number when that began empty */
 	bool dying;
 };
 

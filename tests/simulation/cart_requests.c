@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "cart_process.h"
 #include "model.h"
+#include "tally.h"
 
 #define WAIT_MS 1900
 #define WAIT_SHORT_MS 120
@@ -31,6 +32,7 @@ static void tell(const struct shop_request *request, const struct outcome *outco
 	}
 	world_note("shopper hears", request->user << 16 | request->sku, outcome->reason,
 		(uint64_t)outcome->state);
+	tally_cart(request->kind, outcome->reason);
 	shop_hears(request, outcome->reason, &outcome->hold);
 }
 
@@ -122,8 +124,17 @@ static void take_lookup(struct cart_process *process, const struct shop_request 
 	struct add add;
 
 	key_of(request, &add);
-	if (cart_lookup_key(process->cart, &add.key, &add.fingerprint, &outcome) == KEY_GRANTED)
+	switch (cart_lookup_key(process->cart, &add.key, &add.fingerprint, &outcome)) {
+	case KEY_GRANTED:
 		tell(request, &outcome);
+		break;
+	case KEY_REFUSED:
+		tally_cart(request->kind, outcome.reason);
+		break;
+	case KEY_UNKNOWN:
+		tally_cart(request->kind, COMMON__REASON__REASON_NOT_FOUND);
+		break;
+	}
 }
 
 void requests_take(struct cart_process *process, const struct shop_request *request)

@@ -28,6 +28,7 @@ struct slot {
 	char directory[128]; /* of the store that the next one starts on */
 	int64_t wall_offset_ms;
 	uint32_t stores;
+	uint64_t memory;
 };
 
 static struct slot slots[WORLD_SHARDS_MAX];
@@ -167,6 +168,7 @@ static struct cart_process *process_start(struct slot *slot)
 	process->base.wall_offset_ms = slot->wall_offset_ms;
 	process->shard = slot->shard;
 	process->number = ++process_numbers;
+	process->memory = slot->memory;
 	process->start_us = world.now_us;
 	process->wall_start_ms = clock_wall_ms(&process->base.clock);
 	snprintf(process->directory, sizeof(process->directory), "%s", slot->directory);
@@ -317,6 +319,7 @@ static void take_over(struct slot *slot)
 	process_pause(&old->base, world_between(1, PAUSE_MAX_US));
 	snprintf(directory, sizeof(directory), "%s/cart-%u-%u", world.folder, slot->shard, ++slot->stores);
 	new_store(&maker, directory, copy ? old->directory : NULL);
+	slot->memory += !copy;
 	memcpy(slot->directory, directory, sizeof(directory));
 	old->next = slot->zombies;
 	slot->zombies = old;
@@ -443,5 +446,6 @@ void carts_reconcile(void)
 		snprintf(slot->directory, sizeof(slot->directory), "%s/cart-%u-%u", world.folder, shard,
 			++slot->stores);
 		new_store(&maker, slot->directory, NULL);
+		slot->memory++;
 	}
 }

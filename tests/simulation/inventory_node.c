@@ -15,6 +15,7 @@
 #include "inventory_view.h"
 #include "model.h"
 #include "stores.h"
+#include "tally.h"
 #include "threads.h"
 
 #define OUTAGE_MAX_US (3 * SECOND)
@@ -85,6 +86,7 @@ static void judge(struct node_command *self)
 		world_note("answer", call->number, i,
 			(uint64_t)call->answers[i].reason << 40 ^ call->answers[i].sequence << 8 ^
 				(uint64_t)call->answers[i].state);
+		tally_inventory(call->kind, call->answers[i].reason, call->answers[i].repeated);
 		if (call->answers[i].reason != COMMON__REASON__REASON_STORE_FAILED)
 			model_answer(self->node->shard, call->kind, &call->sender, &call->items[i],
 				&call->answers[i], full_allowed(self->node));
@@ -102,6 +104,10 @@ static void done(struct command *command, enum writer_result result)
 	if (call->kind == WIRE_FENCE && result == WRITER_COMMITTED) {
 		call->fenced = (struct wire_fenced){verdict_is_yes(self->fenced.verdict),
 			self->fenced.fence.epoch, self->fenced.fence.sequence, self->node->store->lineage};
+		tally_inventory(call->kind,
+			verdict_is_yes(self->fenced.verdict) ? COMMON__REASON__REASON_UNSPECIFIED
+							     : COMMON__REASON__REASON_STALE_EPOCH,
+			self->fenced.verdict == VERDICT_REPEATED);
 		model_fenced(self->node->shard, &call->sender, &call->fenced);
 	} else {
 		judge(self);

@@ -46,7 +46,7 @@ struct model_order {
 	int64_t ttl_ms;           /* 0: as the goods say */
 	enum model_state state;
 	int64_t deadline_ms;      /* without the shard's moves */
-	uint64_t sequence;        /* of its last entry */
+	uint64_t bound, sequence; /* of its first and its last entry */
 	struct model_wish cancel, refund, pay[MODEL_PAYMENTS];
 };
 
@@ -124,6 +124,8 @@ void model_order_told(const struct id *id, enum wire_kind want, uint32_t payment
 	Common__Reason reason);
 /* What a cart says of an order: state as in the ledger (HELD: open, or being paid for). */
 void model_order_seen(const struct id *id, uint32_t user, enum model_state state, uint32_t payment);
+/* A checkout with a key made, or found, these orders; memory: of the store that would know that. */
+void model_checked_out(uint32_t user, uint32_t key, uint64_t memory, const struct id *orders, size_t count);
 const struct model_order *model_order_find(const struct id *id); /* NULL: nobody ever asked for it */
 void model_orders_each(void (*visit)(const struct model_order *order)); /* that the ledgers have */
 uint64_t model_orders(uint32_t shard);

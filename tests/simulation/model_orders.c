@@ -7,12 +7,22 @@
 #include "model_books.h"
 
 #define SLOTS 4096
+#define CHECKOUTS_MAX 4096 /* a run; later ones go unjudged */
+#define CHECKOUT_ORDERS 8
 
 static struct model_order *slots[SLOTS];
+static struct checkout {
+	uint32_t user, key;
+	uint64_t memory;
+	size_t count;
+	struct id orders[CHECKOUT_ORDERS];
+} checkouts[CHECKOUTS_MAX];
+static size_t checkout_count;
 
 void model_orders_begin(void)
 {
 	memset(slots, 0, sizeof(slots));
+	checkout_count = 0;
 }
 
 void model_orders_end(void)
@@ -257,6 +267,7 @@ static void entry_bound(uint32_t number, struct model_order *order, const struct
 		"an order of %" PRId64 " ms instead of %" PRId64, entry->deadline_ms - entry->time_ms,
 		ttl_ms);
 	order->created = true;
+	order->bound = entry->sequence;
 	order->deadline_ms = entry->deadline_ms - shard->moved_ms;
 	shard->orders++;
 	model_counts.orders++;
@@ -403,6 +414,35 @@ void model_order_answer(const struct model_shard *shard, enum wire_kind kind,
 	} else {
 		check_no(shard, kind, item, order, answer);
 	}
+}
+
+/* ---- checkouts ---- */
+
+static bool among(const struct checkout *checkout, const struct id *order)
+{
+	for (size_t i = 0; i < checkout->count; i++)
+		if (id_compare(&checkout->orders[i], order) == 0)
+			return true;
+	return false;
+}
+
+/* Promise 6: the same key again finds what the first one made. */
+void model_checked_out(uint32_t user, uint32_t key, uint64_t memory, const struct id *orders, size_t count)
+{
+	struct checkout *checkout = checkouts;
+
+	for (; checkout < checkouts + checkout_count; checkout++)
+		if (checkout->user == user && checkout->key == key && checkout->memory == memory) {
+			for (size_t i = 0; i < count; i++)
+				WORLD_CHECK(among(checkout, &orders[i]),
+					"promise 6: the key of a checkout makes another order");
+			return;
+		}
+	if (checkout_count == CHECKOUTS_MAX || count > CHECKOUT_ORDERS)
+		return;
+	*checkout = (struct checkout){.user = user, .key = key, .memory = memory, .count = count};
+	memcpy(checkout->orders, orders, count * sizeof(*orders));
+	checkout_count++;
 }
 
 /* ---- what carts say ---- */

@@ -1,7 +1,7 @@
 /* tests/simulation/simulate.c - the program: seeds, one after the other, until the commands, the seeds or the time are over.
  *
  * Read in this order: world.h (time and chance), threads.h and stores.h (what stands in the place of the system), wire.h (the network),
- * inventory_node.h and carts.h (the processes), shop.h (who asks), model.h (what must be true). */
+ * inventory_node.h and carts.h (the processes), shop.h (who asks), model.h (what must be true), tally.h (what occurred). */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -16,9 +16,11 @@
 #include "files.h"
 #include "inventory_node.h"
 #include "model.h"
+#include "tally.h"
 #include "threads.h"
 
 #define COMMANDS_STANDARD 10000
+#define COMMANDS_OF_A_LONG_RUN 1500000 /* in so many everything occurs that can */
 #define STUCK_SECONDS 60 /* of one seed between two rests: some loop never lets the world go on */
 #define QUIET_EVERY 4000 /* commands */
 #define QUIET_MAX_US (120 * SECOND)
@@ -28,10 +30,10 @@
 struct settings {
 	uint64_t first, last, commands;
 	int64_t seconds;
-	bool trace, hashes;
+	bool trace, hashes, table;
 };
 
-static struct settings settings = {1, 0, COMMANDS_STANDARD, 0, false, false};
+static struct settings settings = {1, 0, COMMANDS_STANDARD, 0, false, false, false};
 static const char *program;
 
 /* ---- one seed ---- */
@@ -156,7 +158,7 @@ static void on_abort(int signal_number)
 static void usage(int status)
 {
 	printf("usage: simulate [--seed N | --seeds FROM-TO] [--commands N] [--seconds N] [--trace] "
-	       "[--hashes]\n\n"
+	       "[--hashes] [--table]\n\n"
 	       "Runs cart, inventory and the network between them, deterministically, and checks every "
 	       "answer.\n\n"
 	       "  --seed N         this seed only\n"
@@ -165,7 +167,8 @@ static void usage(int status)
 	       "  --commands N     of each seed (%d)\n"
 	       "  --seconds N      no new seed after so many (20 if no seeds are given)\n"
 	       "  --trace          print every event\n"
-	       "  --hashes         print each seed's hash of its events: equal for equal runs\n",
+	       "  --hashes         print each seed's hash of its events: equal for equal runs\n"
+	       "  --table          print how often each command had each verdict\n",
 		COMMANDS_STANDARD);
 	exit(status);
 }
@@ -195,7 +198,8 @@ static void read_settings(int count, char **words)
 {
 	static const struct option options[] = {{"seed", 1, NULL, 's'}, {"seeds", 1, NULL, 's'},
 		{"commands", 1, NULL, 'c'}, {"seconds", 1, NULL, 't'}, {"trace", 0, NULL, 'v'},
-		{"hashes", 0, NULL, 'x'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"hashes", 0, NULL, 'x'}, {"table", 0, NULL, 'o'}, {"help", 0, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	int option;
 
 	while ((option = getopt_long(count, words, "h", options, NULL)) != -1) {
@@ -214,6 +218,9 @@ static void read_settings(int count, char **words)
 			break;
 		case 'x':
 			settings.hashes = true;
+			break;
+		case 'o':
+			settings.table = true;
 			break;
 		default:
 			usage(option == 'h' ? 0 : 2);
@@ -278,5 +285,7 @@ int main(int count, char **words)
 		model_counts.orders, model_counts.paid, model_counts.cancelled, model_counts.overdue,
 		model_counts.refunded);
 	show_troubles(&world.troubles);
-	return 0;
+	if (settings.table)
+		tally_show();
+	return commands >= COMMANDS_OF_A_LONG_RUN && !tally_complete() ? 1 : 0;
 }

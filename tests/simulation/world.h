@@ -39,7 +39,8 @@ struct plan {
 /* What went wrong, in all runs: a trouble that never comes is not simulated. */
 struct troubles {
 	uint64_t inventory_crashes, cart_crashes, torn_commits, failed_commits, failed_puts, full_maps, full_disks, pauses,
-		takeovers, succeeded, restores, lost, late, twice, wall_jumps, broken_streams;
+		takeovers, succeeded, restores, lost, late, twice, wall_jumps, broken_streams,
+		split; /* a cart over several shards of inventory: an order each */
 };
 
 /* A process of the simulated machines. */
