@@ -1,5 +1,6 @@
 /* inventory/main.c - the program flashsale-inventory. */
 #include "inventory/inventory.h"
+#include "inventory/tools.h"
 
 static const struct config_setting settings[] = {
 	{"hold-ttl", CONFIG_DURATION_MS, offsetof(struct inventory_settings, hold_ttl_ms), "10m", false,
@@ -48,6 +49,8 @@ static void release(struct service *service)
 	inventory_free(service->state);
 }
 
+static const struct service_tool *const tools[] = {&tool_audit};
+
 static const struct service_definition definition = {
 	.name = "inventory",
 	.purpose = "the one truth about stock: goods, holds and the ledger of one shard",
@@ -61,6 +64,12 @@ static const struct service_definition definition = {
 	.store_tables = books_tables,
 	.store_table_count = TABLE_COUNT,
 	.store_size = "64g",
+	.tools = tools,
+	.tool_count = sizeof(tools) / sizeof(tools[0]),
+	.verify_store = inventory_verify_store,
+	.restored = "Next: start inventory with it. Every cart stops this shard, and says so, until an operator has run\n"
+		    "`flashsale-cart reconcile` on the cart's store: it shows what people were promised since the backup, and\n"
+		    "with --apply makes it good or lists what is short.",
 	.limits = &limits,
 	.start = start,
 	.stop = stop,

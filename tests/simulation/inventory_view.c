@@ -9,6 +9,7 @@
 #include "inventory/audit.h"
 #include "inventory/books.h"
 #include "inventory/records.h"
+#include "inventory/replay.h"
 #include "model.h"
 
 static void hash_of(struct bytes bytes, struct hash128 *ret)
@@ -230,6 +231,19 @@ static void check_audit(struct store *store)
 	audit_release(&audit);
 }
 
+static void check_found(void *context, const char *line)
+{
+	WORLD_CHECK(false, "the replay finds: %s", line);
+}
+
+static void check_replay(struct store *store)
+{
+	struct replay_result result;
+	int rc = replay_run(store, check_found, NULL, &result);
+
+	WORLD_CHECK(rc == 0, "the replay: %s", mdb_strerror(rc));
+}
+
 void view_check(struct store *store, uint32_t shard)
 {
 	MDB_txn *txn;
@@ -256,4 +270,5 @@ void view_check(struct store *store, uint32_t shard)
 			show_row(store, txn, shard, sku);
 	mdb_txn_abort(txn);
 	check_audit(store);
+	check_replay(store);
 }

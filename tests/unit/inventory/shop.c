@@ -1,4 +1,5 @@
 #include "tests/unit/inventory/shop.h"
+#include "inventory/replay.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -283,4 +284,36 @@ uint64_t shop_rows(struct shop *shop, enum books_table table)
 	assert_int_equal(mdb_stat(txn, shop->store->tables[table], &stat), 0);
 	mdb_txn_abort(txn);
 	return stat.ms_entries;
+}
+
+struct heard {
+	char *to;
+	size_t size;
+};
+
+static void hear(void *context, const char *line)
+{
+	struct heard *heard = context;
+	size_t at = strlen(heard->to);
+
+	snprintf(heard->to + at, heard->size - at, "%s\n", line);
+}
+
+uint64_t shop_replay(struct shop *shop, char *said, size_t size)
+{
+	struct heard heard = {said, size};
+	struct replay_result result;
+
+	said[0] = '\0';
+	assert_int_equal(replay_run(shop->store, hear, &heard, &result), 0);
+	assert_int_equal(result.findings == 0, said[0] == '\0');
+	return result.findings;
+}
+
+void shop_proves(struct shop *shop)
+{
+	char said[2048];
+
+	if (shop_replay(shop, said, sizeof(said)))
+		fail_msg("%s", said);
 }

@@ -57,4 +57,8 @@ bool shop_hold(struct shop *shop, uint32_t id, struct hold *ret);
 void shop_expect(struct shop *shop, const char *sku, int64_t stock, int64_t available, int64_t held, int64_t sold);
 uint64_t shop_rows(struct shop *shop, enum books_table table);
 
+/* The ledger played again: the number of findings, and their lines. */
+uint64_t shop_replay(struct shop *shop, char *said, size_t size);
+void shop_proves(struct shop *shop); /* there are none */
+
 #endif

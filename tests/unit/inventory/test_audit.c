@@ -38,6 +38,7 @@ static void is_consistent(struct shop *shop)
 	assert_true(audit.consistent);
 	assert_int_equal(audit.sequence, shop->head);
 	audit_release(&audit);
+	shop_proves(shop);
 }
 
 /* Every kind of change at random, restarts and failed groups among them: the three counts agree at any time. */

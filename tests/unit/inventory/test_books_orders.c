@@ -31,6 +31,7 @@ static void books_are_right(struct shop *shop)
 	if (!audit.consistent)
 		fail_msg("%s %s", audit.finding, audit.count ? audit.items[0].finding : "");
 	audit_release(&audit);
+	shop_proves(shop);
 }
 
 static int tear_down(void **state)
