@@ -16,7 +16,7 @@ static struct span take_string(struct reader *reader, size_t max)
 	size_t length = take8(reader);
 	const uint8_t *at = take(reader, length);
 
-	if (length > max)
+	if (length > max || (at && memchr(at, '\0', length)))
 		reader->broken = true;
 	return (struct span){(const char *)at, at ? length : 0};
 }

@@ -85,7 +85,7 @@ static inline struct span take_text(struct reader *reader)
 	size_t length = take8(reader);
 	const uint8_t *at = take(reader, length);
 
-	if (length > LINES_NAME_MAX)
+	if (length > LINES_NAME_MAX || (at && memchr(at, '\0', length)))
 		reader->broken = true;
 	return (struct span){(const char *)at, at ? length : 0};
 }

@@ -54,7 +54,7 @@ size_t goods_pack(const struct goods *goods, uint8_t to[GOODS_RECORD_BYTES])
 
 static bool sku_copy(struct goods *goods, const void *sku, size_t size)
 {
-	if (size < 1 || size > SKU_MAX)
+	if (size < 1 || size > SKU_MAX || memchr(sku, '\0', size))
 		return false;
 	memcpy(goods->sku, sku, size);
 	goods->sku[size] = '\0';
@@ -112,7 +112,7 @@ bool hold_unpack(const void *from, size_t size, const void *id, size_t id_size, 
 	memset(&ret->order, 0, sizeof(ret->order));
 	if (flags & HOLD_HAS_ORDER)
 		unpack_copy(&u, ret->order.bytes, ID_BYTES);
-	return unpack_end(&u) && ret->quantity >= 1 && ret->quantity <= QUANTITY_MAX;
+	return unpack_end(&u) && ret->quantity >= 1 && ret->quantity <= QUANTITY_MAX && ret->deadline_ms >= 0;
 }
 
 void expiry_key_pack(int64_t deadline_ms, const struct id *id, uint8_t to[EXPIRY_KEY_BYTES])
@@ -128,7 +128,7 @@ bool expiry_key_unpack(const void *from, size_t size, int64_t *ret_deadline_ms, 
 		return false;
 	*ret_deadline_ms = (int64_t)store_get_be64(from);
 	memcpy(ret_id->bytes, (const uint8_t *)from + 8, ID_BYTES);
-	return true;
+	return *ret_deadline_ms >= 0;
 }
 
 size_t fence_pack(const struct fence *fence, uint8_t to[FENCE_RECORD_BYTES])

@@ -52,7 +52,7 @@ bool order_unpack(const void *from, size_t size, const void *id, size_t id_size,
 		return false;
 	for (uint32_t i = 0; i < ret->hold_count; i++)
 		unpack_copy(&u, ret->holds[i].bytes, ID_BYTES);
-	return unpack_end(&u);
+	return unpack_end(&u) && ret->deadline_ms >= 0;
 }
 
 static void item_pack(struct packer *p, const struct order_item *item)

@@ -56,6 +56,10 @@ static void an_order_comes_back(void **state)
 	assert_false(record_order_unpack(&order.id, record, size + 1, got_items, &got));
 	record[0] = 0;
 	assert_false(record_order_unpack(&order.id, record, size, got_items, &got));
+	size = record_order_pack(&order, record);
+	assert_true(record_order_unpack(&order.id, record, size, got_items, &got));
+	record[got.payment.text - (const char *)record] = '\0'; /* it is a text */
+	assert_false(record_order_unpack(&order.id, record, size, got_items, &got));
 	free(order.customer);
 }
 

@@ -117,6 +117,10 @@ static void test_broken_records_are_refused(void **state)
 	assert_false(record_hold_unpack(&hold.id, bytes, size, &back));
 	bytes[1] = LINE_HELD; /* with a time of its end */
 	assert_false(record_hold_unpack(&hold.id, bytes, size, &back));
+	size = pack(&hold, bytes);
+	assert_true(record_hold_unpack(&hold.id, bytes, size, &back));
+	bytes[back.user.text - (const char *)bytes] = '\0'; /* names are texts */
+	assert_false(record_hold_unpack(&hold.id, bytes, size, &back));
 }
 
 static void test_positions_there_and_back(void **state)

@@ -73,6 +73,8 @@ static void goods_go_and_come(void **state)
 	assert_true(goods_unpack(record, size, long_sku, SKU_MAX, &got));
 	assert_false(goods_unpack(record, size, long_sku, SKU_MAX + 1, &got));
 	assert_false(goods_unpack(record, size, long_sku, 0, &got));
+	long_sku[1] = '\0';
+	assert_false(goods_unpack(record, size, long_sku, SKU_MAX, &got));
 	record[4]++; /* the stock is not available + held + sold any more */
 	assert_false(goods_unpack(record, size, "S", 1, &got));
 }
@@ -164,6 +166,24 @@ static void holds_go_and_come(void **state)
 	assert_true(unpack_hold(record, HOLD_RECORD_MAX));
 	record[1] = 0x80;
 	assert_false(unpack_hold(record, HOLD_RECORD_MAX));
+}
+
+/* An end before 1970 would sort behind all others in the expiry. */
+static void no_deadline_is_negative(void **state)
+{
+	uint8_t record[HOLD_RECORD_MAX], key[EXPIRY_KEY_BYTES];
+	struct hold hold = sample_hold(false);
+	int64_t deadline_ms;
+	size_t size;
+	struct id id;
+
+	hold.deadline_ms = -1;
+	size = hold_pack(&hold, record);
+	assert_false(unpack_hold(record, size));
+	expiry_key_pack(0, &hold.id, key);
+	assert_true(expiry_key_unpack(key, sizeof(key), &deadline_ms, &id));
+	key[0] = 0x80;
+	assert_false(expiry_key_unpack(key, sizeof(key), &deadline_ms, &id));
 }
 
 static void expiry_keys_sort_by_time(void **state)
@@ -362,6 +382,7 @@ int main(void)
 		cmocka_unit_test(the_layout_is_written_down),
 		cmocka_unit_test(fences_go_and_come),
 		cmocka_unit_test(holds_go_and_come),
+		cmocka_unit_test(no_deadline_is_negative),
 		cmocka_unit_test(expiry_keys_sort_by_time),
 		cmocka_unit_test(adjustments_go_and_come),
 		cmocka_unit_test(created_entries_go_and_come),

@@ -68,6 +68,10 @@ static void what_no_order_looks_like(void **state)
 	assert_false(order_unpack(record, size, order.id.bytes, ID_BYTES, &got));
 	record[30] = saved;
 	assert_true(order_unpack(record, size, order.id.bytes, ID_BYTES, &got));
+	order.deadline_ms = -1;
+	assert_false(order_unpack(record, order_pack(&order, record), order.id.bytes, ID_BYTES, &got));
+	order.deadline_ms = 0;
+	assert_true(order_unpack(record, order_pack(&order, record), order.id.bytes, ID_BYTES, &got));
 	record[size - 2 * ID_BYTES - 1] = 0;
 	assert_false(order_unpack(record, size, order.id.bytes, ID_BYTES, &got));
 }
