@@ -44,9 +44,9 @@ void discovery_unwatch(struct discovery_watch *watch)
 }
 
 bool discovery_register(
-	struct discovery *discovery, const char *service, const struct instance *self, struct error *error)
+	struct discovery *discovery, const struct registration *registration, struct error *error)
 {
-	return discovery->source->enroll(discovery, service, self, error);
+	return discovery->source->enroll(discovery, registration, error);
 }
 
 void discovery_deregister(struct discovery *discovery)

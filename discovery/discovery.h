@@ -46,8 +46,15 @@ typedef void discovery_changed(void *context, const struct instances *list); /* 
 struct discovery_watch *discovery_watch(struct discovery *discovery, const char *service, discovery_changed *changed, void *context);
 void discovery_unwatch(struct discovery_watch *watch);
 
-/* Tells the source where this process is; the static list has nothing to tell and says yes. Kept up until deregister or free. */
-bool discovery_register(struct discovery *discovery, const char *service, const struct instance *self, struct error *error);
+/* Tells the source where this process is, and how it finds out whether it is well; the static list has nothing to tell and says yes. Everything is
+ * copied. A source that is away does not matter: the registration is kept up, and made again when the source forgot it, until deregister or free. One a
+ * discovery. Deregister waits a moment for the source to hear it. */
+struct registration {
+	const char *service;
+	struct instance self;
+	const char *health_service;  /* asked for by grpc.health.v1 at self.address, "" the whole server; NULL: GET /healthz at self.admin_address */
+};
+bool discovery_register(struct discovery *discovery, const struct registration *registration, struct error *error);
 void discovery_deregister(struct discovery *discovery);
 void discovery_free(struct discovery *discovery); /* after its watches */
 
@@ -55,7 +62,7 @@ void discovery_free(struct discovery *discovery); /* after its watches */
 struct discovery_source {
 	struct discovery_watch *(*watch)(struct discovery *, const char *service, discovery_changed *, void *context);
 	void (*unwatch)(struct discovery_watch *);
-	bool (*enroll)(struct discovery *, const char *service, const struct instance *self, struct error *);
+	bool (*enroll)(struct discovery *, const struct registration *, struct error *);
 	void (*withdraw)(struct discovery *);
 	void (*free)(struct discovery *);
 };

@@ -127,6 +127,17 @@ bool instance_check(const struct instance *instance, struct error *error)
 	return true;
 }
 
+bool registration_check(const struct registration *registration, struct error *error)
+{
+	if (!service_name_check(registration->service, error) || !instance_check(&registration->self, error))
+		return false;
+	if (registration->health_service)
+		return text_check("health service", registration->health_service, true, error);
+	if (!registration->self.admin_address[0])
+		return error_set(error, "the health check wants an admin address");
+	return true;
+}
+
 bool instance_check_pair(const struct instance *one, const struct instance *other, struct error *error)
 {
 	if (!strcmp(one->id, other->id))

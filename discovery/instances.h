@@ -16,6 +16,9 @@ bool instance_address_check(const char *address, struct error *error);
 /* Every text present, bounded and printable without spaces; shard and shards fit each other. */
 bool instance_check(const struct instance *instance, struct error *error);
 
+/* Names, addresses and texts of what is to be registered. */
+bool registration_check(const struct registration *registration, struct error *error);
+
 /* Whether both can be of one service: ids differ, both with or both without a shard, the same count of shards. */
 bool instance_check_pair(const struct instance *one, const struct instance *other, struct error *error);
 

@@ -141,9 +141,9 @@ static void static_unwatch(struct discovery_watch *watch)
 
 /* Whoever wrote the file said where we are. */
 static bool static_enroll(
-	struct discovery *discovery, const char *service, const struct instance *self, struct error *error)
+	struct discovery *discovery, const struct registration *registration, struct error *error)
 {
-	return service_name_check(service, error) && instance_check(self, error);
+	return registration_check(registration, error);
 }
 
 static void static_withdraw(struct discovery *discovery)

@@ -175,7 +175,10 @@ static bool enroll(struct service_run *run, struct error *error)
 		.shard = sharded ? (int32_t)settings->shard : -1,
 		.shards = sharded ? (int32_t)settings->shards : 0,
 		.health = INSTANCE_PASSING};
-	bool good = discovery_register(service->discovery, service->definition->name, &self, error);
+	bool good = discovery_register(service->discovery,
+		&(struct registration){
+			.service = service->definition->name, .self = self, .health_service = ""},
+		error);
 
 	free(address);
 	return good;

@@ -198,19 +198,25 @@ static void a_service_nobody_named(void **state)
 static void registering_has_nothing_to_do(void **state)
 {
 	struct fixture *fixture = *state;
-	struct instance self = {.id = "cart-0",
-		.address = "h:1",
-		.admin_address = "",
-		.version = "",
-		.shard = 0,
-		.shards = 1};
+	struct registration self = {.service = "cart",
+		.self = {.id = "cart-0",
+			.address = "h:1",
+			.admin_address = "",
+			.version = "",
+			.shard = 0,
+			.shards = 1},
+		.health_service = ""};
 	struct discovery *discovery;
 
 	put_file(fixture->path, "");
 	discovery = discovery_static_new(fixture->path, NULL);
-	assert_true(discovery_register(discovery, "cart", &self, NULL));
-	self.address = "nowhere";
-	assert_false(discovery_register(discovery, "cart", &self, NULL));
+	assert_true(discovery_register(discovery, &self, NULL));
+	self.health_service = NULL; /* which would be asked at the admin address */
+	assert_false(discovery_register(discovery, &self, NULL));
+	self.self.admin_address = "h:2";
+	assert_true(discovery_register(discovery, &self, NULL));
+	self.self.address = "nowhere";
+	assert_false(discovery_register(discovery, &self, NULL));
 	discovery_deregister(discovery);
 	discovery_free(discovery);
 }
