@@ -69,6 +69,7 @@ static void say_state(struct cart_process *process, const Cart__Order *order, co
 	model_order_seen(&id, world_number(order->user_id, strlen(order->user_id)), states[order->state],
 		payment_number(order->payment_reference));
 	WORLD_CHECK(order->state != CART__ORDER_STATE__ORDER_STATE_EXPIRED ||
+			    model_order_find(&id)->lived_before ||
 			    process->cart->links[order->inventory_shard].position >=
 				    model_order_find(&id)->sequence,
 		"promise 7: expired, and the ledger has not said so yet");
@@ -214,6 +215,26 @@ void __wrap_rpc_refuse(struct rpc_call *call, const char *field, const char *for
 void __wrap_rpc_refuse(struct rpc_call *call, const char *field, const char *format, ...)
 {
 	world_fail("a call is malformed: %s", field);
+}
+
+/* Somebody who watches this person's orders sees them now. */
+void __wrap_order_watches_wake(struct cart_service *service, const char *user);
+void __wrap_order_watches_wake(struct cart_service *service, const char *user)
+{
+	const struct customer *customer = orders_customer(service->orders, span_of(user));
+	const struct order *order = customer ? customer->newest : NULL;
+
+	for (; order; order = order->older) {
+		const struct model_order *known = model_order_find(&order->id);
+
+		if (!order_visible(order))
+			continue;
+		model_order_seen(&order->id, world_number(user, strlen(user)), (enum model_state)order->truth,
+			order->truth == LINE_SOLD ? payment_number(order->payment) : 0);
+		WORLD_CHECK(order->truth != LINE_EXPIRED || known->lived_before ||
+				    service->cart->links[order->shard].position >= known->sequence,
+			"promise 7: expired, and the ledger has not said so yet");
+	}
 }
 
 /* ---- requests ---- */

@@ -19,6 +19,7 @@
 #include "threads.h"
 
 #define OUTAGE_MAX_US (3 * SECOND)
+#define BACKUP_MAX_US (5 * SECOND)
 #define EXPIRED_AFTER_MS 1000
 #define FULL_SEEN_US (3 * SECOND) /* the books look at the room once a second */
 
@@ -310,7 +311,8 @@ static void run_backup(void *context, uint64_t a, uint64_t b)
 	struct node *node = context;
 	char from[160];
 
-	if (!node->process)
+	world_after(NULL, world_between(1, BACKUP_MAX_US), run_backup, node, 0, 0);
+	if (!node->process || world.calm)
 		return;
 	snprintf(from, sizeof(from), "%s/data.mdb", node->directory);
 	file_copy(from, node->backup);
@@ -325,7 +327,7 @@ void inventory_restore(uint32_t shard)
 	struct error error = {0};
 	char to[160];
 
-	if (!node->backed_up || node->restored || !node->process)
+	if (!node->backed_up || !node->process)
 		return;
 	crash(node, -1);
 	world.troubles.restores++;
@@ -410,7 +412,7 @@ static void node_begin(struct node *node, uint32_t shard)
 		world_after(NULL, random_wait(&world.random, world.plan.disk_full_us), run_disk_timer, node,
 			0, 0);
 	if (world.plan.restore)
-		world_after(NULL, world_between(1, 5 * SECOND), run_backup, node, 0, 0);
+		world_after(NULL, world_between(1, BACKUP_MAX_US), run_backup, node, 0, 0);
 }
 
 void inventories_begin(void)

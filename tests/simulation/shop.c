@@ -24,7 +24,7 @@ static struct {
 static uint32_t recent_count;
 static struct {
 	struct id id;
-	uint32_t user;
+	uint32_t user, shard;
 } orders[RECENT];
 static uint32_t order_count;
 static struct wire_item adjusts[ADJUSTS];
@@ -56,6 +56,7 @@ void shop_hears_order(const struct shop_request *request, Common__Reason reason,
 		at = order_count++;
 	orders[at].id = *order;
 	orders[at].user = request->user;
+	orders[at].shard = model_order_find(order)->shard;
 }
 
 /* A request is a function of its key, so that an equal key mostly means an equal request. */
@@ -164,6 +165,27 @@ static void pay(enum wire_kind kind)
 	network_send(call);
 }
 
+/* Without a cart: whoever follows the ledger hears of it. Nobody waits for the answer, so nobody is told no. */
+static void operate_order(void)
+{
+	static const enum wire_kind kinds[] = {WIRE_PAY, WIRE_PAY, WIRE_CANCEL, WIRE_REFUND};
+	struct wire_call *call;
+	uint32_t at;
+
+	if (!order_count)
+		return;
+	at = (uint32_t)world_below(order_count);
+	call = wire_call_new(kinds[world_below(4)], orders[at].shard, 1);
+	call->deadline_us = call->items[0].deadline_us = world.now_us + 2 * SECOND;
+	call->items[0].id = orders[at].id;
+	call->items[0].payment = call->kind == WIRE_PAY ? 1 + (uint32_t)world_below(3) : 0;
+	call->done = unheard;
+	model_order_waits(&orders[at].id, call->kind, call->items[0].payment);
+	model_order_told(&orders[at].id, call->kind, call->items[0].payment, MODEL_TOLD_UNKNOWN,
+		COMMON__REASON__REASON_OUTCOME_UNKNOWN);
+	network_send(call);
+}
+
 static int64_t price(void)
 {
 	return world_between(1, 99) * 1000000;
@@ -235,6 +257,8 @@ static void give_command(void)
 		ask_order(SHOP_REFUND);
 	else if (which < 88)
 		ask_order(SHOP_SEE);
+	else if (which < 89)
+		operate_order();
 	else if (which < 92)
 		pay(WIRE_CONFIRM);
 	else if (which < 94)

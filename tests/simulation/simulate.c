@@ -101,7 +101,7 @@ static void restore(void)
 static void run_seed(uint64_t seed)
 {
 	uint64_t next_quiet = QUIET_EVERY;
-	bool restored = false;
+	uint64_t next_restore = settings.commands * 3 / 10;
 
 	alarm(STUCK_SECONDS);
 	folder_empty(world.folder);
@@ -117,8 +117,8 @@ static void run_seed(uint64_t seed)
 			go_on();
 			next_quiet += QUIET_EVERY;
 		}
-		if (world.plan.restore && !restored && world.commands > settings.commands * 6 / 10) {
-			restored = true;
+		if (world.plan.restore && world.commands > next_restore) {
+			next_restore += settings.commands * 3 / 10;
 			restore();
 		}
 	}
