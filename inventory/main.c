@@ -67,8 +67,10 @@ static const struct service_definition definition = {
 	.tools = tools,
 	.tool_count = sizeof(tools) / sizeof(tools[0]),
 	.verify_store = inventory_verify_store,
-	.restored = "Next: start inventory with it. Every cart stops this shard, and says so, until an operator has run\n"
-		    "`flashsale-cart reconcile` on the cart's store: it shows what people were promised since the backup, and\n"
+	.restored = "Next: start inventory with it. Every cart stops this shard, and says so, until an "
+		    "operator has run\n"
+		    "`flashsale-cart reconcile` on the cart's store: it shows what people were promised "
+		    "since the backup, and\n"
 		    "with --apply makes it good or lists what is short.",
 	.limits = &limits,
 	.start = start,
