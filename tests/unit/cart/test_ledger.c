@@ -93,6 +93,25 @@ static void test_queued_ones_are_judged_when_they_leave(void **state)
 	assert_int_equal(world->flight_count, 0);
 }
 
+/* A start: the first grant of a key comes from the ledger after another body was asked for with it. */
+static void test_a_queued_key_of_another_body_is_refused(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *first, *other;
+
+	world_settle_all(world);
+	first = world_add(world, "ann", SKU, 1, 9, "k");
+	world_pass_all(world);
+	granted(first);
+	world_restart_cart(world); /* with nothing stored */
+	other = world_add(world, "ann", SKU, 2, 9, "k");
+	assert_false(other->decided);
+	world_settle_all(world);
+	refused(other, REASON(KEY_REUSED));
+	assert_int_equal(units(world, "ann"), 1);
+	assert_int_equal(world->flight_count, 0);
+}
+
 static void test_queued_ones_respect_the_limit_in_order(void **state)
 {
 	struct world *world = *state;
@@ -427,6 +446,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_nothing_leaves_before_the_first_fence, up, down),
 		cmocka_unit_test_setup_teardown(test_queued_ones_are_judged_when_they_leave, up, down),
+		cmocka_unit_test_setup_teardown(test_a_queued_key_of_another_body_is_refused, up, down),
 		cmocka_unit_test_setup_teardown(test_queued_ones_respect_the_limit_in_order, up, down),
 		cmocka_unit_test_setup_teardown(test_the_queue_is_bounded, up, down),
 		cmocka_unit_test_setup_teardown(test_lost_but_done_is_adopted, up_and_at_work, down),
