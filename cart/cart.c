@@ -125,8 +125,8 @@ void attempt_tell_line(
 /* Why a link that is not usable has not answered. */
 static Common__Reason link_reason(const struct cart_link *link)
 {
-	return link->was_usable || link->stopped ? COMMON__REASON__REASON_DEPENDENCY_DOWN
-						 : COMMON__REASON__REASON_STARTING;
+	assert(!link->stopped); /* nothing waits for one */
+	return link->was_usable ? COMMON__REASON__REASON_DEPENDENCY_DOWN : COMMON__REASON__REASON_STARTING;
 }
 
 static Common__Reason limit_reason(const struct cart *cart, const struct usage *usage,

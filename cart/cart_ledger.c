@@ -53,8 +53,10 @@ static void link_settle_granted(struct cart *cart, uint32_t shard)
 			continue;
 		cart->counters.anomalies++;
 		line = lines_find(&cart->lines, &attempt->id);
-		if (line && line->unseen)
+		if (line) { /* else it had ended already, and was forgotten */
+			assert(line->unseen);
 			lines_remove(&cart->lines, line);
+		}
 		attempts_free(&cart->attempts, attempt);
 	}
 }
@@ -72,7 +74,7 @@ static void link_settle(struct cart *cart, uint32_t shard, int64_t now_ms)
 	if (link->usable || !fence_usable(&link->fence, link->position))
 		return;
 	link->usable = link->was_usable = true;
-	for (left = queued->count; left && link->usable; left--)
+	for (left = queued->count; left; left--)
 		attempt_dispatch(cart, queued->first, now_ms);
 	cart->options.effects.usable(cart->options.context, shard);
 }

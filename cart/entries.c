@@ -3,6 +3,8 @@
 
 #include "rpc/timestamp.h"
 
+#define MOVED_SECONDS_MAX (365 * 86400) /* inventory waits out a day of outage at most */
+
 static bool read_hash(const ProtobufCBinaryData *bytes, struct hash128 *ret)
 {
 	if (bytes->len != sizeof(ret->bytes))
@@ -34,7 +36,7 @@ static bool read_created(const Inventory__HoldCreated *created, struct hold *hol
 {
 	const Inventory__Hold *from = created->hold;
 
-	if (!from || !from->deadline || !from->quantity)
+	if (!from->deadline || !from->quantity)
 		return false;
 	hold->quantity = from->quantity;
 	hold->price_micros = from->price_micros;
@@ -72,18 +74,30 @@ static bool read_fenced(const Inventory__CartFenced *fenced, uint32_t cart_shard
 	return true;
 }
 
+/* How far an incarnation moved the deadlines; absent: not at all. */
+static bool read_moved(const Google__Protobuf__Duration *moved, int64_t *ret_ms)
+{
+	if (!moved)
+		return true;
+	if (moved->seconds < 0 || moved->seconds > MOVED_SECONDS_MAX || moved->nanos < 0 ||
+		moved->nanos > 999999999)
+		return false;
+	*ret_ms = moved->seconds * 1000 + moved->nanos / 1000000;
+	return true;
+}
+
 bool entry_read(const Inventory__LedgerEntry *message, uint32_t cart_shard, struct entry *ret)
 {
-	const Google__Protobuf__Duration *moved;
-
 	*ret = (struct entry){.kind = ENTRY_OTHER, .sequence = message->sequence};
 	if (!message->sequence || !message->time || !timestamp_get(message->time, &ret->hold.created_ms))
 		return false;
 	ret->hold.ended_ms = ret->hold.created_ms;
 	switch (message->change_case) {
 	case INVENTORY__LEDGER_ENTRY__CHANGE_HOLD_CREATED:
-		if (!message->hold_created->hold || message->hold_created->hold->cart_shard != cart_shard)
-			return message->hold_created->hold != NULL;
+		if (!message->hold_created->hold)
+			return false;
+		if (message->hold_created->hold->cart_shard != cart_shard)
+			return true;
 		ret->kind = ENTRY_CREATED;
 		return read_created(message->hold_created, &ret->hold);
 	case INVENTORY__LEDGER_ENTRY__CHANGE_HOLD_CHANGED:
@@ -95,9 +109,7 @@ bool entry_read(const Inventory__LedgerEntry *message, uint32_t cart_shard, stru
 		return read_fenced(message->cart_fenced, cart_shard, ret);
 	case INVENTORY__LEDGER_ENTRY__CHANGE_INCARNATION:
 		ret->kind = ENTRY_INCARNATION;
-		moved = message->incarnation->deadlines_moved;
-		ret->moved_ms = moved ? moved->seconds * 1000 + moved->nanos / 1000000 : 0;
-		return true;
+		return read_moved(message->incarnation->deadlines_moved, &ret->moved_ms);
 	case INVENTORY__LEDGER_ENTRY__CHANGE_ORDER_CHANGED:
 		if (message->order_changed->cart_shard == cart_shard)
 			ret->kind = ENTRY_ORDER;

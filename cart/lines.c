@@ -91,7 +91,7 @@ static struct person *person_find(const struct lines *lines, struct span user, u
 	for (; node; node = map_next(node)) {
 		struct person *person = container_of(node, struct person, node);
 
-		if (person->length == user.length && !memcmp(person->user, user.text, user.length))
+		if (span_equal((struct span){person->user, person->length}, user))
 			return person;
 	}
 	return NULL;
@@ -109,7 +109,7 @@ static struct goods *goods_find(const struct lines *lines, struct span sku, uint
 	for (; node; node = map_next(node)) {
 		struct goods *goods = container_of(node, struct goods, node);
 
-		if (goods->length == sku.length && !memcmp(goods->sku, sku.text, sku.length))
+		if (span_equal((struct span){goods->sku, goods->length}, sku))
 			return goods;
 	}
 	return NULL;
@@ -120,7 +120,7 @@ static struct usage *usage_find(const struct person *person, struct span sku)
 	struct usage *usage = person->usages;
 
 	for (; usage; usage = usage->next)
-		if (usage->goods->length == sku.length && !memcmp(usage->goods->sku, sku.text, sku.length))
+		if (span_equal((struct span){usage->goods->sku, usage->goods->length}, sku))
 			return usage;
 	return NULL;
 }
@@ -348,8 +348,9 @@ struct line *lines_add(struct lines *lines, const struct hold *hold)
 
 static bool step_exists(uint8_t from, enum line_state to)
 {
+	assert(to >= LINE_HELD && to <= LINE_REFUNDED);
 	if (from == LINE_HELD)
-		return to >= LINE_HELD && to <= LINE_EXPIRED;
+		return to <= LINE_EXPIRED;
 	if (from == LINE_SOLD)
 		return to == LINE_SOLD || to == LINE_REFUNDED;
 	return false;

@@ -99,6 +99,11 @@ static inline struct span span_of(const char *text)
 	return (struct span){text, strlen(text)};
 }
 
+static inline bool span_equal(struct span a, struct span b)
+{
+	return a.length == b.length && memcmp(a.text, b.text, a.length) == 0;
+}
+
 /* Ids that were made one after the other lie side by side in a map: what comes in the order of their making, as most does, finds its slots in the cache.
  * In the low half the counter of a millisecond (base/id.h) from a place that depends on the millisecond, in the high half the noise. */
 static inline uint64_t lines_id_hash(const struct id *id)

@@ -47,7 +47,8 @@ static void map_expect_moves(const struct map *map)
 
 static void map_move_some(struct map *map)
 {
-	for (int step = 0; step < SLOTS_A_STEP && map->moved <= map->old_mask; step++) {
+	static_assert(SLOTS_FIRST % SLOTS_A_STEP == 0, "a step never passes the end");
+	for (int step = 0; step < SLOTS_A_STEP; step++) {
 		struct map_node *node = map->old[map->moved], *next;
 
 		for (; node; node = next) {
@@ -97,9 +98,10 @@ void map_remove(struct map *map, struct map_node *node)
 {
 	struct map_node **at = map_slot(map, node->hash);
 
-	while (*at && *at != node)
+	while (*at != node) {
+		assert(*at);
 		at = &(*at)->next;
-	assert(*at == node);
+	}
 	*at = node->next;
 	node->next = NULL;
 	map->count--;

@@ -158,11 +158,6 @@ static struct span session_of(const struct line *line)
 	return (struct span){line->session->text, line->session->length};
 }
 
-static bool span_equal(struct span a, struct span b)
-{
-	return a.length == b.length && !memcmp(a.text, b.text, a.length);
-}
-
 static bool line_asked_for(const struct line *line, const struct line_query *query)
 {
 	return line_in_cart(line) && (!query->session.text || span_equal(session_of(line), query->session));

@@ -62,7 +62,7 @@ static struct customer *customer_find(const struct orders *orders, struct span u
 	for (; node; node = map_next(node)) {
 		struct customer *customer = container_of(node, struct customer, node);
 
-		if (customer->length == user.length && !memcmp(customer->user, user.text, user.length))
+		if (span_equal((struct span){customer->user, customer->length}, user))
 			return customer;
 	}
 	return NULL;
@@ -223,9 +223,9 @@ void order_claim(struct orders *orders, const struct order *order, bool claimed)
 
 void order_changed(struct orders *orders, struct order *order)
 {
+	assert(order_visible(order));
 	order->version = ++orders->version;
-	if (order_visible(order))
-		orders->options.effects.changed(orders->options.context, order);
+	orders->options.effects.changed(orders->options.context, order);
 }
 
 /* ---- from the store ---- */
@@ -258,7 +258,7 @@ static bool wish_came_true(const struct order *order)
 
 void order_settle_wish(struct orders *orders, struct order *order)
 {
-	if (order->wish && wish_came_true(order))
+	if (wish_came_true(order))
 		order_set_wish(orders, order, WISH_NONE);
 }
 
@@ -320,9 +320,7 @@ bool order_verdict(const struct order *order, enum order_wish want, struct span 
 {
 	static const enum line_state wanted[ORDER_WISHES] = {
 		[WISH_CONFIRM] = LINE_SOLD, [WISH_CANCEL] = LINE_RELEASED, [WISH_REFUND] = LINE_REFUNDED};
-	struct span paid = order_payment(order);
-	bool same = want != WISH_CONFIRM ||
-		    (paid.length == payment.length && !memcmp(paid.text, payment.text, paid.length));
+	bool same = want != WISH_CONFIRM || span_equal(order_payment(order), payment);
 
 	*ret = COMMON__REASON__REASON_UNSPECIFIED;
 	if (!order->truth)

@@ -134,18 +134,16 @@ static bool request(struct orders *orders, struct order *order, enum order_wish 
 		return true;
 	}
 	if (order->wish == wish) {
-		struct span reported = order_payment(order);
-
-		if (wish == WISH_CONFIRM && (reported.length != payment.length ||
-						    memcmp(reported.text, payment.text, payment.length)))
+		if (wish == WISH_CONFIRM && !span_equal(order_payment(order), payment))
 			return request_refuse(waiter, COMMON__REASON__REASON_IN_PROGRESS);
 		order_join(order, waiter);
 		return false;
 	}
 	if (wish == WISH_CANCEL && order->wish == WISH_CONFIRM)
 		return request_refuse(waiter, COMMON__REASON__REASON_WRONG_STATE);
-	if (order->wish || order->storing || !order_visible(order))
+	if (order->wish || order->storing)
 		return request_refuse(waiter, COMMON__REASON__REASON_IN_PROGRESS);
+	assert(order_visible(order)); /* one that is not has the wish to be bound */
 	if (wish == WISH_CONFIRM)
 		order_set_payment(order, payment);
 	order_set_wish(orders, order, wish);

@@ -16,6 +16,7 @@ foreach(package grpc libprotobuf-c lmdb libcurl libmicrohttpd libxxhash liburcu-
 endforeach()
 
 set(FLASHSALE_SANITIZE "" CACHE STRING "address (with undefined behaviour), thread, or nothing")
+option(FLASHSALE_COVERAGE "count which lines and branches run" OFF)
 
 add_library(flashsale_flags INTERFACE)
 target_include_directories(flashsale_flags INTERFACE ${CMAKE_SOURCE_DIR})
@@ -32,6 +33,11 @@ elseif(FLASHSALE_SANITIZE STREQUAL "thread")
 	target_link_options(flashsale_flags INTERFACE -fsanitize=thread)
 elseif(FLASHSALE_SANITIZE)
 	message(FATAL_ERROR "FLASHSALE_SANITIZE is '${FLASHSALE_SANITIZE}'; it can be address, thread or empty")
+endif()
+if(FLASHSALE_COVERAGE)
+	# atomic: threads count too
+	target_compile_options(flashsale_flags INTERFACE --coverage -fprofile-update=atomic)
+	target_link_options(flashsale_flags INTERFACE --coverage)
 endif()
 
 # flashsale_library(NAME SOURCES file... [USES target...])

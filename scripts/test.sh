@@ -37,6 +37,7 @@ run_suite() {
 	format) one_check format check_format ;;
 	contracts) build_quietly release contracts flashsale-print-contracts && one_check contracts check_contracts ;;
 	unit*) build_quietly "$preset" && run_ctest "$suite" "$preset" ;;
+	coverage) build_quietly coverage "${covered[@]}" && one_check coverage check_coverage ;;
 	simulation*) build_quietly "$preset" simulate && run_simulation "$suite" "$preset" ;;
 	crash) build_quietly release "${programs[@]}" witness && run_crash "$@" ;;
 	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" tests/system "$@" ;;
@@ -66,6 +67,16 @@ check_contracts() {
 	.deps/bin/buf lint build/release/generated/flashsale.binpb --config buf.yaml || status=1
 	"$python" scripts/rest_reference.py build/release/bin/flashsale-print-contracts --check || status=1
 	return "$status"
+}
+
+# The unit tests of the folders with engines and stores, then what they ran.
+covered=(tests/unit/base/all tests/unit/cart/all tests/unit/inventory/all)
+
+check_coverage() {
+	find build/coverage -name '*.gcda' -delete
+	ctest --test-dir build/coverage --tests-regex '^test_(base|cart|inventory)_' --output-on-failure --no-tests=error --parallel 2 >build/coverage/tests.log ||
+		{ cat build/coverage/tests.log && return 1; }
+	"$python" scripts/coverage.py build/coverage tests/coverage/exclusions.txt
 }
 
 # Two tests: that a seed is one run, and as many seeds as there is time for (test --seconds N). A longer one looks at other seeds than CI.

@@ -7,7 +7,7 @@
 
 #define COUNTER_NOW_MS INT64_C(1700000000000)
 #define COUNTER_HOLD_MS 60000
-#define COUNTER_MAX 64
+#define COUNTER_MAX 128
 
 struct counter {
 	struct cart *cart;

@@ -108,6 +108,39 @@ static void test_waiters_come_and_go(void **state)
 	assert_null(a->waiters);
 }
 
+static void test_equal_hashes_are_not_equal_attempts(void **state)
+{
+	struct fixture *f = *state;
+	struct hash128 keys[2] = {{{0}}, {{[15] = 1}}};
+	struct attempt *both[2];
+	struct id ids[2] = {{{0, [15] = 7}}, {{1, [15] = 7}}};
+
+	for (int i = 0; i < 2; i++)
+		both[i] = attempts_new(&f->attempts, &ids[i],
+			lines_use(&f->lines, span_of("ann"), span_of("A")), span_of("s"), 1, &keys[i],
+			&keys[i]);
+	for (int i = 0; i < 2; i++) {
+		assert_ptr_equal(attempts_find(&f->attempts, &ids[i]), both[i]);
+		assert_ptr_equal(attempts_find_key(&f->attempts, &keys[i]), both[i]);
+	}
+}
+
+static void test_not_everybody_can_wait(void **state)
+{
+	static struct waiter waiters[ATTEMPT_WAITERS_MAX + 1];
+	struct fixture *f = *state;
+	struct attempt *a = attempt(f, 1, NULL);
+
+	for (int i = 0; i < ATTEMPT_WAITERS_MAX; i++)
+		assert_true(attempt_join(a, &waiters[i]));
+	assert_false(attempt_join(a, &waiters[ATTEMPT_WAITERS_MAX]));
+	assert_int_equal(a->waiter_count, ATTEMPT_WAITERS_MAX);
+	attempt_leave(&waiters[17]);
+	assert_true(attempt_join(a, &waiters[ATTEMPT_WAITERS_MAX]));
+	while (a->waiters)
+		attempt_leave(a->waiters);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +149,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pending_counts_once, up, down),
 		cmocka_unit_test_setup_teardown(test_lists_by_state, up, down),
 		cmocka_unit_test_setup_teardown(test_waiters_come_and_go, up, down),
+		cmocka_unit_test_setup_teardown(test_equal_hashes_are_not_equal_attempts, up, down),
+		cmocka_unit_test_setup_teardown(test_not_everybody_can_wait, up, down),
 	};
 
 	return RUN(tests);

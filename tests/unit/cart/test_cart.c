@@ -233,6 +233,48 @@ static void test_busy_is_a_definite_no(void **state)
 	assert_false(world_add(world, "ann", SKU, 1, 1, NULL)->decided);
 }
 
+static void test_not_everybody_can_wait_for_one_attempt(void **state)
+{
+	struct world *world = *state;
+
+	for (int i = 0; i < ATTEMPT_WAITERS_MAX; i++)
+		assert_false(world_add(world, "ann", SKU, 1, 1, "k")->decided);
+	refused(world_add(world, "ann", SKU, 1, 1, "k"), REASON(IN_PROGRESS));
+	assert_int_equal(world->flight_count, 1);
+}
+
+/* Sold, refunded and forgotten while its answer was on the way: nobody knows any more. */
+static void test_an_answer_later_than_memory_is_unknown(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+
+	world_arrive(world, 0);
+	world_end_hold(world, world_hold(world, &waiter->hold), LINE_RELEASED);
+	world_follow(world, 0, 100);
+	assert_int_equal(cart_sweep(world->cart, world->now_ms + LINES_BARE_MS, 10), 1);
+	world_return(world, 0);
+	refused(waiter, REASON(OUTCOME_UNKNOWN));
+	assert_int_equal(world->cart->counters.anomalies, 0);
+	assert_int_equal(world->cart->attempts.count, 0);
+}
+
+static void test_the_store_s_holds_count_once(void **state)
+{
+	struct world *world = *state;
+	const struct hold hold = {.id = {{1}},
+		.user = span_of("ann"),
+		.sku = span_of(SKU),
+		.session = span_of(""),
+		.state = LINE_HELD,
+		.quantity = 2};
+
+	assert_true(cart_load_hold(world->cart, &hold));
+	assert_false(cart_load_hold(world->cart, &hold));
+	assert_int_equal(units(world, "ann"), 2);
+	cart_free(NULL); /* as of a service that did not get that far */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +289,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_late_direct_answers, up, down),
 		cmocka_unit_test_setup_teardown(test_too_much_is_refused_at_once, up, down),
 		cmocka_unit_test_setup_teardown(test_busy_is_a_definite_no, up, down),
+		cmocka_unit_test_setup_teardown(test_not_everybody_can_wait_for_one_attempt, up, down),
+		cmocka_unit_test_setup_teardown(test_an_answer_later_than_memory_is_unknown, up, down),
+		cmocka_unit_test_setup_teardown(test_the_store_s_holds_count_once, up, down),
 	};
 
 	return RUN(tests);

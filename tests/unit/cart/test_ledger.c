@@ -441,6 +441,141 @@ static void test_keys_are_forgotten_a_day_after_the_end(void **state)
 	assert_int_equal(world->flight_count, 1);
 }
 
+/* What comes back over a link that was stopped in between changes nothing but the answers of those who wait. */
+static void test_a_stopped_link_hears_nothing(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *unsent = world_add(world, "ann", SKU, 1, 1, NULL),
+			    *lost = world_add(world, "bob", SKU, 1, 1, NULL);
+	int fences;
+
+	cart_doubt(world->cart, 0);
+	fences = world->fences[0];
+	cart_stop_link(world->cart, 0);
+	world_lose(world, 0, ANSWER_UNSENT);
+	refused(unsent, REASON(DEPENDENCY_DOWN));
+	world_lose(world, 0, ANSWER_LOST);
+	assert_false(lost->decided);
+	assert_int_equal(pending(world, "bob"), 1);
+	assert_true(world_fence(world, 0, false));
+	cart_applied(world->cart, 0, 1000, world->now_ms);
+	assert_int_equal(world->fences[0], fences);
+	assert_int_equal(world->usable[0], 1);
+	assert_false(world->cart->links[0].usable);
+	assert_int_equal(pending(world, "bob"), 1); /* what an operator reconciles */
+}
+
+static void test_giving_up_while_the_link_is_away_is_definite(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter;
+
+	cart_doubt(world->cart, 0);
+	waiter = world_add(world, "ann", SKU, 1, 1, "k");
+	world_add(world, "ann", SKU, 1, 1, "k");
+	cart_give_up(world->cart, &waiter->waiter);
+	waiter->decided = true;
+	refused(waiter, REASON(DEPENDENCY_DOWN));
+	assert_int_equal(world->cart->attempts.count, 1); /* the other still waits */
+}
+
+static void test_what_the_ledger_tells_twice_counts_once(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 2, 2, NULL);
+	struct entry again;
+
+	world_pass_all(world);
+	world_follow(world, 0, 100);
+	again = world->inventory[0].ledger[world->inventory[0].head - 1];
+	assert_int_equal(again.kind, ENTRY_CREATED);
+	again.sequence++;
+	cart_apply(world->cart, 0, &again);
+	assert_int_equal(units(world, "ann"), 2);
+	again.kind = ENTRY_CHANGED; /* of the version that is known */
+	again.hold.state = LINE_RELEASED;
+	again.sequence++;
+	cart_apply(world->cart, 0, &again);
+	assert_int_equal(units(world, "ann"), 2);
+	assert_int_equal(world->changed, 1);
+	assert_int_equal(world->cart->counters.anomalies, 0);
+	assert_non_null(lines_find(&world->cart->lines, &waiter->hold));
+}
+
+static void test_a_change_of_nothing_is_an_anomaly(void **state)
+{
+	struct world *world = *state;
+	const struct entry entry = {
+		.kind = ENTRY_CHANGED, .sequence = 1000, .hold = {.id = {{5}}, .state = LINE_SOLD}};
+
+	cart_apply(world->cart, 0, &entry);
+	assert_int_equal(world->cart->counters.anomalies, 1);
+	assert_int_equal(world->cart->links[0].position, 1000);
+}
+
+/* Goods, orders and other carts: only their place in the ledger counts here. */
+static void test_what_concerns_others_moves_the_position(void **state)
+{
+	struct world *world = *state;
+	uint64_t position = world->cart->links[0].position;
+
+	for (int i = 0; i < 2; i++) {
+		const struct entry entry = {.kind = i ? ENTRY_OTHER : ENTRY_ORDER, .sequence = ++position};
+
+		cart_apply(world->cart, 0, &entry);
+		assert_int_equal(world->cart->links[0].position, position);
+	}
+	assert_int_equal(world->changed, 0);
+}
+
+static void test_a_successor_is_noticed_in_the_ledger(void **state)
+{
+	struct world *world = *state;
+	const struct entry theirs = {.kind = ENTRY_FENCED,
+		.sequence = world->cart->links[0].position + 1,
+		.epoch = world->cart->links[0].fence.accepted + 1,
+		.instance = {{7}}};
+
+	cart_apply(world->cart, 0, &theirs);
+	assert_int_equal(world->succeeded, 1);
+}
+
+/* A yes whose hold has ended already, forgotten before the ledger was followed: a fence settles it all the same. */
+static void test_a_forgotten_yes_is_settled(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+
+	world_arrive(world, 0);
+	world->flights[0].answer.state = LINE_EXPIRED;
+	world->inventory[0].head--;
+	world_return(world, 0);
+	granted(waiter);
+	assert_int_equal(cart_sweep(world->cart, world->now_ms + LINES_BARE_MS, 10), 1);
+	world->inventory[0].head = 1;
+	cart_doubt(world->cart, 0);
+	world_settle_all(world);
+	assert_int_equal(world->cart->attempts.count, 0);
+	assert_int_equal(world->cart->counters.anomalies, 1);
+}
+
+static void test_a_sweep_is_bounded(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiters[3];
+
+	for (int i = 0; i < 3; i++)
+		waiters[i] = world_add(world, "ann", SKU, 1, 0, NULL);
+	world_pass_all(world);
+	for (int i = 0; i < 3; i++)
+		world_end_hold(world, world_hold(world, &waiters[i]->hold), LINE_RELEASED);
+	world_follow(world, 0, 100);
+	assert_int_equal(cart_sweep(world->cart, world->now_ms + LINES_BARE_MS, 2), 2);
+	assert_int_equal(cart_sweep(world->cart, world->now_ms + LINES_BARE_MS, 2), 1);
+	assert_int_equal(cart_sweep(world->cart, world->now_ms + LINES_BARE_MS, 2), 0);
+	assert_int_equal(world->forgotten, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +608,18 @@ int main(void)
 			test_a_yes_behind_the_position_is_not_believed, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(
 			test_keys_are_forgotten_a_day_after_the_end, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_a_stopped_link_hears_nothing, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_giving_up_while_the_link_is_away_is_definite, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_what_the_ledger_tells_twice_counts_once, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_a_change_of_nothing_is_an_anomaly, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_what_concerns_others_moves_the_position, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_a_successor_is_noticed_in_the_ledger, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_a_forgotten_yes_is_settled, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_a_sweep_is_bounded, up_and_at_work, down),
 	};
 
 	return RUN(tests);

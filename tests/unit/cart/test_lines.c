@@ -182,6 +182,100 @@ static void test_deadlines_of_a_shard_move_at_once(void **state)
 	lines_release(&lines);
 }
 
+/* Chains of one hash: ids that end alike, keys that begin alike, names that XXH3 can't tell apart. */
+static void test_equal_hashes_are_not_equal_things(void **state)
+{
+	char names[2][2][33];
+	struct hold holds[2];
+	struct lines lines;
+
+	lines_init(&lines, 1, 100);
+	for (uint8_t i = 0; i < 2; i++) {
+		colliding_name(names[i][0], (char)('a' + i));
+		colliding_name(names[i][1], (char)('c' + i));
+		assert_int_equal(hash64(names[0][0], 32), hash64(names[i][0], 32));
+		holds[i] = held(7, names[i][0], names[i][1], 1u + i);
+		holds[i].id.bytes[0] = i;
+		holds[i].keyed = true;
+		holds[i].key = (struct hash128){{[15] = i}};
+		lines_add(&lines, &holds[i]);
+	}
+	assert_int_equal(lines.persons.count, 2);
+	assert_int_equal(lines.goods.count, 2);
+	for (uint8_t i = 0; i < 2; i++) {
+		assert_int_equal(lines_find(&lines, &holds[i].id)->quantity, 1 + i);
+		assert_int_equal(lines_find_key(&lines, &holds[i].key)->quantity, 1 + i);
+		expect(&lines, names[i][0], names[i][1], 1u + i, 0);
+		expect(&lines, names[i][0], names[!i][1], 0, 0);
+	}
+	lines_release(&lines);
+}
+
+static void test_what_is_claimed_stays_so_until_it_is_bound_or_ends(void **state)
+{
+	struct hold a = held(1, "ann", "A", 3), smaller = step(a, LINE_HELD, 2),
+		    bound = step(a, LINE_HELD, 3), free_again = step(a, LINE_HELD, 4);
+	struct lines lines;
+	struct line *line;
+
+	lines_init(&lines, 1, 100);
+	line = lines_add(&lines, &a);
+	line->claimed = true;
+	smaller.quantity = 2;
+	assert_true(lines_change(&lines, line, &smaller));
+	assert_true(line->claimed);
+	assert_false(line_in_cart(line));
+	bound.order = (struct id){{9}};
+	assert_true(lines_change(&lines, line, &bound));
+	assert_false(line->claimed);
+	assert_true(lines_change(&lines, line, &free_again));
+	assert_true(line_in_cart(line));
+	lines_release(&lines);
+}
+
+/* An answer knows the hold as it is now, its first entry in the ledger as it was made. */
+static void test_the_ledger_fills_in_what_an_answer_did_not_say(void **state)
+{
+	struct hold answered = held(1, "ann", "A", 3), told = answered;
+	struct lines lines;
+	struct line *line;
+
+	lines_init(&lines, 1, 100);
+	told.created_ms = 77;
+	told.price_micros = 5;
+	told.deadline_ms = 4000;
+	for (uint64_t version = 1; version <= 2; version++) {
+		answered.version = version;
+		line = lines_add(&lines, &answered);
+		line->unseen = true;
+		lines_see(&lines, line, &told);
+		assert_false(line->unseen);
+		assert_int_equal(line->created_ms, 77);
+		assert_int_equal(line->price_micros, 5);
+		assert_int_equal(line->deadline_ms, version == 1 ? 4000 : 1000);
+		lines_remove(&lines, line);
+	}
+	lines_release(&lines);
+}
+
+/* Who has ten thousand lines does not make every add look at them all. */
+static void test_the_search_for_overdue_lines_is_bounded(void **state)
+{
+	struct lines lines;
+	uint64_t overdue;
+
+	lines_init(&lines, 1, 100);
+	for (uint32_t i = 0; i < 10000; i++) {
+		struct hold hold = held(1, "ann", "A", 1);
+
+		memcpy(hold.id.bytes, &i, sizeof(i));
+		lines_add(&lines, &hold);
+	}
+	overdue = lines_overdue(&lines, lines_usage(&lines, span_of("ann"), span_of("A")), INT64_MAX);
+	assert_in_range(overdue, 1000, 9999);
+	lines_release(&lines);
+}
+
 static void test_nothing_is_left_of_those_who_have_nothing(void **state)
 {
 	struct lines lines;
@@ -230,6 +324,10 @@ int main(void)
 		cmocka_unit_test(test_keys_live_as_long_as_their_line),
 		cmocka_unit_test(test_ended_lines_are_bounded),
 		cmocka_unit_test(test_deadlines_of_a_shard_move_at_once),
+		cmocka_unit_test(test_equal_hashes_are_not_equal_things),
+		cmocka_unit_test(test_what_is_claimed_stays_so_until_it_is_bound_or_ends),
+		cmocka_unit_test(test_the_ledger_fills_in_what_an_answer_did_not_say),
+		cmocka_unit_test(test_the_search_for_overdue_lines_is_bounded),
 		cmocka_unit_test(test_nothing_is_left_of_those_who_have_nothing),
 		cmocka_unit_test(test_ids_lie_in_order),
 	};

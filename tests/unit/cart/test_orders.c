@@ -573,7 +573,9 @@ static void wishes_that_came_true_are_not_asked_for_again(void **state)
 	} cases[] = {{LINE_HELD, WISH_BIND, 0}, {LINE_HELD, WISH_CONFIRM, 1}, {LINE_SOLD, WISH_CONFIRM, 0},
 		{LINE_EXPIRED, WISH_CONFIRM, 0}, {LINE_HELD, WISH_CANCEL, 1}, {LINE_RELEASED, WISH_CANCEL, 0},
 		{LINE_EXPIRED, WISH_CANCEL, 0}, {LINE_SOLD, WISH_REFUND, 1}, {LINE_REFUNDED, WISH_REFUND, 0},
-		{LINE_SOLD, WISH_BIND, 0}};
+		{LINE_SOLD, WISH_BIND, 0}, {LINE_HELD, WISH_REFUND, 1}, {LINE_EXPIRED, WISH_REFUND, 0},
+		{LINE_REFUNDED, WISH_CONFIRM, 0}, {0, WISH_CONFIRM, 1}, {0, WISH_CANCEL, 1},
+		{0, WISH_REFUND, 1}}; /* 0: the store has the decision only */
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct counter *counter = counter_new(1);
@@ -582,7 +584,8 @@ static void wishes_that_came_true_are_not_asked_for_again(void **state)
 		struct order_decision decision = {
 			.id = record.id, .user = record.user, .payment = span_of("a"), .wish = cases[i].wish};
 
-		orders_load(counter->orders, &record);
+		if (cases[i].truth)
+			orders_load(counter->orders, &record);
 		orders_load_decision(counter->orders, &decision);
 		orders_start(counter->orders);
 		orders_kick(counter->orders, 0, counter->now_ms);
@@ -668,6 +671,21 @@ static void a_customer_s_orders_are_newest_first(void **state)
 	counter_free(counter);
 }
 
+static void a_stored_payment_is_not_forgotten_for_a_decision_s(void **state)
+{
+	struct counter *counter = counter_new(1);
+	struct order_item item;
+	struct order_record record = record_of(LINE_HELD, "a", &item);
+	const struct order_decision decision = {
+		.id = record.id, .user = record.user, .payment = span_of("b"), .wish = WISH_CONFIRM};
+
+	orders_load(counter->orders, &record);
+	orders_load_decision(counter->orders, &decision);
+	assert_string_equal(orders_find(counter->orders, &record.id)->payment, "a");
+	counter_free(counter);
+	orders_free(NULL); /* as of a service that did not get that far */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -701,6 +719,7 @@ int main(void)
 		cmocka_unit_test(deadlines_move_with_inventory_s_outages),
 		cmocka_unit_test(ended_orders_are_forgotten_paid_ones_are_not),
 		cmocka_unit_test(a_customer_s_orders_are_newest_first),
+		cmocka_unit_test(a_stored_payment_is_not_forgotten_for_a_decision_s),
 	};
 
 	return RUN(tests);

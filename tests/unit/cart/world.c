@@ -131,7 +131,7 @@ struct world_waiter *world_add(struct world *world, const char *user, const char
 {
 	struct world_waiter *waiter = NEW(struct world_waiter);
 	struct add add = {.user = span_of(user),
-		.session = span_of("s1"),
+		.session = span_of(key ? "s1" : ""),
 		.sku = span_of(sku),
 		.quantity = quantity,
 		.limit = {.unlimited = !limit, .units = limit},
