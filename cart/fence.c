@@ -12,6 +12,7 @@ bool fence_propose(struct fence *fence)
 {
 	if (fence->proposed)
 		return false;
+	assert(fence->known < UINT64_MAX); /* inventory takes none that is half as great */
 	fence->proposed = fence->known + 1;
 	return true;
 }

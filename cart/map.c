@@ -41,7 +41,7 @@ static struct map_node **map_slot(const struct map *map, uint64_t hash)
 /* The nodes that the next step will move, which lie anywhere. */
 static void map_expect_moves(const struct map *map)
 {
-	for (size_t i = map->moved; i < map->moved + SLOTS_A_STEP && i <= map->old_mask; i++)
+	for (size_t i = map->moved; i < map->moved + SLOTS_A_STEP; i++)
 		__builtin_prefetch(map->old[i]);
 }
 

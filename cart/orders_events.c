@@ -14,8 +14,7 @@ static void ask(struct orders *orders, struct order *order, int64_t now_ms)
 {
 	const struct cart_link *link = &orders->options.cart->links[order->shard];
 
-	assert(order->wish);
-	if (order->storing || order->asking || order->answered || order->undoing ||
+	if (!order->wish || order->storing || order->asking || order->answered || order->undoing ||
 		order->retry_ms > now_ms || !link->usable || orders->asking >= orders->options.asks_max)
 		return;
 	if (order->wish == WISH_BIND)

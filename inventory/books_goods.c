@@ -49,7 +49,7 @@ int books_open_goods(
 		ret->verdict = VERDICT_STORE_FULL;
 		return 0;
 	}
-	if (!row && (terms->quantity < 0 || terms->quantity > STOCK_MAX)) {
+	if (!row && !engine_terms_valid(terms)) {
 		ret->verdict = VERDICT_INVALID; /* judged before the row is made, so that a no leaves none */
 		return 0;
 	}

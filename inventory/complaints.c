@@ -43,8 +43,8 @@ struct complaint sender_fill(const Inventory__Sender *sender, struct sender *ret
 		return complain("sender.cart_shards", "expected 1 to 4,096");
 	if (sender->cart_shard >= sender->cart_shards)
 		return complain("sender.cart_shard", "expected less than cart_shards");
-	if (sender->epoch < 1)
-		return complain("sender.epoch", "expected at least 1");
+	if (sender->epoch < 1 || sender->epoch > EPOCH_MAX)
+		return complain("sender.epoch", "expected 1 to 9223372036854775807");
 	if (sender->instance.len != INSTANCE_BYTES)
 		return complain("sender.instance", "expected 16 bytes");
 	ret->given = true;

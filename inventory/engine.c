@@ -10,22 +10,42 @@ bool goods_balanced(const struct goods *goods)
 	       goods->stock <= STOCK_MAX && goods->stock == goods->available + goods->held + goods->sold;
 }
 
-/* Sets what is available; what is held and sold stays. */
-static bool set_available(struct goods *goods, int64_t quantity)
+/* Whether so many can be available beside what is held and sold. */
+static bool fits(const struct goods *goods, int64_t quantity)
 {
-	if (quantity < 0 || quantity > STOCK_MAX - goods->held - goods->sold)
-		return false;
+	return quantity >= 0 && quantity <= STOCK_MAX - goods->held - goods->sold;
+}
+
+/* Sets what is available; what is held and sold stays. */
+static void set_available(struct goods *goods, int64_t quantity)
+{
 	goods->available = quantity;
 	goods->stock = quantity + goods->held + goods->sold;
-	return true;
+}
+
+static bool price_valid(int64_t price_micros)
+{
+	return price_micros >= 0 && price_micros <= PRICE_MAX;
+}
+
+static bool hold_ttl_valid(int64_t ttl_ms)
+{
+	return ttl_ms == 0 || (ttl_ms >= HOLD_TTL_MIN_MS && ttl_ms <= HOLD_TTL_MAX_MS);
+}
+
+bool engine_terms_valid(const struct goods_terms *terms)
+{
+	return terms->quantity >= 0 && terms->quantity <= STOCK_MAX && price_valid(terms->price_micros) &&
+	       hold_ttl_valid(terms->hold_ttl_ms);
 }
 
 enum verdict engine_goods_open(struct goods *goods, const struct goods_terms *terms)
 {
 	if (goods->version > 0 && !goods->closed)
 		return VERDICT_ALREADY_OPEN;
-	if (!set_available(goods, terms->quantity))
+	if (!engine_terms_valid(terms) || !fits(goods, terms->quantity))
 		return VERDICT_INVALID;
+	set_available(goods, terms->quantity);
 	goods->price_micros = terms->price_micros;
 	goods->hold_ttl_ms = terms->hold_ttl_ms;
 	memcpy(goods->currency, terms->currency, sizeof(goods->currency));
@@ -41,8 +61,12 @@ enum verdict engine_goods_update(struct goods *goods, const struct goods_update 
 		return VERDICT_UNKNOWN_SKU;
 	if (update->if_version && update->if_version != goods->version)
 		return VERDICT_VERSION_MISMATCH;
-	if (update->has_quantity && !set_available(goods, update->quantity))
+	if ((update->has_quantity && !fits(goods, update->quantity)) ||
+		(update->has_price && !price_valid(update->price_micros)) ||
+		(update->has_hold_ttl && !hold_ttl_valid(update->hold_ttl_ms)))
 		return VERDICT_INVALID;
+	if (update->has_quantity)
+		set_available(goods, update->quantity);
 	if (update->has_price)
 		goods->price_micros = update->price_micros;
 	if (update->has_hold_ttl)
@@ -263,6 +287,8 @@ void engine_order_move(struct goods *goods, struct hold *hold, enum hold_state t
 
 enum verdict engine_fence(struct fence *fence, uint64_t epoch, const uint8_t instance[INSTANCE_BYTES])
 {
+	if (epoch > EPOCH_MAX)
+		return VERDICT_INVALID;
 	if (epoch > fence->epoch) {
 		fence->epoch = epoch;
 		memcpy(fence->instance, instance, INSTANCE_BYTES);

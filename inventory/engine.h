@@ -27,6 +27,7 @@
 #define QUANTITY_MAX 1000000u
 #define HOLD_TTL_MIN_MS 100
 #define HOLD_TTL_MAX_MS (24 * INT64_C(3600000))
+#define EPOCH_MAX (UINT64_MAX >> 1) /* so that there is always a next one to ask for */
 #define CART_SHARDS_MAX 4096u
 #define ORDER_HOLDS_MAX 100u
 
@@ -118,13 +119,15 @@ struct fence {
 /* The books balance. What moves units asserts it. */
 bool goods_balanced(const struct goods *goods);
 
-/* Opens a row that is new (zero but for sku and number) or closed: `quantity` units become available. INVALID: the stock would pass STOCK_MAX. */
+/* Opens a row that is new (zero but for sku and number) or closed: `quantity` units become available. INVALID: a number is out of its range, or the
+ * stock would pass STOCK_MAX, which valid terms never make of a new row. */
 struct goods_terms {
 	int64_t quantity;
 	int64_t price_micros;
 	int64_t hold_ttl_ms;
 	char currency[4];
 };
+bool engine_terms_valid(const struct goods_terms *terms);
 enum verdict engine_goods_open(struct goods *goods, const struct goods_terms *terms);
 
 struct goods_update {
@@ -169,7 +172,7 @@ enum verdict engine_order_judge(const struct order *order, enum hold_state to, b
 /* Moves one hold of the order; its state is the order's. */
 void engine_order_move(struct goods *goods, struct hold *hold, enum hold_state to);
 
-/* Compare-and-set: a greater epoch is taken; the present one of the same instance is a repetition. */
+/* Compare-and-set: a greater epoch is taken; the present one of the same instance is a repetition. INVALID: past EPOCH_MAX. */
 enum verdict engine_fence(struct fence *fence, uint64_t epoch, const uint8_t instance[INSTANCE_BYTES]);
 /* Only the epoch in force, from the instance that took it, may change anything. */
 enum verdict engine_check_epoch(

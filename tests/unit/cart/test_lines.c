@@ -211,6 +211,26 @@ static void test_equal_hashes_are_not_equal_things(void **state)
 	lines_release(&lines);
 }
 
+/* Only the cache hears of it: for who is there and who is not. */
+static void test_expecting_changes_nothing(void **state)
+{
+	struct hold a = with_key(held(1, "ann", "A", 2), "k");
+	struct lines lines;
+
+	lines_init(&lines, 1, 100);
+	for (int there = 0; there < 2; there++) {
+		for (int keyed = 0; keyed < 2; keyed++) {
+			lines_expect(&lines, span_of("ann"), keyed ? &a.key : NULL);
+			lines_expect_nodes(&lines, span_of("ann"), keyed ? &a.key : NULL);
+		}
+		assert_int_equal(lines.persons.count, there);
+		if (!there)
+			lines_add(&lines, &a);
+	}
+	expect(&lines, "ann", "A", 2, 0);
+	lines_release(&lines);
+}
+
 static void test_what_is_claimed_stays_so_until_it_is_bound_or_ends(void **state)
 {
 	struct hold a = held(1, "ann", "A", 3), smaller = step(a, LINE_HELD, 2),
@@ -325,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_ended_lines_are_bounded),
 		cmocka_unit_test(test_deadlines_of_a_shard_move_at_once),
 		cmocka_unit_test(test_equal_hashes_are_not_equal_things),
+		cmocka_unit_test(test_expecting_changes_nothing),
 		cmocka_unit_test(test_what_is_claimed_stays_so_until_it_is_bound_or_ends),
 		cmocka_unit_test(test_the_ledger_fills_in_what_an_answer_did_not_say),
 		cmocka_unit_test(test_the_search_for_overdue_lines_is_bounded),

@@ -34,7 +34,7 @@ static const Common__Reason verdicts[LINE_REFUNDED + 1][COMMANDS] = {
 	[LINE_RELEASED] = {REASON(WRONG_STATE), REASON(WRONG_STATE), OK, REASON(WRONG_STATE)},
 	[LINE_EXPIRED] = {REASON(HOLD_EXPIRED), REASON(HOLD_EXPIRED), REASON(HOLD_EXPIRED),
 		REASON(WRONG_STATE)},
-	[LINE_REFUNDED] = {REASON(WRONG_STATE), REASON(WRONG_STATE), REASON(WRONG_STATE), OK},
+	[LINE_REFUNDED] = {OK, REASON(WRONG_STATE), REASON(WRONG_STATE), OK},
 };
 
 static struct order *in_state(struct counter *counter, enum line_state state)
@@ -458,6 +458,28 @@ static void sweeps_and_ended_orders_are_bounded(void **state)
 	counter_free(counter);
 }
 
+/* Paid and refunded by an operator before the answer to a repeated question came: the ledger has yet to tell, and who waits is not forgotten. */
+static void an_answer_can_be_two_steps_ahead(void **state)
+{
+	struct counter *counter = counter_new(1);
+	struct order *order = counter_open(counter);
+	struct order_waiter waiter;
+	struct order_answer grant;
+
+	orders_confirm(counter->orders, order, pay("a"), &waiter);
+	counter_store(counter, OK);
+	grant = counter_grant(order, LINE_REFUNDED, 100);
+	counter_answer(counter, &grant);
+	assert_int_equal(order->truth, LINE_REFUNDED);
+	assert_int_equal(counter->told, 0);
+	assert_int_equal(orders_sweep(counter->orders, counter->now_ms + ORDERS_MEMORY_MS, 10), 0);
+	counter_ledger(counter, &order->id, "ann", LINE_SOLD, "a");
+	assert_int_equal(counter->outcome.reason, OK);
+	assert_int_equal(order->truth, LINE_REFUNDED); /* never back */
+	assert_int_equal(orders_sweep(counter->orders, counter->now_ms + ORDERS_MEMORY_MS, 10), 1);
+	counter_free(counter);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,6 +503,7 @@ int main(void)
 		cmocka_unit_test(equal_hashes_are_not_equal_orders),
 		cmocka_unit_test(who_is_busy_is_not_forgotten),
 		cmocka_unit_test(sweeps_and_ended_orders_are_bounded),
+		cmocka_unit_test(an_answer_can_be_two_steps_ahead),
 	};
 
 	return RUN(tests);

@@ -127,12 +127,112 @@ static void a_decision_comes_back(void **state)
 	free(order.customer);
 }
 
+static size_t pack_long(struct order *order, uint8_t *record, bool decision)
+{
+	return decision ? record_decision_pack(order, record) : record_order_pack(order, record);
+}
+
+static bool unpack(const uint8_t *record, size_t size, bool decision)
+{
+	const struct id id = {{9}};
+	struct order_item items[ORDER_HOLDS_MAX];
+	struct id holds[ORDER_HOLDS_MAX];
+	struct order_decision got_decision;
+	struct order_record got;
+
+	return decision ? record_decision_unpack(&id, record, size, holds, &got_decision)
+			: record_order_unpack(&id, record, size, items, &got);
+}
+
+/* Where in a record of "ann", paid for by "pay", one hold of "S", stands what. */
+static void impossible_orders_are_refused(void **state)
+{
+	enum {
+		TRUTH,
+		USER = 29,
+		PAYMENT = USER + 4,
+		ITEMS = PAYMENT + 4,
+		SKU = ITEMS + 1 + ID_BYTES + 4 + 8 + 3
+	};
+	static const struct {
+		size_t at;
+		uint8_t value;
+		int longer; /* the record, so that it would end where it should */
+	} cases[] = {{TRUTH, 0, 0}, {TRUTH, LINE_REFUNDED + 1, 0}, {ITEMS, ORDER_HOLDS_MAX + 1, 0},
+		{SKU, LINES_NAME_MAX + 1, LINES_NAME_MAX}, {SKU, 0, -1}, {SKU, 200, 0}};
+	struct order_item item;
+	struct order order = {.customer = make_customer("ann"),
+		.items = &item,
+		.item_count = 1,
+		.truth = LINE_SOLD,
+		.payment = (char *)(uintptr_t) "pay"};
+	uint8_t record[RECORD_ORDER_BYTES_MAX] = {0};
+
+	fill(&item, 1, "S");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t size = pack_long(&order, record, false);
+
+		assert_int_equal(size, SKU + 2);
+		assert_true(unpack(record, size, false));
+		record[cases[i].at] = cases[i].value;
+		assert_false(unpack(record, size + (size_t)cases[i].longer, false));
+	}
+	free(order.customer);
+	order.customer = make_customer("");
+	assert_false(unpack(record, pack_long(&order, record, false), false));
+	free(order.customer);
+}
+
+static void impossible_decisions_are_refused(void **state)
+{
+	static const struct {
+		const char *user, *payment;
+		size_t at;
+		uint8_t value;
+	} cases[] = {{"ann", "pay", 0, WISH_NONE}, {"ann", "pay", 0, ORDER_WISHES},
+		{"ann", "pay", 0, WISH_BIND} /* of no holds */, {"ann", "pay", 1, 2} /* no such flag */,
+		{"", "pay", 0, WISH_CONFIRM}, {"ann", "", 0, WISH_CONFIRM}};
+	uint8_t record[RECORD_DECISION_BYTES_MAX];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct order order = {.customer = make_customer(cases[i].user),
+			.wish = WISH_CONFIRM,
+			.payment = (char *)(uintptr_t)cases[i].payment};
+		size_t size = pack_long(&order, record, true);
+
+		record[cases[i].at] = cases[i].value;
+		assert_false(unpack(record, size, true));
+		record[size - 1] = ORDER_HOLDS_MAX + 1;
+		assert_false(unpack(record, size, true));
+		free(order.customer);
+	}
+}
+
+static void a_decision_of_another_kind_has_no_holds(void **state)
+{
+	struct order_item item;
+	struct order order = {
+		.customer = make_customer("ann"), .items = &item, .item_count = 1, .wish = WISH_BIND};
+	uint8_t record[RECORD_DECISION_BYTES_MAX];
+	size_t size;
+
+	fill(&item, 1, "S");
+	size = pack_long(&order, record, true);
+	assert_true(unpack(record, size, true));
+	record[0] = WISH_CANCEL;
+	assert_false(unpack(record, size, true));
+	free(order.customer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_order_comes_back),
 		cmocka_unit_test(the_largest_order_fits),
 		cmocka_unit_test(a_decision_comes_back),
+		cmocka_unit_test(impossible_orders_are_refused),
+		cmocka_unit_test(impossible_decisions_are_refused),
+		cmocka_unit_test(a_decision_of_another_kind_has_no_holds),
 	};
 
 	return RUN(tests);

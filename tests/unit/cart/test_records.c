@@ -138,6 +138,50 @@ static void test_positions_there_and_back(void **state)
 	assert_false(record_position_unpack(bytes, sizeof(bytes) - 1, &back));
 }
 
+static struct hold small(void)
+{
+	const struct hold hold = {.id = {{9}},
+		.user = span_of("u"),
+		.sku = span_of("S"),
+		.state = LINE_HELD,
+		.quantity = 1,
+		.version = 1};
+
+	return hold;
+}
+
+/* One byte of a good record is changed to what no record has. */
+static void test_impossible_records_are_refused(void **state)
+{
+	enum { FLAGS, STATE, QUANTITY, USER_LENGTH = 38, SKU_LENGTH = 40, SESSION_LENGTH = 42 };
+	static const struct {
+		size_t at;
+		uint8_t value;
+	} cases[] = {{FLAGS, 0x80}, {STATE, 0}, {STATE, LINE_REFUNDED + 1},
+		{STATE, LINE_RELEASED} /* without its end */, {QUANTITY + 3, 0}, {USER_LENGTH, 0},
+		{SKU_LENGTH, 0}, {SESSION_LENGTH, LINES_NAME_MAX + 1}};
+	uint8_t good[RECORD_HOLD_BYTES_MAX + LINES_NAME_MAX + 2] = {0};
+	struct hold hold = small(), back;
+	size_t size = pack(&hold, good);
+
+	assert_int_equal(size, SESSION_LENGTH + 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t bad[sizeof(good)];
+		size_t bad_size = size;
+
+		memcpy(bad, good, sizeof(good));
+		assert_true(record_hold_unpack(&hold.id, bad, size, &back));
+		bad[cases[i].at] = cases[i].value;
+		if (cases[i].at == USER_LENGTH || cases[i].at == SKU_LENGTH) { /* its text is gone too */
+			memmove(bad + cases[i].at + 1, bad + cases[i].at + 2, size - cases[i].at - 2);
+			bad_size--;
+		} else if (cases[i].at == SESSION_LENGTH) { /* and its text is there */
+			bad_size += LINES_NAME_MAX + 1;
+		}
+		assert_false(record_hold_unpack(&hold.id, bad, bad_size, &back));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +189,7 @@ int main(void)
 		cmocka_unit_test(test_deadline_without_the_move),
 		cmocka_unit_test(test_broken_records_are_refused),
 		cmocka_unit_test(test_positions_there_and_back),
+		cmocka_unit_test(test_impossible_records_are_refused),
 	};
 
 	return RUN(tests);

@@ -45,11 +45,31 @@ static void test_set_serves_each_size(void **state)
 	slab_set_release(&set);
 }
 
+/* Blocks grow to a last size, and pieces from all of them go back. */
+static void test_large_slabs(void **state)
+{
+	enum { PIECES = 1500, PIECE_BYTES = 16 << 10 };
+	static char *pieces[PIECES];
+	struct slab slab;
+
+	slab_init(&slab, PIECE_BYTES);
+	for (int i = 0; i < PIECES; i++) {
+		pieces[i] = slab_get(&slab);
+		pieces[i][0] = pieces[i][PIECE_BYTES - 1] = (char)i;
+	}
+	for (int i = 0; i < PIECES; i++) {
+		assert_true(pieces[i][0] == (char)i && pieces[i][PIECE_BYTES - 1] == (char)i);
+		slab_put(&slab, pieces[i]);
+	}
+	slab_release(&slab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pieces_are_apart_zeroed_and_reused),
 		cmocka_unit_test(test_set_serves_each_size),
+		cmocka_unit_test(test_large_slabs),
 	};
 
 	return RUN(tests);
