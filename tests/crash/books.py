@@ -7,6 +7,7 @@ import uuid
 SENDER = {"cart_shard": 0, "cart_shards": 1, "epoch": 1, "instance": "AAAAAAAAAAAAAAAAAAAAAQ=="}
 PLACEMENT = {"shard": 0, "shards": 1}
 HELD, SOLD, RELEASED, EXPIRED, REFUNDED = range(1, 6)
+ENDED_STATES = (RELEASED, EXPIRED, REFUNDED)
 
 
 def new_id():
