@@ -76,6 +76,26 @@ struct id id_next(struct id_generator *generator)
 	return id;
 }
 
+static uint32_t id_counter(const struct id *id)
+{
+	return (uint32_t)(id->bytes[6] & 0x0f) << 22 | (uint32_t)id->bytes[7] << 14 |
+	       (uint32_t)(id->bytes[8] & 0x3f) << 8 | id->bytes[9];
+}
+
+void id_generator_pass(struct id_generator *generator, const struct id *id)
+{
+	int64_t ms = id_time_ms(id);
+
+	if (id->bytes[6] >> 4 != 7 || ms < generator->last_ms)
+		return;
+	if (ms == generator->last_ms && id_counter(id) <= generator->counter)
+		return;
+	if (ms == TIME_MAX_MS)
+		return; /* no clock has made it; nothing could follow */
+	generator->last_ms = ms;
+	generator->counter = id_counter(id);
+}
+
 static bool id_dash_before(int byte)
 {
 	return byte == 4 || byte == 6 || byte == 8 || byte == 10;

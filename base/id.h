@@ -27,6 +27,8 @@ struct id_generator {
 
 void id_generator_init(struct id_generator *generator, const struct clock_source *clock);
 struct id id_next(struct id_generator *generator);
+/* What comes next is greater than this one, which somebody else has made; ids of other versions are ignored. */
+void id_generator_pass(struct id_generator *generator, const struct id *id);
 char *id_format(const struct id *id, char text[ID_TEXT_LENGTH + 1]);
 bool id_parse(const char *text, struct id *ret);  /* exactly the canonical form, lower or upper case; any version */
 int64_t id_time_ms(const struct id *id);

@@ -49,6 +49,7 @@ bool cart_load_hold(struct cart *cart, const struct hold *hold)
 	if (lines_find(&cart->lines, &hold->id))
 		return false;
 	lines_add(&cart->lines, hold);
+	id_generator_pass(&cart->ids, &hold->id);
 	return true;
 }
 
@@ -369,6 +370,11 @@ static void attempt_refused(
 	if (answer->reason == COMMON__REASON__REASON_STALE_EPOCH) {
 		cart_stale(cart, shard, attempt->epoch);
 		attempt_requeue(cart, attempt, now_ms);
+		return;
+	}
+	if (answer->reason ==
+		COMMON__REASON__REASON_GONE) { /* it was under way for longer than ids are kept */
+		attempt_refuse(cart, attempt, COMMON__REASON__REASON_OVERLOADED, 0);
 		return;
 	}
 	attempt_refuse(cart, attempt, answer->reason, answer->retry_after_ms);

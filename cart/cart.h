@@ -7,6 +7,7 @@
  *    and only the ledger frees units.
  *  - An add leaves only while its link is usable (its fence applied); until then it waits in a bounded queue, and is judged when it leaves.
  *  - After an ambiguous answer the units stay counted until a new fence has been applied; then the hold is in the ledger, or never was.
+ *  - Ids of holds are greater than all that this shard has made before, whatever the clock says now: inventory refuses an id that it may have forgotten.
  *  - After a start a key is known as soon as its hold's shard has been followed: an equal request goes to that shard, and so can't be early. One
  *    with another SKU can: it is told apart only once the other shard has been heard too.
  * Effects are called inside events, and must not call back into the cart.
@@ -21,6 +22,8 @@ struct cart_link {
 	struct fence fence;
 	struct id lineage; /* zero: not known yet */
 	uint64_t position; /* the ledger is applied up to here */
+	uint64_t floor;	   /* as far as it was sparse when it was read last */
+	struct id removed; /* inventory keeps our ids no longer than this, but for what was sold; zero: all of them */
 	bool usable;
 	bool was_usable; /* its first fence was applied: what is known of its holds is the truth */
 	bool stopped;	 /* an operator must reconcile */
@@ -128,6 +131,9 @@ struct entry {
 	int64_t moved_ms;   /* INCARNATION */
 	/* ORDER: the cart only counts it; cart/orders.h reads the message */
 };
+/* Inventory keeps no hold or order up to this id that ended unsold: ids that are made from now on are greater, and the ledger may tell of the end of one
+ * whose begin is gone. */
+void cart_removed(struct cart *cart, uint32_t shard, const struct id *removed);
 /* The lineage of what follows. False: it is not the one that is known. */
 bool cart_lineage(struct cart *cart, uint32_t shard, const struct id *lineage);
 void cart_apply(

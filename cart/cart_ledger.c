@@ -99,6 +99,15 @@ void cart_fenced(
 	}
 }
 
+void cart_removed(struct cart *cart, uint32_t shard, const struct id *removed)
+{
+	struct cart_link *link = &cart->links[shard];
+
+	id_generator_pass(&cart->ids, removed);
+	if (id_compare(removed, &link->removed) > 0)
+		link->removed = *removed;
+}
+
 bool cart_lineage(struct cart *cart, uint32_t shard, const struct id *lineage)
 {
 	struct cart_link *link = &cart->links[shard];
@@ -128,6 +137,7 @@ static void apply_created(struct cart *cart, const struct hold *hold)
 	struct line *line = lines_find(&cart->lines, &hold->id);
 	struct attempt *attempt = attempts_find(&cart->attempts, &hold->id);
 
+	id_generator_pass(&cart->ids, &hold->id);
 	if (!line) {
 		line = lines_add(&cart->lines, hold);
 		if (!attempt)
@@ -142,12 +152,12 @@ static void apply_created(struct cart *cart, const struct hold *hold)
 		attempt_adopt(cart, attempt, line);
 }
 
-static void apply_changed(struct cart *cart, const struct hold *change)
+static void apply_changed(struct cart *cart, uint32_t shard, const struct hold *change)
 {
 	struct line *line = lines_find(&cart->lines, &change->id);
 
-	if (!line) {
-		cart->counters.anomalies++;
+	if (!line) { /* its begin may be gone from the ledger; then it has ended */
+		cart->counters.anomalies += id_compare(&change->id, &cart->links[shard].removed) > 0;
 		return;
 	}
 	if (lines_change(&cart->lines, line, change))
@@ -166,7 +176,7 @@ void cart_apply(struct cart *cart, uint32_t shard, const struct entry *entry)
 		apply_created(cart, &entry->hold);
 		break;
 	case ENTRY_CHANGED:
-		apply_changed(cart, &entry->hold);
+		apply_changed(cart, shard, &entry->hold);
 		break;
 	case ENTRY_FENCED:
 		if (fence_heard(&link->fence, entry->epoch, &entry->instance) == FENCE_SUCCEEDED)

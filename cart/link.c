@@ -15,6 +15,7 @@
 #define FENCE_BACKOFF_FIRST_MS 50
 #define FENCE_BACKOFF_LAST_MS 1000
 #define FENCE_ARENA_BYTES 4096
+#define ACKNOWLEDGE_MS 1000
 #define LEDGER_SILENCE_MS 1000 /* four messages a second are promised */
 #define LEDGER_MESSAGE_BYTES_MAX (32 << 20)
 
@@ -22,13 +23,18 @@ struct link {
 	struct cart_service *service;
 	struct cart_link *domain;
 	uint32_t shard;
-	bool open, fence_flying, following;
+	bool open, fence_flying, acknowledging, following;
 	char why[256]; /* it stopped; empty: it goes on */
 	struct rpc_request fence;
 	struct arena fence_arena;
 	struct rpc_timer fence_timer;
 	int64_t fence_backoff_ms;
-	struct rpc_subscription *ledger;
+	struct rpc_request acknowledgement;
+	struct arena acknowledgement_arena;
+	uint64_t loaded; /* the position that the store had at the start */
+	uint64_t acknowledged, acknowledging_to;
+	int64_t acknowledged_ns;
+	struct rpc_subscription *ledger; /* NULL: not yet, or no more */
 	Common__Placement placement;
 	char lineage[ID_TEXT_LENGTH + 1];
 	struct link_waiter *waiters;
@@ -112,8 +118,17 @@ static void link_stop_lineage(struct link *link, const char *theirs)
 	link_stop(link, why);
 }
 
+/* How far the ledger is in our store. */
+static uint64_t link_stored(const struct link *link)
+{
+	uint64_t stored = shelf_stored(link->service->shelf, link->shard);
+
+	return stored > link->loaded ? stored : link->loaded;
+}
+
 /* ---- the fence ---- */
 
+static void ledger_follow(struct link *link);
 static void fence_send(struct link *link);
 
 static void fence_timer_run(struct rpc_task *task)
@@ -134,7 +149,7 @@ static void fence_again_later(struct link *link)
 static void fence_answer(struct link *link, const Inventory__FenceCartResponse *answer)
 {
 	struct cart *cart = link->service->cart;
-	struct id lineage;
+	struct id lineage, removed;
 
 	link->fence_backoff_ms = FENCE_BACKOFF_FIRST_MS;
 	if (!id_parse(answer->lineage, &lineage) || !cart_lineage(cart, link->shard, &lineage)) {
@@ -144,8 +159,12 @@ static void fence_answer(struct link *link, const Inventory__FenceCartResponse *
 	log_info(answer->accepted ? "epoch accepted" : "epoch refused: a newer one is in force",
 		LOG_INT("inventory_shard", link->shard), LOG_INT("epoch", (int64_t)answer->epoch),
 		LOG_INT("sequence", (int64_t)answer->sequence));
+	if (id_parse(answer->removed_id, &removed))
+		cart_removed(cart, link->shard, &removed);
 	cart_fenced(cart, link->shard, answer->accepted, answer->epoch, answer->sequence,
 		cart_service_now_ms(link->service, clock_mono_ns()));
+	if (answer->accepted && link->open && !link->why[0] && !link->ledger)
+		ledger_follow(link);
 	link_look(link);
 }
 
@@ -180,6 +199,7 @@ static void fence_send(struct link *link)
 		return;
 	cart_service_sender(link->service, link->shard, &placement, &sender);
 	sender.epoch = link->domain->fence.proposed;
+	request.position = link_stored(link);
 	request.placement = &placement;
 	request.sender = &sender;
 	link->fence = (struct rpc_request){
@@ -202,6 +222,50 @@ void link_fence(struct link *link)
 	fence_send(link);
 }
 
+/* ---- what is stored ---- */
+
+static void acknowledged(struct rpc_request *request)
+{
+	struct link *link = container_of(request, struct link, acknowledgement);
+
+	link->acknowledging = false;
+	if (request->output)
+		link->acknowledged = link->acknowledging_to;
+	arena_clear(&link->acknowledgement_arena);
+}
+
+/* A failure is nothing: the next one says more. */
+void link_acknowledge(struct link *link)
+{
+	Inventory__AcknowledgeLedgerRequest request = INVENTORY__ACKNOWLEDGE_LEDGER_REQUEST__INIT;
+	uint64_t stored = link_stored(link);
+	int64_t now_ns = clock_mono_ns();
+	Inventory__Sender sender;
+	Common__Placement placement;
+
+	if (!link->open || link->acknowledging || link->why[0] || !link->domain->usable ||
+		stored <= link->acknowledged ||
+		now_ns - link->acknowledged_ns < ACKNOWLEDGE_MS * INT64_C(1000000))
+		return;
+	cart_service_sender(link->service, link->shard, &placement, &sender);
+	request.placement = &placement;
+	request.sender = &sender;
+	request.sequence = link->acknowledging_to = stored;
+	link->acknowledged_ns = now_ns;
+	link->acknowledgement = (struct rpc_request){
+		.service = &inventory__inventory_service__descriptor,
+		.method = protobuf_c_service_descriptor_get_method_by_name(
+			&inventory__inventory_service__descriptor, "AcknowledgeLedger"),
+		.input = &request.base,
+		.shard = (int32_t)link->shard,
+		.deadline_ns = now_ns + ACKNOWLEDGE_MS * INT64_C(1000000),
+		.arena = &link->acknowledgement_arena,
+		.done = acknowledged,
+	};
+	link->acknowledging = true;
+	rpc_request_start(link->service->inventory, &link->acknowledgement);
+}
+
 /* ---- the ledger ---- */
 
 static void ledger_open(void *context, ProtobufCMessage *message)
@@ -216,6 +280,7 @@ static void ledger_open(void *context, ProtobufCMessage *message)
 	if (!id_is_zero(&link->domain->lineage))
 		request->lineage = id_format(&link->domain->lineage, link->lineage);
 	request->after_sequence = link->domain->position;
+	request->floor = link->domain->floor;
 	request->filter_case = INVENTORY__READ_LEDGER_REQUEST__FILTER_CART_SHARD;
 	request->cart_shard = link->service->shard;
 	request->follow = true;
@@ -262,6 +327,7 @@ static void ledger_keep_position(struct link *link)
 		.sequence = link->domain->position,
 		.epoch = link->domain->fence.known,
 		.moved_ms = link->service->cart->lines.moved_ms[link->shard],
+		.floor = link->domain->floor,
 	};
 
 	shelf_position(link->service->shelf, link->shard, &position);
@@ -289,6 +355,7 @@ static bool ledger_message(void *context, const ProtobufCMessage *base)
 	link->following = true;
 	if (!ledger_apply(link, message))
 		return false;
+	link->domain->floor = message->floor;
 	cart_applied(link->service->cart, link->shard, message->position,
 		cart_service_now_ms(link->service, clock_mono_ns()));
 	if (link->domain->position != before)
@@ -306,7 +373,8 @@ static void ledger_lost(void *context, const struct rpc_status *status)
 		log_warn("the ledger's stream was lost", LOG_INT("inventory_shard", link->shard),
 			LOG_TEXT("status", rpc_code_name(status->code)), LOG_TEXT("why", status->message));
 	link->following = false;
-	if (!strcmp(status->reason, "LINEAGE_CHANGED") || !strcmp(status->reason, "LEDGER_AHEAD")) {
+	if (!strcmp(status->reason, "LINEAGE_CHANGED") || !strcmp(status->reason, "LEDGER_AHEAD") ||
+		!strcmp(status->reason, "LEDGER_COMPACTED")) {
 		snprintf(why, sizeof(why), "%s: %s", status->reason, status->message);
 		link_stop(link, why);
 	}
@@ -323,11 +391,13 @@ struct link *link_new(struct cart_service *service, uint32_t shard)
 	link->domain = &service->cart->links[shard];
 	link->fence_timer.task.run = fence_timer_run;
 	link->fence_backoff_ms = FENCE_BACKOFF_FIRST_MS;
+	link->loaded = link->acknowledged = link->domain->position;
 	arena_init(&link->fence_arena, FENCE_ARENA_BYTES, FENCE_ARENA_BYTES);
+	arena_init(&link->acknowledgement_arena, FENCE_ARENA_BYTES, FENCE_ARENA_BYTES);
 	return link;
 }
 
-void link_open(struct link *link)
+static void ledger_follow(struct link *link)
 {
 	const struct rpc_subscription_options options = {
 		.pool = link->service->inventory,
@@ -343,8 +413,12 @@ void link_open(struct link *link)
 		.message_arena_bytes_max = LEDGER_MESSAGE_BYTES_MAX,
 	};
 
-	link->open = true;
 	link->ledger = rpc_subscribe(&options);
+}
+
+void link_open(struct link *link)
+{
+	link->open = true;
 }
 
 void link_close(struct link *link)
@@ -359,7 +433,8 @@ void link_free(struct link *link)
 {
 	if (!link)
 		return;
-	assert(!link->fence_flying && !link->waiters);
+	assert(!link->fence_flying && !link->acknowledging && !link->waiters);
 	arena_release(&link->fence_arena);
+	arena_release(&link->acknowledgement_arena);
 	free(link);
 }

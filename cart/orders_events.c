@@ -137,8 +137,9 @@ void orders_apply(struct orders *orders, uint32_t shard, const struct order_entr
 {
 	struct order *order = orders_find(orders, &entry->id);
 
-	if (!order && entry->state != LINE_HELD) {
-		orders->counters.anomalies++; /* forgotten too soon, or never told of */
+	if (!order && entry->state != LINE_HELD) { /* its begin may be gone from the ledger */
+		orders->counters.anomalies +=
+			id_compare(&entry->id, &orders->options.cart->links[shard].removed) > 0;
 		return;
 	}
 	if (!order) {
@@ -179,6 +180,7 @@ static bool is_passing(Common__Reason reason)
 {
 	switch (reason) {
 	case COMMON__REASON__REASON_NOT_FOUND:
+	case COMMON__REASON__REASON_GONE:
 	case COMMON__REASON__REASON_FORBIDDEN:
 	case COMMON__REASON__REASON_HOLD_EXPIRED:
 	case COMMON__REASON__REASON_WRONG_STATE:
@@ -200,6 +202,7 @@ static void refused(
 	} else if (order->wish == WISH_BIND) {
 		undo_bind(orders, order, answer);
 	} else if (answer->reason == COMMON__REASON__REASON_HOLD_EXPIRED ||
+		   answer->reason == COMMON__REASON__REASON_GONE ||
 		   answer->reason == COMMON__REASON__REASON_WRONG_STATE) {
 		order->answered = true; /* how it ended is in the ledger, and about to come */
 		order->refusal = answer->reason;

@@ -70,7 +70,8 @@ void record_position_pack(const struct position *position, uint8_t to[RECORD_POS
 	to = put_bytes(to, position->lineage.bytes, ID_BYTES);
 	to = put64(to, position->sequence);
 	to = put64(to, position->epoch);
-	put64(to, (uint64_t)position->moved_ms);
+	to = put64(to, (uint64_t)position->moved_ms);
+	put64(to, position->floor);
 }
 
 bool record_position_unpack(const uint8_t *from, size_t size, struct position *ret)
@@ -81,5 +82,6 @@ bool record_position_unpack(const uint8_t *from, size_t size, struct position *r
 	ret->sequence = take64(&reader);
 	ret->epoch = take64(&reader);
 	ret->moved_ms = (int64_t)take64(&reader);
+	ret->floor = take64(&reader);
 	return !reader.broken;
 }

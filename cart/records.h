@@ -7,7 +7,7 @@
 
 #include "cart/lines.h"
 
-#define CART_STORE_FORMAT 2
+#define CART_STORE_FORMAT 3
 #define RECORD_HOLD_BYTES_MAX 352
 
 /* What the follower of one inventory shard has applied. */
@@ -16,8 +16,9 @@ struct position {
 	uint64_t sequence;
 	uint64_t epoch;	  /* the greatest one heard of */
 	int64_t moved_ms; /* by how much the deadlines of live holds moved in all */
+	uint64_t floor;	  /* as far as the ledger was sparse when it was read */
 };
-#define RECORD_POSITION_BYTES 40
+#define RECORD_POSITION_BYTES 48
 
 /* Returns the size; `to` has room for RECORD_HOLD_BYTES_MAX. The deadline is the line's own, without the shard's `moved` while HELD. */
 size_t record_hold_pack(const struct line *line, uint8_t *to);

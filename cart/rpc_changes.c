@@ -139,6 +139,7 @@ static void change_refused(struct change *change, Common__Reason reason)
 	switch (reason) {
 	case COMMON__REASON__REASON_HOLD_EXPIRED:
 	case COMMON__REASON__REASON_NOT_FOUND:
+	case COMMON__REASON__REASON_GONE:
 		return; /* ended already */
 	case COMMON__REASON__REASON_STALE_EPOCH:
 		cart_stale(change->service->cart, change->shard, change->epoch);

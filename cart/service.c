@@ -126,6 +126,8 @@ static void tick_run(struct rpc_task *task)
 	orders_sweep(service->orders, now_ms, SWEEP_MAX);
 	for (uint32_t shard = 0; service->orders->wishing && shard < service->inventory_shards; shard++)
 		orders_kick(service->orders, shard, now_ms);
+	for (uint32_t shard = 0; shard < service->inventory_shards; shard++)
+		link_acknowledge(service->links[shard]);
 	cart_metrics_update(service);
 	cart_service_look(service);
 	rpc_timer_start(service->loop, &service->tick, TICK_MS);

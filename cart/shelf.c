@@ -40,6 +40,7 @@ struct shelf {
 	struct batch *gathering;
 	bool writing, closed;
 	size_t deciding;
+	uint64_t *stored; /* positions on disk, by shard */
 	struct rpc_timer timer;
 	sem_t ended; /* posted once it is closed and nothing is being written or decided */
 	struct shelf_counts counts;
@@ -217,6 +218,9 @@ static void batch_back(struct rpc_task *task)
 	shelf->writing = false;
 	if (batch->result == WRITER_COMMITTED) {
 		shelf->counts.written++;
+		for (uint32_t shard = 0; shard < shelf->options.shards; shard++)
+			if (batch->moved[shard])
+				shelf->stored[shard] = batch->positions[shard].sequence;
 		batch_clear(batch);
 	} else {
 		shelf->counts.refused++;
@@ -336,6 +340,11 @@ void shelf_position(struct shelf *shelf, uint32_t shard, const struct position *
 	batch->moved[shard] = batch->any_moved = true;
 }
 
+uint64_t shelf_stored(const struct shelf *shelf, uint32_t shard)
+{
+	return shelf->stored[shard];
+}
+
 bool shelf_full(const struct shelf *shelf)
 {
 	return shelf->gathering->size >= SHELF_BYTES_MAX;
@@ -374,6 +383,7 @@ struct shelf *shelf_new(const struct shelf_options *options)
 
 	shelf->options = *options;
 	shelf->timer.task.run = timer_run;
+	shelf->stored = NEW_ARRAY(options->shards, uint64_t);
 	sem_init(&shelf->ended, 0, 0);
 	shelf->gathering = &shelf->batches[0];
 	for (int i = 0; i < 2; i++)
@@ -402,5 +412,6 @@ void shelf_free(struct shelf *shelf)
 		free(shelf->batches[i].positions);
 		free(shelf->batches[i].moved);
 	}
+	free(shelf->stored);
 	free(shelf);
 }

@@ -42,6 +42,7 @@ void shelf_forget(struct shelf *shelf, const struct id *id);
 void shelf_put_order(struct shelf *shelf, const struct order *order);
 void shelf_forget_order(struct shelf *shelf, const struct id *id); /* and its decision */
 void shelf_position(struct shelf *shelf, uint32_t shard, const struct position *position);
+uint64_t shelf_stored(const struct shelf *shelf, uint32_t shard); /* the position that is on disk; 0: none since the start */
 bool shelf_full(const struct shelf *shelf);
 void shelf_flush(struct shelf *shelf); /* now, if nothing is being written */
 void shelf_close(struct shelf *shelf); /* the last changes have come: writes them; loop only, once, before shelf_free */

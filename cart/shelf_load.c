@@ -23,6 +23,7 @@ static bool load_positions(struct store *store, MDB_txn *txn, struct cart *cart,
 			break;
 		cart_load_link(cart, (uint32_t)shard, &position.lineage, position.sequence, position.epoch,
 			position.moved_ms);
+		cart->links[shard].floor = position.floor;
 	}
 	mdb_cursor_close(cursor);
 	if (rc == MDB_NOTFOUND)

@@ -23,6 +23,7 @@ struct auditor {
 	struct tally **by_number;
 	size_t count;
 	uint64_t head, live, kept; /* kept: holds that name an order */
+	uint64_t floor;
 	struct audit *ret;
 };
 
@@ -37,8 +38,8 @@ static void __attribute__((format(printf, 2, 3))) find_fault(char finding[160], 
 	va_end(arguments);
 }
 
-/* Calls visit for each row of a table. */
-static int each(struct auditor *a, enum books_table table,
+/* Calls visit for each row of a table, from the first key or the given one on. */
+static int each(struct auditor *a, enum books_table table, MDB_val *from,
 	int (*visit)(struct auditor *, const MDB_val *, const MDB_val *))
 {
 	MDB_cursor *cursor;
@@ -48,7 +49,10 @@ static int each(struct auditor *a, enum books_table table,
 
 	if (rc)
 		return rc;
-	while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+	if (from)
+		key = *from;
+	for (rc = mdb_cursor_get(cursor, &key, &value, from ? MDB_SET_RANGE : MDB_FIRST); !rc;
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
 		if (++rows % 1024 == 0 && a->cancel && atomic_load(a->cancel))
 			rc = ECANCELED;
 		if (!rc)
@@ -159,6 +163,8 @@ static void replay_change(struct stock_count *count, const struct ledger_entry *
 static void replay_goods(struct auditor *a, struct audit_item *item, const struct goods *goods)
 {
 	item->ledger.stock = goods->stock;
+	if (a->head <= a->floor)
+		return; /* units of holds that are gone are in it */
 	if (goods->held != item->ledger.held || goods->sold != item->ledger.sold)
 		find_fault(item->finding,
 			"at entry %llu the row had %lld held and %lld sold, the replay %lld and %lld",
@@ -173,7 +179,9 @@ static int visit_entry(struct auditor *a, const MDB_val *key, const MDB_val *val
 
 	if (key->mv_size != 8 || !ledger_unpack(value->mv_data, value->mv_size, &entry))
 		return MDB_CORRUPTED;
-	if (store_get_be64(key->mv_data) != a->head + 1)
+	if (a->head < a->floor && store_get_be64(key->mv_data) > a->floor)
+		a->head = a->floor;
+	if (a->head >= a->floor && store_get_be64(key->mv_data) != a->head + 1)
 		find_fault(a->ret->finding, "the ledger has a gap after entry %llu",
 			(unsigned long long)a->head);
 	a->head = store_get_be64(key->mv_data);
@@ -205,9 +213,86 @@ static int visit_entry(struct auditor *a, const MDB_val *key, const MDB_val *val
 	}
 	tally->item.ledger.available =
 		tally->item.ledger.stock - tally->item.ledger.held - tally->item.ledger.sold;
-	if (tally->item.ledger.available < 0 || tally->item.ledger.held < 0)
+	if (a->head > a->floor && (tally->item.ledger.available < 0 || tally->item.ledger.held < 0))
 		find_fault(tally->item.finding, "oversold after entry %llu", (unsigned long long)a->head);
 	return 0;
+}
+
+/* By how much an entry moves what is held. */
+static int64_t held_by(const struct ledger_entry *entry)
+{
+	struct stock_count count = {0};
+
+	if (entry->kind == LEDGER_HOLD_CREATED)
+		return entry->created.quantity;
+	replay_change(&count, entry);
+	return count.held;
+}
+
+/* Whether what has this id may be gone: it is not above the mark of its cart shard. */
+static int may_be_gone(struct auditor *a, uint32_t cart_shard, const struct id *id, bool *ret)
+{
+	uint8_t bytes[8];
+	MDB_val key = {sizeof(bytes), bytes}, value;
+	struct fence fence;
+	int rc;
+
+	store_put_be64(bytes, cart_shard);
+	rc = mdb_get(a->txn, a->store->tables[TABLE_FENCES], &key, &value);
+	*ret = false;
+	if (rc)
+		return rc == MDB_NOTFOUND ? 0 : rc;
+	if (!fence_unpack(value.mv_data, value.mv_size, &fence))
+		return MDB_CORRUPTED;
+	*ret = id_compare(id, &fence.removed) <= 0;
+	return 0;
+}
+
+/* An entry above the floor. If its hold was dropped, all that its entries here take back was held at the floor. */
+static int visit_opening(struct auditor *a, const MDB_val *key, const MDB_val *value)
+{
+	char text[ID_TEXT_LENGTH + 1];
+	struct ledger_entry entry;
+	struct tally *tally;
+	struct hold hold;
+	struct id id;
+	bool gone;
+	int rc;
+
+	if (!ledger_unpack(value->mv_data, value->mv_size, &entry))
+		return MDB_CORRUPTED;
+	if (entry.kind != LEDGER_HOLD_CREATED && entry.kind != LEDGER_HOLD_CHANGED)
+		return 0;
+	id = entry.kind == LEDGER_HOLD_CREATED ? entry.created.id : entry.changed.id;
+	rc = books_read_hold(a->store, a->txn, &id, &hold);
+	if (rc != MDB_NOTFOUND)
+		return rc;
+	rc = may_be_gone(a, entry.cart_shard, &id, &gone);
+	if (rc)
+		return rc;
+	if (!gone)
+		find_fault(a->ret->finding, "the ledger tells of hold %s, which is not there",
+			id_format(&id, text));
+	tally = tally_of(a, entry.kind == LEDGER_HOLD_CREATED ? entry.created.sku : entry.changed.sku);
+	if (tally)
+		tally->item.ledger.held -= held_by(&entry);
+	return 0;
+}
+
+static int replay(struct auditor *a)
+{
+	uint8_t bytes[8];
+	MDB_val first = {sizeof(bytes), bytes};
+	int rc = compaction_read_floor(a->store, a->txn, &a->floor);
+
+	store_put_be64(bytes, a->floor + 1);
+	if (!rc && a->floor)
+		rc = each(a, TABLE_LEDGER, &first, visit_opening);
+	if (!rc)
+		rc = each(a, TABLE_LEDGER, NULL, visit_entry);
+	if (a->head < a->floor)
+		a->head = a->floor;
+	return rc;
 }
 
 static void compare(struct audit_item *item)
@@ -273,15 +358,15 @@ int audit_run(struct store *store, const char *sku, const _Atomic bool *cancel, 
 	memset(ret, 0, sizeof(*ret));
 	if (rc)
 		return rc;
-	rc = each(&a, TABLE_GOODS, visit_goods);
+	rc = each(&a, TABLE_GOODS, NULL, visit_goods);
 	if (!rc)
 		rc = index_numbers(&a);
 	if (!rc)
-		rc = each(&a, TABLE_HOLDS, visit_hold);
+		rc = each(&a, TABLE_HOLDS, NULL, visit_hold);
 	if (!rc)
-		rc = each(&a, TABLE_ORDERS, visit_order);
+		rc = each(&a, TABLE_ORDERS, NULL, visit_order);
 	if (!rc)
-		rc = each(&a, TABLE_LEDGER, visit_entry);
+		rc = replay(&a);
 	if (!rc)
 		rc = conclude(&a, sku);
 	mdb_txn_abort(a.txn);

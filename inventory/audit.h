@@ -1,6 +1,10 @@
 /* inventory/audit.h - the books of every SKU counted in three ways, from one snapshot: as the row says, as the holds say, and as a replay of the
  * whole ledger says. They agree, or something is wrong that no caller may ever see.
  *
+ * Up to the floor (inventory/compaction.h) the ledger is sparse. What is gone from it ended unsold, so it moves nothing at the end; but holds that were dropped
+ * may have their last entries above the floor. What these take back was held at the floor: that is where the replay begins from, and from there on it is
+ * checked entry by entry as in a whole ledger.
+ *
  * It reads everything, so it takes its time and keeps one read transaction open meanwhile (the store may grow by what is written in that time):
  * for an operator, not for a timer. Threads: any, a thread of its own best; *cancel (may be NULL) ends it early with ECANCELED. */
 #ifndef FLASHSALE_INVENTORY_AUDIT_H

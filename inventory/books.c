@@ -174,6 +174,7 @@ static int void_old_fences(struct books *books, MDB_txn *txn)
 		return rc;
 	HASH_ITER (hh, books->carts, cart, next) {
 		memset(cart->now.instance, 0, INSTANCE_BYTES);
+		cart->now.position = 0; /* what it has stored is of the other history */
 		books_cart_touch(books, cart);
 	}
 	return store_meta_put(books->store, txn, META_LINEAGE, books->store->lineage.bytes, ID_BYTES);
@@ -210,7 +211,7 @@ static int load_meta(struct books *books, MDB_txn *txn, int64_t *ret_last_ms, in
 			rc = MDB_CORRUPTED;
 	}
 	mdb_cursor_close(cursor);
-	return rc == MDB_NOTFOUND ? 0 : rc;
+	return rc && rc != MDB_NOTFOUND ? rc : compaction_load(books, txn);
 }
 
 static int begin_group(struct books *books, MDB_txn *txn, int64_t now_ms)
@@ -364,18 +365,26 @@ int books_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms,
 {
 	struct books *books = domain;
 	int rc = begin_group(books, txn, now_ms);
+	int64_t compaction_ms;
 
 	if (rc)
 		return rc;
 	check_room(books, now_ms);
 	check_drift(books);
 	rc = books_expire_due(books, ret_next_ms);
+	if (!rc)
+		rc = compaction_step(books, &compaction_ms);
+	if (rc)
+		return rc;
+	books->counts.dropped = (int64_t)books->compaction.dropped;
 	if (*ret_next_ms != INT64_MAX && now_ms - books->kept_ms >= TIME_KEPT_MS)
 		books->wrote = true;
+	if (*ret_next_ms > compaction_ms)
+		*ret_next_ms = compaction_ms;
 	if (*ret_next_ms > now_ms + TICK_MAX_MS)
 		*ret_next_ms = now_ms + TICK_MAX_MS;
 	*ret_changed = books->wrote;
-	return rc;
+	return 0;
 }
 
 static int write_goods(struct books *books)
@@ -447,6 +456,7 @@ void books_rollback(void *domain)
 	books_rows_truncate(books, books->committed_row_count);
 	books->cart_shards = books->committed_cart_shards;
 	books->sequence = books->committed_sequence;
+	compaction_rolled_back(books);
 	books->txn = NULL;
 }
 
@@ -464,6 +474,7 @@ void books_committed(void *domain)
 	books->committed_row_count = books->row_count;
 	books->committed_cart_shards = books->cart_shards;
 	books->committed_sequence = books->sequence;
+	compaction_committed(books);
 	books->room_granted += books->counts.granted;
 	if (books->wrote)
 		books->kept_ms = books->now_ms;

@@ -1,7 +1,7 @@
 /* inventory/books.h - the store of one inventory shard, and the engine run on it.
  *
- * Tables (layout: inventory/records.h): goods, holds, expiry (deadline and id of each HELD hold), ledger (every change, sequence without gaps), fences (cart
- * shards' epochs), requests (AdjustStock's ids), orders (their state and holds). `meta` has the time. All goods and fences are in memory; a goods row is written once a group, at its
+ * Tables (layout: inventory/records.h): goods, holds, expiry (deadline and id of each HELD hold), ledger (every change, in sequence; what is dropped of it: inventory/compaction.h), fences (cart
+ * shards' epochs and positions), requests (AdjustStock's ids), orders (their state and holds). `meta` has the time. All goods and fences are in memory; a goods row is written once a group, at its
  * end; holds, expiry and ledger are written as the commands come, through cursors that live as long as the transaction.
  * Group: books_tick (begins it, and expires), commands, books_finish, then books_committed or books_rollback, which puts memory back to the last
  * commit. That is the writer's order (base/writer.h), and the only one.
@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "base/store.h"
+#include "inventory/compaction.h"
 #include "inventory/engine.h"
 #include "inventory/records.h"
 #include "inventory/time.h"
@@ -33,6 +34,7 @@ struct cart_row;
 /* Changes of a group, added up; readers see them after the commit. */
 struct books_counts {
 	int64_t granted, repeated, released, confirmed, resized, expired, refunded; /* holds */
+	int64_t dropped;                                                            /* ledger entries */
 	int64_t bound, paid, cancelled, overdue, taken_back;                        /* orders */
 	int64_t refused[VERDICT_COUNT];
 };
@@ -42,6 +44,8 @@ struct books_options {
 	int64_t hold_ttl_ms;         /* of goods that do not say */
 	int64_t outage_grace_max_ms;
 	uint32_t expiry_step;        /* holds that one tick may end */
+	int64_t retention_ms;        /* what ended unsold is kept for so long */
+	uint32_t compaction_step;    /* entries that one tick may pass; 0: nothing is ever dropped */
 	/* After a commit, on the writer's thread; each may be NULL. */
 	void (*goods_changed)(void *context, const struct goods *goods); /* once a row and group */
 	void (*published)(void *context, uint64_t head, const struct books_counts *counts);
@@ -53,6 +57,7 @@ struct books {
 	struct store *store;
 	struct books_options options;
 	struct inventory_time time;
+	struct compaction compaction;
 	_Atomic uint64_t head; /* last committed sequence; any thread */
 
 	struct goods_row *by_sku;   /* uthash */
@@ -157,7 +162,13 @@ struct fence_answer {
 	enum verdict verdict; /* YES, REPEATED; STALE_EPOCH: `fence` is what is in force; WRONG_SHARD: another number of cart shards */
 	struct fence fence;
 };
-int books_fence(struct books *books, const struct sender *sender, struct fence_answer *ret);
+/* position: what the cart has stored of the ledger. */
+int books_fence(struct books *books, const struct sender *sender, uint64_t position, struct fence_answer *ret);
+
+/* Followers. The cart has stored the ledger up to `position`. YES, REPEATED; STALE_EPOCH, WRONG_SHARD; INVALID: that is beyond the head. */
+int books_acknowledge(struct books *books, const struct sender *sender, uint64_t position, enum verdict *ret);
+/* The cart shard is waited for no longer, and its epoch is not in force. YES, REPEATED; NOT_FOUND. *ret_fence: as it is. */
+int books_unregister(struct books *books, uint32_t cart_shard, enum verdict *ret, struct fence *ret_fence);
 
 /* Commands about goods: on a yes *ret is the row. VERDICT_STORE_FULL, WRONG_SHARD and the engine's. */
 struct goods_answer {

@@ -33,6 +33,7 @@ static int conclude(
 	if (verdict != VERDICT_YES)
 		return 0;
 	books_row_touch(books, row);
+	row->now.last = books->sequence + 1;
 	return books_ledger_append(books, &entry);
 }
 
@@ -95,7 +96,7 @@ int books_adjust_goods(struct books *books, const char *sku, int64_t change, con
 {
 	MDB_dbi table = books->store->tables[TABLE_REQUESTS];
 	MDB_val key = books_value(request->bytes, ID_BYTES), value;
-	uint8_t bytes[REQUEST_RECORD_MAX];
+	uint8_t bytes[REQUEST_RECORD_MAX], sequence[8];
 	struct adjust_record record;
 	struct goods_row *row;
 	int rc = mdb_get(books->txn, table, &key, &value);
@@ -112,5 +113,11 @@ int books_adjust_goods(struct books *books, const char *sku, int64_t change, con
 		return rc;
 	record = (struct adjust_record){.change = change, .result = row->now};
 	value = books_value(bytes, adjust_pack(&record, bytes));
+	rc = mdb_put(books->txn, table, &key, &value, 0);
+	if (rc)
+		return rc;
+	store_put_be64(sequence, books->sequence); /* for the day when it is forgotten */
+	key = books_value(sequence, sizeof(sequence));
+	value = books_value(request->bytes, ID_BYTES);
 	return mdb_put(books->txn, table, &key, &value, 0);
 }

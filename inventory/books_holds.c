@@ -68,6 +68,7 @@ int books_write_change(struct books *books, struct hold *hold, struct goods_row 
 	int rc = books_ledger_append(books, &entry);
 
 	books_row_touch(books, row);
+	row->now.last = books->sequence;
 	hold->changed = books->sequence;
 	if (!rc)
 		rc = put_hold(books, hold);
@@ -241,7 +242,7 @@ static int grant(struct books *books, const struct sender *sender, const struct 
 	entry.created.price_micros = hold->price_micros;
 	memcpy(entry.created.currency, row->now.currency, sizeof(entry.created.currency));
 	rc = books_ledger_append(books, &entry);
-	hold->created = hold->changed = books->sequence;
+	hold->created = hold->changed = row->now.last = books->sequence;
 	if (!rc)
 		rc = put_hold(books, hold);
 	return rc ? rc : books_put_expiry(books, hold);
@@ -270,6 +271,8 @@ int books_create_hold(struct books *books, const struct sender *sender, const st
 		return repeat(books, sender, request, &hold, row, ret);
 	if (rc != MDB_NOTFOUND)
 		return rc;
+	if (compaction_may_be_gone(books, sender->cart_shard, &request->id))
+		return refuse(books, ret, VERDICT_GONE);
 	row = books_row(books, request->sku.data, request->sku.size, request->sku_hash);
 	if (!row)
 		return refuse(books, ret, missing_sku(books, request->sku));
@@ -285,13 +288,18 @@ int books_create_hold(struct books *books, const struct sender *sender, const st
 	return answer(books, &hold, row, VERDICT_YES, ret);
 }
 
-/* Loads and settles. *ret_verdict: NOT_FOUND or yes. */
+enum verdict books_missing_verdict(const struct books *books, const struct id *id)
+{
+	return compaction_may_be_gone(books, UINT32_MAX, id) ? VERDICT_GONE : VERDICT_NOT_FOUND;
+}
+
+/* Loads and settles. *ret_verdict: NOT_FOUND, GONE or yes. */
 static int load_settled(struct books *books, const struct id *id, struct hold *hold,
 	struct goods_row **ret_row, enum verdict *ret_verdict)
 {
 	int rc = books_load_hold(books, id, hold, ret_row);
 
-	*ret_verdict = rc == MDB_NOTFOUND ? VERDICT_NOT_FOUND : VERDICT_YES;
+	*ret_verdict = rc == MDB_NOTFOUND ? books_missing_verdict(books, id) : VERDICT_YES;
 	if (rc)
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	return books_settle(books, hold, *ret_row);
@@ -378,7 +386,7 @@ int books_resize_hold(struct books *books, const struct id *id, uint32_t quantit
 				       : refuse(books, ret, verdict);
 }
 
-int books_fence(struct books *books, const struct sender *sender, struct fence_answer *ret)
+int books_fence(struct books *books, const struct sender *sender, uint64_t position, struct fence_answer *ret)
 {
 	struct ledger_entry entry = {.kind = LEDGER_CART_FENCED, .cart_shard = sender->cart_shard};
 	struct cart_row *cart;
@@ -398,9 +406,52 @@ int books_fence(struct books *books, const struct sender *sender, struct fence_a
 		return 0;
 	books->cart_shards = sender->cart_shards;
 	cart->now.sequence = books->sequence + 1;
+	cart->now.position = position < books->sequence ? position : books->sequence;
+	cart->now.gone = false;
 	ret->fence = cart->now;
 	entry.fenced.epoch = sender->epoch;
 	entry.fenced.cart_shards = sender->cart_shards;
 	memcpy(entry.fenced.instance, sender->instance, INSTANCE_BYTES);
 	return books_ledger_append(books, &entry);
+}
+
+int books_acknowledge(struct books *books, const struct sender *sender, uint64_t position, enum verdict *ret)
+{
+	struct cart_row *cart;
+
+	assert(sender->given);
+	*ret = books_check_sender(books, sender);
+	if (*ret == VERDICT_YES && position > books->sequence)
+		*ret = VERDICT_INVALID;
+	if (*ret != VERDICT_YES)
+		return 0;
+	cart = books_cart(books, sender->cart_shard);
+	*ret = VERDICT_REPEATED;
+	if (position <= cart->now.position)
+		return 0;
+	books_cart_touch(books, cart);
+	cart->now.position = position;
+	books->wrote = true;
+	*ret = VERDICT_YES;
+	return 0;
+}
+
+int books_unregister(struct books *books, uint32_t cart_shard, enum verdict *ret, struct fence *ret_fence)
+{
+	struct cart_row *cart;
+
+	HASH_FIND(hh, books->carts, &cart_shard, sizeof(cart_shard), cart);
+	*ret = VERDICT_NOT_FOUND;
+	if (!cart || cart->now.epoch == 0)
+		return 0;
+	*ret = cart->now.gone ? VERDICT_REPEATED : VERDICT_YES;
+	if (*ret == VERDICT_YES) {
+		books_cart_touch(books, cart);
+		cart->now.gone = true;
+		memset(cart->now.instance, 0,
+			INSTANCE_BYTES); /* it can do nothing before it has fenced anew */
+		books->wrote = true;
+	}
+	*ret_fence = cart->now;
+	return 0;
 }

@@ -210,7 +210,7 @@ static int check_hold(struct books *books, struct binding *binding, uint32_t i, 
 	struct ledger_entry created;
 	int rc = books_load_hold(books, &request->holds[i], hold, &binding->rows[i]);
 
-	*ret = VERDICT_NOT_FOUND;
+	*ret = books_missing_verdict(books, &request->holds[i]);
 	if (rc)
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	rc = books_read_created(books, hold, &created);
@@ -308,7 +308,7 @@ static int command(struct books *books, const struct id *id, enum hold_state to,
 	int rc = load_settled(books, id, &order);
 
 	if (rc == MDB_NOTFOUND)
-		return refuse(books, NULL, VERDICT_NOT_FOUND, ret);
+		return refuse(books, NULL, books_missing_verdict(books, id), ret);
 	if (rc)
 		return rc;
 	verdict = engine_order_judge(&order, to, books_same_bytes(payment_of(&order), payment));

@@ -43,6 +43,8 @@ int books_put_expiry(struct books *books, const struct hold *hold);
 int books_settle(struct books *books, struct hold *hold, struct goods_row *row);
 /* The hold that a ledger entry has told of first. */
 int books_read_created(struct books *books, const struct hold *hold, struct ledger_entry *ret);
+/* Of what is not there: NOT_FOUND, or GONE if it may have been. */
+enum verdict books_missing_verdict(const struct books *books, const struct id *id);
 /* Ends the order whose deadline has passed, with all of its holds. */
 int books_expire_order(struct books *books, const struct id *id, uint32_t *ret_holds);
 

@@ -7,7 +7,8 @@ bool goods_balanced(const struct goods *goods)
 {
 	return goods->available >= 0 && goods->held >= 0 && goods->sold >= 0 &&
 	       goods->available <= STOCK_MAX && goods->held <= STOCK_MAX && goods->sold <= STOCK_MAX &&
-	       goods->stock <= STOCK_MAX && goods->stock == goods->available + goods->held + goods->sold;
+	       goods->stock <= STOCK_MAX && goods->stock == goods->available + goods->held + goods->sold &&
+	       goods->archived >= 0 && goods->archived <= goods->sold;
 }
 
 /* Whether so many can be available beside what is held and sold. */

@@ -41,6 +41,7 @@ enum verdict {
 	VERDICT_ALREADY_OPEN,
 	VERDICT_KEY_REUSED,
 	VERDICT_NOT_FOUND,
+	VERDICT_GONE, /* it may have been there: no longer kept (inventory/compaction.h) */
 	VERDICT_HOLD_EXPIRED,
 	VERDICT_WRONG_STATE,
 	VERDICT_FORBIDDEN, /* somebody else's */
@@ -66,9 +67,12 @@ struct goods {
 	char sku[SKU_MAX + 1];
 	uint32_t number; /* short name of the SKU in hold records; never given twice */
 	int64_t stock, available, held, sold;
+	int64_t archived; /* of those sold, the units whose records were dropped */
 	int64_t price_micros;
 	int64_t hold_ttl_ms; /* 0: the service's setting */
 	uint64_t version;    /* one more at each change by an operator */
+	uint64_t last;       /* newest ledger entry that is about it */
+	uint64_t kept;       /* newest GOODS_CHANGED of it at or below the floor; 0: none */
 	char currency[4];
 	bool closed;
 };
@@ -109,11 +113,15 @@ struct order_item {
 	char currency[4];
 };
 
-/* The newest epoch of one cart shard; epoch 0: none yet. */
+/* The newest epoch of one cart shard; epoch 0: none yet. And what is known of it as a follower of the ledger (inventory/compaction.h). */
 struct fence {
 	uint64_t epoch;
 	uint64_t sequence; /* of its ledger entry */
 	uint8_t instance[INSTANCE_BYTES];
+	uint64_t position; /* the ledger up to here is in the cart's store */
+	uint64_t kept;     /* newest CART_FENCED of it at or below the floor; 0: none */
+	struct id removed; /* the greatest id of it that is no longer kept; zero: none */
+	bool gone;         /* unregistered */
 };
 
 /* The books balance. What moves units asserts it. */

@@ -10,6 +10,7 @@
 
 #define GROUP_MAX 4096
 #define EXPIRY_STEP 2048
+#define COMPACTION_STEP 512
 
 static void on_goods_changed(void *context, const struct goods *goods)
 {
@@ -41,6 +42,8 @@ static struct books *open_books(struct inventory *inventory, struct error *error
 		.hold_ttl_ms = inventory->settings->hold_ttl_ms,
 		.outage_grace_max_ms = inventory->settings->outage_grace_max_ms,
 		.expiry_step = EXPIRY_STEP,
+		.retention_ms = inventory->settings->retention_ms,
+		.compaction_step = COMPACTION_STEP,
 		.goods_changed = on_goods_changed,
 		.published = on_published,
 		.clock_moved = on_clock_moved,

@@ -19,6 +19,7 @@ struct inventory_settings {
 	struct service_settings common;
 	int64_t hold_ttl_ms;         /* --hold-ttl 10m */
 	int64_t outage_grace_max_ms; /* --outage-grace-max 10m */
+	int64_t retention_ms;        /* --retention 25h */
 	int64_t queue_max;           /* --queue-max 65536: items that wait for the writer */
 };
 
@@ -109,6 +110,10 @@ INVENTORY_METHOD(refund_order_holds, RefundOrderHolds);
 /* rpc_ledger.c */
 INVENTORY_METHOD(fence_cart, FenceCart);
 INVENTORY_METHOD(read_ledger, ReadLedger);
+/* rpc_followers.c */
+INVENTORY_METHOD(acknowledge_ledger, AcknowledgeLedger);
+INVENTORY_METHOD(list_followers, ListFollowers);
+INVENTORY_METHOD(unregister_follower, UnregisterFollower);
 /* rpc_audit.c */
 INVENTORY_METHOD(audit_stock, AuditStock);
 

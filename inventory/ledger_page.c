@@ -43,8 +43,10 @@ static int read_from(MDB_cursor *cursor, struct arena *arena, const struct ledge
 
 		if (key.mv_size != 8 || !ledger_peek(value.mv_data, value.mv_size, &kind, &cart_shard))
 			return MDB_CORRUPTED;
-		if (store_get_be64(key.mv_data) > head)
+		if (store_get_be64(key.mv_data) > head) {
+			rc = MDB_NOTFOUND;
 			break;
+		}
 		if (passes(filter, kind, cart_shard)) {
 			rc = add_entry(arena, store_get_be64(key.mv_data), &value, standard_ttl_ms, response);
 			if (rc)
@@ -53,6 +55,8 @@ static int read_from(MDB_cursor *cursor, struct arena *arena, const struct ledge
 		*position = store_get_be64(key.mv_data);
 		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 	}
+	if (rc == MDB_NOTFOUND && *position < head)
+		*position = head; /* below the floor the last entries can be missing too */
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
@@ -70,6 +74,8 @@ int ledger_page_read(struct store *store, struct arena *arena, const struct ledg
 	if (rc)
 		return rc;
 	rc = mdb_cursor_open(txn, store->tables[TABLE_LEDGER], &cursor);
+	if (!rc)
+		rc = compaction_read_floor(store, txn, &response->floor);
 	if (!rc) {
 		rc = read_from(cursor, arena, filter, standard_ttl_ms, head, position, response);
 		mdb_cursor_close(cursor);

@@ -16,7 +16,7 @@ struct ledger_filter {
 	uint32_t cart_shard;
 };
 
-/* Appends to the response: entries after *position and up to `head`, and moves it to the last one looked at. 0, ENOMEM (arena) or LMDB's error.
+/* Appends to the response: entries after *position and up to `head`, and moves it to the last one looked at; and the floor. 0, ENOMEM (arena) or LMDB's error.
  * head: what the books have published. The store can be a commit ahead of that for a moment; a follower that was told of it and comes back at once
  * would seem to be ahead of the ledger. */
 int ledger_page_read(struct store *store, struct arena *arena, const struct ledger_filter *filter,

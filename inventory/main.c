@@ -8,6 +8,9 @@ static const struct config_setting settings[] = {
 	{"outage-grace-max", CONFIG_DURATION_MS, offsetof(struct inventory_settings, outage_grace_max_ms),
 		"10m", false, 0, HOLD_TTL_MAX_MS,
 		"after an outage live deadlines move by its length, at most by this"},
+	{"retention", CONFIG_DURATION_MS, offsetof(struct inventory_settings, retention_ms), "25h", false,
+		RETENTION_MIN_MS, RETENTION_MAX_MS,
+		"how long what ended unsold is kept, and ids of adjustments; carts remember keys for a day"},
 	{"queue-max", CONFIG_INT, offsetof(struct inventory_settings, queue_max), "65536", false, 4096,
 		16777216, "items that may wait for the store; more are refused as overloaded"},
 };

@@ -23,6 +23,7 @@ static struct metric refused[VERDICT_COUNT] = {
 	[VERDICT_UNKNOWN_SKU] = RESULT("unknown_sku"),
 	[VERDICT_KEY_REUSED] = RESULT("key_reused"),
 	[VERDICT_NOT_FOUND] = RESULT("not_found"),
+	[VERDICT_GONE] = RESULT("gone"),
 	[VERDICT_HOLD_EXPIRED] = RESULT("hold_expired"),
 	[VERDICT_WRONG_STATE] = RESULT("wrong_state"),
 	[VERDICT_FORBIDDEN] = RESULT("forbidden"),
@@ -50,6 +51,26 @@ static struct metric taken_back = ORDERS("refunded");
 static struct metric goods = GAUGE("goods", "Rows of goods, closed ones too.");
 static struct metric live = GAUGE("live_holds", "Holds that are held, as of the last look at the room.");
 static struct metric head = GAUGE("ledger_head", "Sequence of the last committed entry.");
+static struct metric floor_at = GAUGE("ledger_floor", "Up to this sequence the ledger is compacted.");
+static struct metric dropped = {.name = "flashsale_inventory_ledger_dropped_total",
+	.help = "Ledger entries that compaction has dropped."};
+#define HELD(text) \
+	{ \
+		.kind = METRIC_GAUGE, .name = "flashsale_inventory_floor_held", \
+		.help = "1 for what the floor waits for: nothing (head), the retention (young), a live " \
+			"hold, a cart " \
+			"shard; or more is to be done.", \
+		.labels = "by=\"" text "\"" \
+	}
+static struct metric held[COMPACTION_STOPS] = {
+	[COMPACTION_MORE] = HELD("more"),
+	[COMPACTION_HEAD] = HELD("head"),
+	[COMPACTION_YOUNG] = HELD("young"),
+	[COMPACTION_LIVE] = HELD("live_hold"),
+	[COMPACTION_FOLLOWER] = HELD("cart"),
+};
+static struct metric held_cart =
+	GAUGE("floor_held_cart_shard", "The cart shard that the floor waits for; -1: for none.");
 static struct metric full = GAUGE("store_full", "1 while new holds are refused for want of room.");
 static struct metric moved = {.kind = METRIC_GAUGE,
 	.name = "flashsale_inventory_deadlines_moved_seconds",
@@ -63,14 +84,16 @@ static struct metric drift = {.kind = METRIC_GAUGE,
 void inventory_metrics_register(void)
 {
 	struct metric *all[] = {&granted, &repeated, &released, &confirmed, &resized, &expired, &refunded,
-		&bound, &paid, &cancelled, &overdue, &taken_back, &goods, &live, &head, &full, &moved,
-		&drift};
+		&bound, &paid, &cancelled, &overdue, &taken_back, &goods, &live, &head, &floor_at, &dropped,
+		&held_cart, &full, &moved, &drift};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		metrics_register(all[i]);
 	for (int i = 0; i < VERDICT_COUNT; i++)
 		if (refused[i].name)
 			metrics_register(&refused[i]);
+	for (int i = 0; i < COMPACTION_STOPS; i++)
+		metrics_register(&held[i]);
 }
 
 void inventory_metrics_count(const struct books *books, const struct books_counts *counts)
@@ -93,6 +116,12 @@ void inventory_metrics_count(const struct books *books, const struct books_count
 	metric_set(&goods, books->row_count);
 	metric_set(&live, books->live_holds);
 	metric_set(&head, (int64_t)books->sequence);
+	metric_set(&floor_at, (int64_t)books->compaction.floor);
+	metric_add(&dropped, counts->dropped);
+	for (enum compaction_stop stop = 0; stop < COMPACTION_STOPS; stop++)
+		metric_set(&held[stop], books->compaction.stop == stop);
+	metric_set(&held_cart,
+		books->compaction.stop == COMPACTION_FOLLOWER ? (int64_t)books->compaction.behind : -1);
 	metric_set(&full, books->full);
 	metric_set(&moved, books->time.moved_ms);
 }

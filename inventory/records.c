@@ -18,8 +18,9 @@ static void goods_pack_into(struct packer *p, const struct goods *goods)
 	pack_u64(p, goods->version);
 	pack_u8(p, goods->closed);
 	pack_raw(p, goods->currency, 3);
-	pack_raw(p, (const uint8_t[16]){0},
-		16); /* room for what goods will have one day without another format */
+	pack_i64(p, goods->archived);
+	pack_u64(p, goods->last);
+	pack_u64(p, goods->kept);
 }
 
 static void goods_unpack_from(struct unpacker *u, struct goods *ret)
@@ -38,7 +39,9 @@ static void goods_unpack_from(struct unpacker *u, struct goods *ret)
 	ret->closed = closed == 1;
 	unpack_copy(u, ret->currency, 3);
 	ret->currency[3] = '\0';
-	unpack_raw(u, 16);
+	ret->archived = unpack_i64(u);
+	ret->last = unpack_u64(u);
+	ret->kept = unpack_u64(u);
 	if (closed > 1 || !goods_balanced(ret))
 		u->bad = true;
 }
@@ -138,6 +141,10 @@ size_t fence_pack(const struct fence *fence, uint8_t to[FENCE_RECORD_BYTES])
 	pack_u64(&p, fence->epoch);
 	pack_u64(&p, fence->sequence);
 	pack_raw(&p, fence->instance, INSTANCE_BYTES);
+	pack_u64(&p, fence->position);
+	pack_u64(&p, fence->kept);
+	pack_raw(&p, fence->removed.bytes, ID_BYTES);
+	pack_u8(&p, fence->gone);
 	assert(p.at - to == FENCE_RECORD_BYTES);
 	return FENCE_RECORD_BYTES;
 }
@@ -145,11 +152,17 @@ size_t fence_pack(const struct fence *fence, uint8_t to[FENCE_RECORD_BYTES])
 bool fence_unpack(const void *from, size_t size, struct fence *ret)
 {
 	struct unpacker u = {from, (const uint8_t *)from + size, false};
+	uint8_t gone;
 
 	ret->epoch = unpack_u64(&u);
 	ret->sequence = unpack_u64(&u);
 	unpack_copy(&u, ret->instance, INSTANCE_BYTES);
-	return unpack_end(&u);
+	ret->position = unpack_u64(&u);
+	ret->kept = unpack_u64(&u);
+	unpack_copy(&u, ret->removed.bytes, ID_BYTES);
+	gone = unpack_u8(&u);
+	ret->gone = gone == 1;
+	return unpack_end(&u) && gone <= 1;
 }
 
 size_t adjust_pack(const struct adjust_record *record, uint8_t to[REQUEST_RECORD_MAX])

@@ -1,7 +1,7 @@
 /* inventory/records.h - how the rows of the store look: explicit little-endian, every size checked, no alignment assumed.
  *
  * Keys: goods: the SKU's text; holds: the 16 bytes of the id; expiry: deadline (big-endian) and id; ledger: sequence (big-endian); fences: cart shard
- * (big-endian); requests and orders: the 16 bytes of the id. Unpacking returns false for bytes that this format could not have written: a damaged store.
+ * (big-endian); orders: the 16 bytes of the id; requests: the 16 bytes of the id, and sequence (big-endian) to id. Unpacking returns false for bytes that this format could not have written: a damaged store.
  * The layout is INVENTORY_FORMAT; a change of it is another number.
  * Pure: any thread. */
 #ifndef FLASHSALE_INVENTORY_RECORDS_H
@@ -11,13 +11,13 @@
 
 #include "inventory/engine.h"
 
-#define INVENTORY_FORMAT 2
+#define INVENTORY_FORMAT 3
 
-#define GOODS_RECORD_BYTES 80
+#define GOODS_RECORD_BYTES 88
 #define HOLD_RECORD_BYTES 50
 #define HOLD_RECORD_MAX (HOLD_RECORD_BYTES + ID_BYTES)
 #define EXPIRY_KEY_BYTES (8 + ID_BYTES)
-#define FENCE_RECORD_BYTES (8 + 8 + INSTANCE_BYTES)
+#define FENCE_RECORD_BYTES (8 + 8 + INSTANCE_BYTES + 8 + 8 + ID_BYTES + 1)
 #define REQUEST_RECORD_MAX (8 + 1 + SKU_MAX + GOODS_RECORD_BYTES)
 #define ORDER_RECORD_MAX (1 + 4 + 8 + 8 + 8 + 1 + PAYMENT_MAX + 2 + ORDER_HOLDS_MAX * ID_BYTES)
 #define ORDER_ITEM_MAX (ID_BYTES + 4 + 8 + 3 + 1 + SKU_MAX)

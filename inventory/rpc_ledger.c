@@ -23,6 +23,7 @@ struct reader {
 	struct ledger_filter filter;
 	Inventory__ReadLedgerResponse response;
 	uint64_t position;
+	uint64_t floor;	 /* as of the last page */
 	int64_t said_ns; /* when the last message was made; 0: none yet */
 	bool follow;
 };
@@ -43,6 +44,15 @@ static enum rpc_pull reader_failed(struct rpc_status *status, int rc)
 	return RPC_FAILED;
 }
 
+/* What it has read above the floor of then is below the floor by now: the ends of holds that it knows may be gone. */
+static enum rpc_pull reader_passed(struct rpc_status *status, uint64_t position, uint64_t floor)
+{
+	rpc_status_set_reason(status, COMMON__REASON__REASON_LEDGER_COMPACTED,
+		"the ledger is sparse up to %llu, a reader that knows it up to %llu has to begin at 0",
+		(unsigned long long)floor, (unsigned long long)position);
+	return RPC_FAILED;
+}
+
 static enum rpc_pull reader_next(
 	void *cursor, struct arena *scratch, const ProtobufCMessage **ret, struct rpc_status *status)
 {
@@ -56,12 +66,17 @@ static enum rpc_pull reader_next(
 	if (at_head && reader->said_ns && !heartbeat_due(reader))
 		return RPC_WAIT;
 	inventory__read_ledger_response__init(&reader->response);
+	reader->response.floor = reader->floor; /* of what it has read, not of now */
 	if (!at_head) {
+		uint64_t before = reader->position;
 		int rc = ledger_page_read(inventory->store, scratch, &reader->filter,
 			inventory->settings->hold_ttl_ms, head, &reader->position, &reader->response);
 
 		if (rc)
 			return reader_failed(status, rc);
+		if (before < reader->response.floor && before > reader->floor)
+			return reader_passed(status, before, reader->response.floor);
+		reader->floor = reader->response.floor;
 	}
 	reader->response.lineage = inventory->lineage;
 	reader->response.position = reader->position;
@@ -118,6 +133,7 @@ void inventory_read_ledger(Inventory__InventoryService_Service *service,
 	reader = NEW(struct reader);
 	reader->inventory = inventory;
 	reader->position = request->after_sequence;
+	reader->floor = request->floor;
 	reader->follow = request->follow;
 	reader->follower.call = call;
 	if (request->filter_case == INVENTORY__READ_LEDGER_REQUEST__FILTER_CART_SHARD) {
@@ -139,6 +155,7 @@ struct fence_change {
 	struct inventory *inventory;
 	Inventory__FenceCartResponse_Closure answer;
 	struct sender sender;
+	uint64_t position;
 	struct fence_answer result;
 };
 
@@ -146,13 +163,14 @@ static int apply_fence(struct change *change, void *domain, MDB_txn *txn, int64_
 {
 	struct fence_change *self = container_of(change, struct fence_change, change);
 
-	return books_fence(domain, &self->sender, &self->result);
+	return books_fence(domain, &self->sender, self->position, &self->result);
 }
 
 static void settle_fence(struct change *change)
 {
 	struct fence_change *self = container_of(change, struct fence_change, change);
 	Inventory__FenceCartResponse response = INVENTORY__FENCE_CART_RESPONSE__INIT;
+	char removed[ID_TEXT_LENGTH + 1];
 
 	if (self->result.verdict == VERDICT_WRONG_SHARD) {
 		rpc_fail_reason(change->call, COMMON__REASON__REASON_WRONG_SHARD,
@@ -167,6 +185,8 @@ static void settle_fence(struct change *change)
 	response.epoch = self->result.fence.epoch;
 	response.sequence = self->result.fence.sequence;
 	response.lineage = self->inventory->lineage;
+	if (!id_is_zero(&self->result.fence.removed))
+		response.removed_id = id_format(&self->result.fence.removed, removed);
 	self->answer(&response, change->call);
 }
 
@@ -195,5 +215,6 @@ INVENTORY_METHOD(fence_cart, FenceCart)
 	self->inventory = inventory;
 	self->answer = answer;
 	self->sender = sender;
+	self->position = request->position;
 	change_submit(&self->change, inventory->writer);
 }

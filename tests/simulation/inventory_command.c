@@ -186,7 +186,7 @@ int inventory_apply(struct command *command, void *domain, MDB_txn *txn, int64_t
 	struct node_command *self = container_of(command, struct node_command, command);
 
 	if (self->call->kind == WIRE_FENCE)
-		return books_fence(domain, &self->sender, &self->fenced);
+		return books_fence(domain, &self->sender, 0, &self->fenced);
 	if (wire_is_order(self->call->kind))
 		return apply_order(self, domain);
 	return self->call->kind >= WIRE_OPEN ? apply_goods(self, domain) : apply_holds(self, domain);

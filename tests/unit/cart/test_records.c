@@ -125,7 +125,7 @@ static void test_broken_records_are_refused(void **state)
 
 static void test_positions_there_and_back(void **state)
 {
-	const struct position position = {{{3}}, 0x1122334455667788, 42, -7};
+	const struct position position = {{{3}}, 0x1122334455667788, 42, -7, 99};
 	uint8_t bytes[RECORD_POSITION_BYTES];
 	struct position back;
 
@@ -135,6 +135,7 @@ static void test_positions_there_and_back(void **state)
 	assert_int_equal(back.sequence, position.sequence);
 	assert_int_equal(back.epoch, 42);
 	assert_int_equal(back.moved_ms, -7);
+	assert_int_equal(back.floor, 99);
 	assert_false(record_position_unpack(bytes, sizeof(bytes) - 1, &back));
 }
 

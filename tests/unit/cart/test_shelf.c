@@ -148,7 +148,7 @@ static struct hold make_hold(uint8_t number, enum line_state state)
 
 static void put_three(struct fixture *f)
 {
-	const struct position position = {{{7}}, 42, 9, 500};
+	const struct position position = {{{7}}, 42, 9, 500, 0};
 
 	for (uint8_t i = 1; i <= 3; i++) {
 		struct hold hold = make_hold(i, i == 3 ? LINE_RELEASED : i == 2 ? LINE_SOLD : LINE_HELD);
@@ -216,7 +216,7 @@ static uint32_t moved_shard;
 static void put_moved(struct fixture *f)
 {
 	struct hold hold = make_hold(1, LINE_HELD);
-	struct position position = {{{7}}, 1, 1, 0};
+	struct position position = {{{7}}, 1, 1, 0, 0};
 	struct line *line;
 
 	line = lines_add(&f->cart->lines, &hold);
@@ -301,7 +301,7 @@ static void put_rows(struct fixture *f, const char *what)
 	uint8_t bytes[16] = {1};
 	MDB_val key = {strcmp(what, "shard") ? 16 : 4, bytes}, data = {3, bytes};
 	uint8_t record[RECORD_POSITION_BYTES];
-	const struct position position = {{{1}}, 1, 1, 0};
+	const struct position position = {{{1}}, 1, 1, 0, 0};
 	MDB_txn *txn;
 
 	if (!strcmp(what, "shard")) {

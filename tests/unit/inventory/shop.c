@@ -236,8 +236,55 @@ struct fence_answer shop_fence(struct shop *shop, uint32_t shard, uint64_t epoch
 	if (!sender.cart_shards)
 		sender.cart_shards = 1;
 	memcpy(sender.instance, instance, strlen(instance));
-	IN_GROUP(shop, books_fence(shop->books, &sender, &answer));
+	IN_GROUP(shop, books_fence(shop->books, &sender, 0, &answer));
 	return answer;
+}
+
+struct order_answer shop_bind(struct shop *shop, uint32_t order, uint32_t first, uint32_t count)
+{
+	struct bind_request request = {
+		.order = shop_id(order), .user = bytes_of("user"), .hold_count = count};
+	struct order_answer answer;
+
+	for (uint32_t i = 0; i < count; i++)
+		request.holds[i] = shop_id(first + i);
+	IN_GROUP(shop, books_bind_order(shop->books, &shop->cart, &request, &answer));
+	return answer;
+}
+
+struct order_answer shop_confirm_order(struct shop *shop, uint32_t order, const char *payment)
+{
+	struct id id = shop_id(order);
+	struct order_answer answer;
+
+	IN_GROUP(shop, books_confirm_order(shop->books, &id, bytes_of(payment), &answer));
+	return answer;
+}
+
+struct order_answer shop_release_order(struct shop *shop, uint32_t order)
+{
+	struct id id = shop_id(order);
+	struct order_answer answer;
+
+	IN_GROUP(shop, books_release_order(shop->books, &id, &answer));
+	return answer;
+}
+
+struct order_answer shop_refund_order(struct shop *shop, uint32_t order)
+{
+	struct id id = shop_id(order);
+	struct order_answer answer;
+
+	IN_GROUP(shop, books_refund_order(shop->books, &id, &answer));
+	return answer;
+}
+
+enum verdict shop_acknowledge(struct shop *shop, uint64_t position)
+{
+	enum verdict verdict;
+
+	IN_GROUP(shop, books_acknowledge(shop->books, &shop->cart, position, &verdict));
+	return verdict;
 }
 
 struct goods shop_goods(struct shop *shop, const char *sku)
@@ -259,6 +306,19 @@ bool shop_hold(struct shop *shop, uint32_t id, struct hold *ret)
 
 	assert_int_equal(store_read_begin(shop->store, &txn), 0);
 	rc = books_read_hold(shop->store, txn, &which, ret);
+	mdb_txn_abort(txn);
+	assert_true(rc == 0 || rc == MDB_NOTFOUND);
+	return rc == 0;
+}
+
+bool shop_order(struct shop *shop, uint32_t id, struct order *ret)
+{
+	struct id which = shop_id(id);
+	MDB_txn *txn;
+	int rc;
+
+	assert_int_equal(store_read_begin(shop->store, &txn), 0);
+	rc = books_read_order(shop->store, txn, &which, ret);
 	mdb_txn_abort(txn);
 	assert_true(rc == 0 || rc == MDB_NOTFOUND);
 	return rc == 0;

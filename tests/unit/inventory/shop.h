@@ -50,11 +50,18 @@ struct hold_answer shop_release(struct shop *shop, uint32_t id);
 struct hold_answer shop_confirm(struct shop *shop, uint32_t id, const char *payment);
 struct hold_answer shop_resize(struct shop *shop, uint32_t id, uint32_t quantity);
 struct fence_answer shop_fence(struct shop *shop, uint32_t shard, uint64_t epoch, const char *instance);
+/* Binds holds first to first + count - 1. */
+struct order_answer shop_bind(struct shop *shop, uint32_t order, uint32_t first, uint32_t count);
+struct order_answer shop_confirm_order(struct shop *shop, uint32_t order, const char *payment);
+struct order_answer shop_release_order(struct shop *shop, uint32_t order);
+struct order_answer shop_refund_order(struct shop *shop, uint32_t order);
+enum verdict shop_acknowledge(struct shop *shop, uint64_t position); /* the cart's */
 
 /* As committed. */
 struct goods shop_goods(struct shop *shop, const char *sku);
 bool shop_hold(struct shop *shop, uint32_t id, struct hold *ret);
 void shop_expect(struct shop *shop, const char *sku, int64_t stock, int64_t available, int64_t held, int64_t sold);
+bool shop_order(struct shop *shop, uint32_t id, struct order *ret);
 uint64_t shop_rows(struct shop *shop, enum books_table table);
 
 /* The ledger played again: the number of findings, and their lines. */
