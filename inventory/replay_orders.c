@@ -141,10 +141,24 @@ static void move(struct replay *r, const struct ledger_entry *entry)
 		replay_order(r, &order->id, "its deadline was moved at its end");
 }
 
+/* The floor can stand between the entries of one move of an order that is gone: what is left of it tells nothing. */
+static bool is_cut(const struct replay *r, const struct ledger_entry *entry)
+{
+	bool alone = id_is_zero(&r->move.order);
+
+	if (!r->floor || (alone ? r->sequence : r->move.first) != r->floor + 1)
+		return false;
+	return alone || (entry->order.state == HOLD_HELD && entry->order.item_count > r->move.count);
+}
+
 void replay_order_changed(struct replay *r, const struct ledger_entry *entry)
 {
 	if (!id_is_zero(&r->move.order) && id_compare(&r->move.order, &entry->order.id) != 0)
 		replay_order_is_over(r);
+	if (is_cut(r, entry)) {
+		memset(&r->move, 0, sizeof(r->move));
+		return;
+	}
 	if (id_is_zero(&r->move.order)) {
 		replay_order(r, &entry->order.id, "became %s without its holds",
 			replay_state_name((uint8_t)entry->order.state));
