@@ -8,6 +8,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#define HASH_PIECE_BYTES 256
+
 static struct hash128 hash_canonical(XXH128_hash_t hash)
 {
 	XXH128_canonical_t canonical;
@@ -35,17 +37,42 @@ uint32_t hash_shard(const char *key, uint32_t shards)
 	return (uint32_t)(hash64(key, strlen(key)) % shards);
 }
 
+static void hash_length_put(uint8_t length[8], uint64_t size)
+{
+	for (int i = 0; i < 8; i++)
+		length[i] = (uint8_t)(size >> (8 * i));
+}
+
+/* The same of parts that fit in one piece: most do, and hashing step by step costs more than their copy. */
+static struct hash128 hash128_piece(const struct hash_part *parts, int count)
+{
+	uint8_t piece[HASH_PIECE_BYTES], *to = piece;
+
+	for (int i = 0; i < count; to += parts[i++].size) {
+		hash_length_put(to, parts[i].size);
+		to += 8;
+		if (parts[i].size)
+			memcpy(to, parts[i].data, parts[i].size);
+	}
+	return hash128(piece, (size_t)(to - piece));
+}
+
 /* Each length goes in front of its part as eight bytes, lowest first, whatever the machine. */
 struct hash128 hash128_parts(const struct hash_part *parts, int count)
 {
 	XXH3_state_t state;
+	size_t left = HASH_PIECE_BYTES;
+	int fits = 0;
 
+	for (; fits < count && left >= 8 && parts[fits].size <= left - 8; fits++)
+		left -= 8 + parts[fits].size;
+	if (fits == count)
+		return hash128_piece(parts, count);
 	XXH3_128bits_reset(&state);
 	for (int i = 0; i < count; i++) {
 		uint8_t length[8];
 
-		for (int j = 0; j < 8; j++)
-			length[j] = (uint8_t)((uint64_t)parts[i].size >> (8 * j));
+		hash_length_put(length, parts[i].size);
 		XXH3_128bits_update(&state, length, sizeof(length));
 		if (parts[i].size)
 			XXH3_128bits_update(&state, parts[i].data, parts[i].size);

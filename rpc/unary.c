@@ -2,12 +2,12 @@
 
 #include <assert.h>
 #include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "rpc/unpack.h"
 
 /* How long others are preferred to an instance that was found unavailable; its channel knows by then. */
 #define AVOID_NS (50 * INT64_C(1000000))
@@ -26,46 +26,13 @@ grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message)
 	return buffer;
 }
 
-static ProtobufCMessage *unpack_slice(
-	grpc_slice slice, const ProtobufCMessageDescriptor *type, struct arena *arena)
-{
-	return protobuf_c_message_unpack(
-		type, &arena->allocator, GRPC_SLICE_LENGTH(slice), GRPC_SLICE_START_PTR(slice));
-}
-
-static ProtobufCMessage *unpack_joined(
-	grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type, struct arena *arena)
-{
-	grpc_byte_buffer_reader reader;
-	ProtobufCMessage *message;
-	grpc_slice whole;
-
-	if (!grpc_byte_buffer_reader_init(&reader, buffer))
-		return NULL;
-	whole = grpc_byte_buffer_reader_readall(&reader);
-	message = unpack_slice(whole, type, arena);
-	grpc_slice_unref(whole);
-	grpc_byte_buffer_reader_destroy(&reader);
-	return message;
-}
-
-/* A message mostly lies in one slice, and is read where it lies; else it is joined first. */
 ProtobufCMessage *rpc_unpack(
 	grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type, struct arena *arena)
 {
-	grpc_byte_buffer_reader reader;
-	ProtobufCMessage *message = NULL;
-	grpc_slice *first;
-	bool whole;
+	size_t size;
+	uint8_t *bytes = unpack_bytes(buffer, arena, &size);
 
-	if (!grpc_byte_buffer_reader_init(&reader, buffer))
-		return NULL;
-	whole = grpc_byte_buffer_reader_peek(&reader, &first) &&
-		GRPC_SLICE_LENGTH(*first) == grpc_byte_buffer_length(buffer);
-	if (whole)
-		message = unpack_slice(*first, type, arena);
-	grpc_byte_buffer_reader_destroy(&reader);
-	return whole ? message : unpack_joined(buffer, type, arena);
+	return bytes ? unpack_message(type, arena, bytes, size) : NULL;
 }
 
 grpc_slice rpc_path(const ProtobufCServiceDescriptor *service, const ProtobufCMethodDescriptor *method)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "rpc/unpack.h"
 #include "rpc/wire.h"
 
 struct validation {
@@ -144,14 +145,14 @@ static bool check_fields(
 	uint32_t counts[VALIDATE_FIELDS_MAX];
 	struct wire_field on_wire;
 	enum wire_result result;
+	unsigned hint = 0;
 
 	if (depth > VALIDATE_DEPTH_MAX)
 		return invalid(validation, "nested too deep");
 	assert(type->n_fields <= VALIDATE_FIELDS_MAX);
 	memset(counts, 0, type->n_fields * sizeof(counts[0]));
 	while ((result = wire_next(&wire, &on_wire)) == WIRE_FIELD) {
-		const ProtobufCFieldDescriptor *field =
-			protobuf_c_message_descriptor_get_field(type, on_wire.id);
+		const ProtobufCFieldDescriptor *field = unpack_field(type, on_wire.id, &hint);
 		uint32_t *count;
 
 		if (!field)

@@ -23,7 +23,8 @@ struct wire_field {
 
 enum wire_result { WIRE_FIELD, WIRE_END, WIRE_BROKEN };
 
-static inline bool wire_varint(struct wire *wire, uint64_t *ret)
+/* Of more than one byte. */
+static inline bool wire_long_varint(struct wire *wire, uint64_t *ret)
 {
 	uint64_t value = 0;
 
@@ -40,6 +41,14 @@ static inline bool wire_varint(struct wire *wire, uint64_t *ret)
 		}
 	}
 	return false;
+}
+
+static inline bool wire_varint(struct wire *wire, uint64_t *ret)
+{
+	if (wire->next == wire->end || (*wire->next & 0x80))
+		return wire_long_varint(wire, ret);
+	*ret = *wire->next++;
+	return true;
 }
 
 static inline bool wire_fixed(struct wire *wire, size_t size, uint64_t *ret)

@@ -72,6 +72,28 @@ static void test_parts_are_the_hash_of_lengths_and_bytes(void **state)
 	assert_memory_equal(hash.bytes, expected.bytes, 16);
 }
 
+/* However long they are: in one piece or step by step. */
+static void test_parts_of_any_length(void **state)
+{
+	static uint8_t laid_out[8 + 300 + 8 + 5], bytes[300];
+
+	for (size_t size = 0; size <= sizeof(bytes); size++) {
+		const struct hash_part two[] = {{bytes, size}, {"other", 5}};
+		struct hash128 hash, expected;
+
+		memset(bytes, (int)size, size);
+		memset(laid_out, 0, sizeof(laid_out));
+		laid_out[0] = (uint8_t)size;
+		laid_out[1] = (uint8_t)(size >> 8);
+		memcpy(laid_out + 8, bytes, size);
+		laid_out[8 + size] = 5;
+		memcpy(laid_out + 16 + size, "other", 5);
+		hash = hash128_parts(two, 2);
+		expected = hash128(laid_out, 8 + size + 8 + 5);
+		assert_memory_equal(hash.bytes, expected.bytes, sizeof(hash.bytes));
+	}
+}
+
 static void test_no_parts(void **state)
 {
 	const struct hash_part empty = {NULL, 0};
@@ -87,6 +109,7 @@ int main(void)
 		cmocka_unit_test(test_shards_are_stable_and_even),
 		cmocka_unit_test(test_parts_keep_their_borders),
 		cmocka_unit_test(test_parts_are_the_hash_of_lengths_and_bytes),
+		cmocka_unit_test(test_parts_of_any_length),
 		cmocka_unit_test(test_no_parts),
 	};
 

@@ -175,8 +175,8 @@ static void test_too_large(void **state)
 	free(bytes);
 }
 
-/* Unknown fields of three bytes each become objects of dozens. */
-static void test_arena_bomb(void **state)
+/* Unknown fields of three bytes each: protobuf-c makes objects of dozens of them, here they are dropped. */
+static void test_unknown_fields_cost_nothing(void **state)
 {
 	struct trial *trial = *state;
 	size_t size = 900 * 1000;
@@ -186,8 +186,7 @@ static void test_arena_bomb(void **state)
 	for (size_t i = 0; i < size; i += 3)
 		memcpy(bytes + i, "\xf8\x01\x01", 3);
 	client_unary(&trial->client, TRIAL "Ask", bytes, size, &status, NULL, NULL);
-	assert_int_equal(status.code, RPC_RESOURCE_EXHAUSTED);
-	assert_int_equal(trial->asks, 0);
+	assert_int_equal(status.code, RPC_OK);
 	free(bytes);
 }
 
@@ -368,7 +367,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_message, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_text, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_arena_bomb, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unknown_fields_cost_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large_message, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client_leaves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline_passes, setup, teardown),
