@@ -338,8 +338,9 @@ static void test_lists_twice(void **state)
 	assert_int_equal(message->inner->n_texts, 2);
 	assert_string_equal(message->inner->texts[0], "a");
 	assert_string_equal(message->inner->texts[1], "b");
-	message = there(UNPACK(&trial__everything__descriptor, &arena, "\x7a\x00"));
+	message = there(UNPACK(&trial__everything__descriptor, &arena, "\x7a\x00\x68\x02"));
 	assert_null(message->one_bytes.data);
+	assert_int_equal(message->one_bool, 1);
 	arena_release(&arena);
 }
 
