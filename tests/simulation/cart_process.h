@@ -22,17 +22,20 @@ struct cart_wire {
 	struct cart_process *process;
 	uint32_t shard;
 	/* the fence */
-	bool fence_flying;
+	bool fence_flying, following; /* following: a fence was accepted, so the ledger may be read */
+	bool acknowledging;
+	uint64_t loaded, acknowledged, acknowledging_to; /* positions on disk: at the start, that inventory has heard of */
 	int64_t fence_backoff_us;
 	uint64_t fence_timer;
 	/* the ledger's stream */
 	uint64_t incarnation; /* of inventory when it was opened; 0: closed */
-	uint64_t read;        /* inventory has sent up to here */
+	uint64_t read, read_floor; /* inventory has sent up to here; of the last page */
 	bool arriving;        /* `message` is on its way */
 	struct arena arena;
 	Inventory__ReadLedgerResponse message;
 	struct id lineage;    /* of the message */
 	const char *why;      /* it stopped */
+	bool compacted;       /* since the ledger is no longer whole where we were */
 	/* asks that wait or fly, of adds and of releases */
 	struct lane {
 		struct cart_wire *wire;
@@ -97,6 +100,7 @@ static inline int64_t cart_process_us(const struct cart_process *process, int64_
 void wire_begin(struct cart_process *process, uint32_t shard);
 void wire_release(struct cart_wire *wire);
 void wire_fence(struct cart_wire *wire);
+void wire_acknowledge(struct cart_wire *wire);
 void wire_sender_fill(const struct cart_wire *wire, struct wire_sender *ret);
 
 /* cart_lanes.c: effect `send`, and releases */
@@ -131,6 +135,7 @@ void changes_look(struct cart_process *process); /* a link or a position has mov
 void changes_release(struct cart_process *process);
 
 /* carts.c */
+void cart_process_anew(struct cart_process *process); /* an operator gives it an empty store, soon */
 void cart_process_end(struct cart_process *process); /* it has seen a successor: soon it is gone */
 struct cart_process *cart_process_by_shelf(const struct shelf *shelf);
 struct cart_process *cart_process_of(uint32_t shard); /* NULL: down */

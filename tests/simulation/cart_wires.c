@@ -1,10 +1,12 @@
 /* tests/simulation/cart_wires.c - a cart's link to one inventory shard, after cart/link.c: the fence until it is accepted, the ledger for ever. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "cart/entries.h"
 #include "cart_process.h"
 #include "inventory_node.h"
+#include "model.h"
 
 #define FENCE_TIMEOUT_US (2 * SECOND)
 #define FENCE_BACKOFF_FIRST_US (50 * MS)
@@ -12,6 +14,7 @@
 #define STREAM_RETRY_MAX_US (100 * MS)
 #define STREAM_POLL_MAX_US (4 * MS)
 #define STREAM_DELAY_MAX_US (2 * MS)
+#define ACKNOWLEDGE_TIMEOUT_US (1 * SECOND)
 #define ARENA_BYTES_MAX (32 << 20)
 
 static struct cart_link *domain(const struct cart_wire *wire)
@@ -23,11 +26,14 @@ static void wire_stop(struct cart_wire *wire, const char *why)
 {
 	if (wire->why)
 		return;
-	WORLD_CHECK(inventory_was_restored(wire->shard), "a link stops (%s), and nothing was restored", why);
+	WORLD_CHECK(inventory_was_restored(wire->shard) || wire->compacted,
+		"a link stops (%s), and nothing was restored", why);
 	world_note("link stops", wire->process->number, wire->shard, 0);
 	wire->why = why;
 	wire->incarnation = 0;
 	cart_stop_link(wire->process->cart, wire->shard);
+	if (wire->compacted)
+		cart_process_anew(wire->process);
 	changes_look(wire->process);
 }
 
@@ -40,6 +46,30 @@ void wire_sender_fill(const struct cart_wire *wire, struct wire_sender *ret)
 		.carts = world.plan.carts,
 		.epoch = domain(wire)->fence.accepted,
 		.instance = domain(wire)->fence.instance};
+}
+
+/* How far the ledger is in our store, as the shelf says; and so it is. */
+static uint64_t stored(const struct cart_wire *wire)
+{
+	uint64_t position = shelf_stored(wire->process->shelf, wire->shard);
+	struct position kept = {0};
+	uint8_t number[4] = {0, 0, 0, (uint8_t)wire->shard};
+	MDB_val key = {sizeof(number), number}, data;
+	MDB_txn *txn;
+
+	if (position < wire->loaded)
+		position = wire->loaded;
+	if (!position)
+		return 0;
+	WORLD_CHECK(store_read_begin(wire->process->store, &txn) == 0, "a read transaction");
+	WORLD_CHECK(mdb_get(txn, wire->process->store->tables[SHELF_POSITIONS], &key, &data) == 0 &&
+			    record_position_unpack(data.mv_data, data.mv_size, &kept),
+		"a position that was stored is missing");
+	mdb_txn_abort(txn);
+	WORLD_CHECK(kept.sequence >= position,
+		"the ledger is said to be stored up to %" PRIu64 ", it is to %" PRIu64, position,
+		kept.sequence);
+	return position;
 }
 
 static void run_fence_timer(void *context, uint64_t ticket, uint64_t unused)
@@ -78,6 +108,8 @@ static void fence_done(void *context, struct wire_call *call, enum wire_end end)
 		wire_stop(wire, "the fence's answer has another lineage");
 		return;
 	}
+	cart_removed(cart, wire->shard, &call->fenced.removed);
+	wire->following |= call->fenced.accepted;
 	cart_fenced(cart, wire->shard, call->fenced.accepted, call->fenced.epoch, call->fenced.sequence,
 		cart_process_now_ms(wire->process));
 	changes_look(wire->process);
@@ -95,10 +127,45 @@ void wire_fence(struct cart_wire *wire)
 	call->sender.epoch = domain(wire)->fence.proposed;
 	call->deadline_us = world.now_us + FENCE_TIMEOUT_US;
 	call->items[0].deadline_us = call->deadline_us;
+	call->items[0].position = stored(wire);
+	model_stored(wire->shard, &call->sender, call->items[0].position);
 	call->from = &wire->process->base;
 	call->done = fence_done;
 	call->context = wire;
 	wire->fence_flying = true;
+	network_send(call);
+}
+
+/* ---- what is stored ---- */
+
+static void acknowledged(void *context, struct wire_call *call, enum wire_end end)
+{
+	struct cart_wire *wire = context;
+
+	wire->acknowledging = false;
+	if (end == WIRE_DECIDED && !call->answers[0].reason)
+		wire->acknowledged = wire->acknowledging_to;
+}
+
+void wire_acknowledge(struct cart_wire *wire)
+{
+	struct wire_call *call;
+	uint64_t position;
+
+	if (wire->acknowledging || wire->why || !domain(wire)->usable)
+		return;
+	position = stored(wire);
+	if (position <= wire->acknowledged)
+		return;
+	call = wire_call_new(WIRE_ACKNOWLEDGE, wire->shard, 1);
+	wire_sender_fill(wire, &call->sender);
+	call->deadline_us = call->items[0].deadline_us = world.now_us + ACKNOWLEDGE_TIMEOUT_US;
+	call->items[0].position = wire->acknowledging_to = position;
+	model_stored(wire->shard, &call->sender, position);
+	call->from = &wire->process->base;
+	call->done = acknowledged;
+	call->context = wire;
+	wire->acknowledging = true;
 	network_send(call);
 }
 
@@ -118,6 +185,7 @@ static void keep_position(struct cart_wire *wire)
 		.sequence = domain(wire)->position,
 		.epoch = domain(wire)->fence.known,
 		.moved_ms = wire->process->cart->lines.moved_ms[wire->shard],
+		.floor = domain(wire)->floor,
 	};
 
 	shelf_position(wire->process->shelf, wire->shard, &position);
@@ -152,6 +220,7 @@ static void message_apply(struct cart_wire *wire)
 		if (entry.kind == ENTRY_ORDER)
 			order_apply(wire, wire->message.entries[i]);
 	}
+	domain(wire)->floor = wire->message.floor;
 	cart_applied(cart, wire->shard, wire->message.position, cart_process_now_ms(wire->process));
 	if (domain(wire)->position != before)
 		keep_position(wire);
@@ -182,6 +251,7 @@ static bool stream_open(struct cart_wire *wire)
 	case COMMON__REASON__REASON_UNSPECIFIED:
 		wire->incarnation = inventory_incarnation(wire->shard);
 		wire->read = link->position;
+		wire->read_floor = link->floor;
 		return true;
 	case COMMON__REASON__REASON_LINEAGE_CHANGED:
 		wire_stop(wire, "LINEAGE_CHANGED");
@@ -198,6 +268,7 @@ static bool stream_open(struct cart_wire *wire)
 static void run_poll(void *context, uint64_t a, uint64_t b)
 {
 	struct cart_wire *wire = context;
+	uint64_t before;
 
 	if (wire->why)
 		return;
@@ -206,15 +277,23 @@ static void run_poll(void *context, uint64_t a, uint64_t b)
 		world.troubles.broken_streams++;
 		wire->incarnation = 0;
 	}
-	if (!wire->incarnation && !stream_open(wire)) {
+	if (!wire->incarnation && (!wire->following || !stream_open(wire))) {
 		poll_later(wire, STREAM_RETRY_MAX_US);
 		return;
 	}
 	inventory__read_ledger_response__init(&wire->message);
+	before = wire->read;
 	if (!inventory_read(wire->shard, wire->process->shard, &wire->read, &wire->arena, &wire->message)) {
 		poll_later(wire, STREAM_POLL_MAX_US);
 		return;
 	}
+	if (before < wire->message.floor && before > wire->read_floor) { /* as inventory's reader sees it */
+		world.troubles.compacted_readers++;
+		wire->compacted = true;
+		wire_stop(wire, "LEDGER_COMPACTED");
+		return;
+	}
+	wire->read_floor = wire->message.floor;
 	wire->lineage = inventory_lineage(wire->shard);
 	wire->arriving = true;
 	world_after(&wire->process->base, world_between(1, STREAM_DELAY_MAX_US), run_message, wire,
@@ -231,6 +310,7 @@ void wire_begin(struct cart_process *process, uint32_t shard)
 	wire->process = process;
 	wire->shard = shard;
 	wire->fence_backoff_us = FENCE_BACKOFF_FIRST_US;
+	wire->loaded = wire->acknowledged = domain(wire)->position;
 	arena_init(&wire->arena, 64 << 10, ARENA_BYTES_MAX);
 	lanes_begin(wire);
 	poll_later(wire, STREAM_POLL_MAX_US);

@@ -108,6 +108,17 @@ static void new_store(struct cart_process *process, const char *directory, const
 
 static void run_end(void *context, uint64_t number, uint64_t away_us);
 
+/* The next process of this slot begins with an empty store. */
+static void store_anew(struct slot *slot)
+{
+	struct cart_process maker = {.shard = slot->shard};
+
+	snprintf(slot->directory, sizeof(slot->directory), "%s/cart-%u-%u", world.folder, slot->shard,
+		++slot->stores);
+	new_store(&maker, slot->directory, NULL);
+	slot->memory++;
+}
+
 static void on_fatal(void *context, const char *why)
 {
 	struct cart_process *process = context;
@@ -128,6 +139,8 @@ static void run_tick(void *context, uint64_t a, uint64_t b)
 	orders_sweep(process->orders, now_ms, SWEEP_MAX);
 	for (uint32_t shard = 0; process->orders->wishing && shard < world.plan.inventories; shard++)
 		orders_kick(process->orders, shard, now_ms);
+	for (uint32_t shard = 0; shard < world.plan.inventories; shard++)
+		wire_acknowledge(&process->wires[shard]);
 	world_after(&process->base, TICK_US, run_tick, process, 0, 0);
 }
 
@@ -247,6 +260,22 @@ void cart_process_end(struct cart_process *process)
 	world_note("cart is succeeded", process->shard, process->number, 0);
 	process->dying = true;
 	world_after(NULL, 0, run_end, process, process->number, (uint64_t)world_between(1, AWAY_MAX_US));
+}
+
+static void run_anew(void *context, uint64_t number, uint64_t unused)
+{
+	struct cart_process *process = context;
+	struct slot *slot = &slots[process->shard];
+
+	if (process->base.dead || process->number != number || slot->current != process)
+		return;
+	crash_slot(slot, world_between(1, 500 * MS));
+	store_anew(slot);
+}
+
+void cart_process_anew(struct cart_process *process)
+{
+	world_after(NULL, world_between(1, 1 * SECOND), run_anew, process, process->number, 0);
 }
 
 bool cart_process_current(const struct cart_process *process)
@@ -439,13 +468,9 @@ void carts_reconcile(void)
 {
 	for (uint32_t shard = 0; shard < world.plan.carts; shard++) {
 		struct slot *slot = &slots[shard];
-		struct cart_process maker = {.shard = shard};
 
 		crash_zombies(slot);
 		crash_slot(slot, world_between(1, AWAY_MAX_US));
-		snprintf(slot->directory, sizeof(slot->directory), "%s/cart-%u-%u", world.folder, shard,
-			++slot->stores);
-		new_store(&maker, slot->directory, NULL);
-		slot->memory++;
+		store_anew(slot);
 	}
 }

@@ -21,6 +21,8 @@ static const char *wire_unquiet(const struct cart_process *process, uint32_t sha
 {
 	const struct cart_link *link = &process->cart->links[shard];
 
+	if (process->wires[shard].compacted)
+		return "a link has met a compacted ledger";
 	if (link->stopped)
 		return NULL;
 	if (inventory_was_restored(shard) &&
@@ -124,7 +126,7 @@ static void check_order(const struct model_order *ours)
 		return;
 	order = orders_find(process->orders, &ours->id);
 	if (!order) {
-		WORLD_CHECK(ours->state > MODEL_SOLD && (world.plan.orders_remembered < 1000),
+		WORLD_CHECK(ours->state > MODEL_SOLD && (world.plan.orders_remembered < 1000 || ours->gone),
 			"an order in state %d that its cart does not have", ours->state);
 		return;
 	}

@@ -181,12 +181,24 @@ static int apply_goods(struct node_command *self, struct books *books)
 	return 0;
 }
 
+static int apply_acknowledge(struct node_command *self, struct books *books)
+{
+	enum verdict verdict;
+	int rc = books_acknowledge(books, &self->sender, self->call->items->position, &verdict);
+
+	self->call->answers[0] = (struct wire_answer){
+		.reason = verdict_reason(verdict), .repeated = verdict == VERDICT_REPEATED};
+	return rc;
+}
+
 int inventory_apply(struct command *command, void *domain, MDB_txn *txn, int64_t now_ms)
 {
 	struct node_command *self = container_of(command, struct node_command, command);
 
 	if (self->call->kind == WIRE_FENCE)
-		return books_fence(domain, &self->sender, 0, &self->fenced);
+		return books_fence(domain, &self->sender, self->call->items->position, &self->fenced);
+	if (self->call->kind == WIRE_ACKNOWLEDGE)
+		return apply_acknowledge(self, domain);
 	if (wire_is_order(self->call->kind))
 		return apply_order(self, domain);
 	return self->call->kind >= WIRE_OPEN ? apply_goods(self, domain) : apply_holds(self, domain);

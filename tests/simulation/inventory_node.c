@@ -34,6 +34,7 @@ struct node {
 	struct node_command *taken;
 	int64_t wall_offset_ms, disk_full_us; /* disk_full_us: when it was last so */
 	bool dying, restored, new_lineage, backed_up;
+	uint64_t backup_head, backup_floor;
 	char directory[128], backup[128];
 };
 
@@ -104,7 +105,8 @@ static void done(struct command *command, enum writer_result result)
 		refuse_all(self);
 	if (call->kind == WIRE_FENCE && result == WRITER_COMMITTED) {
 		call->fenced = (struct wire_fenced){verdict_is_yes(self->fenced.verdict),
-			self->fenced.fence.epoch, self->fenced.fence.sequence, self->node->store->lineage};
+			self->fenced.fence.epoch, self->fenced.fence.sequence, self->node->store->lineage,
+			self->fenced.fence.removed};
 		tally_inventory(call->kind,
 			verdict_is_yes(self->fenced.verdict) ? COMMON__REASON__REASON_UNSPECIFIED
 							     : COMMON__REASON__REASON_STALE_EPOCH,
@@ -161,12 +163,18 @@ bool inventory_take(struct wire_call *call)
 
 static void run_crash(void *context, uint64_t incarnation, uint64_t away_us);
 
+/* The time that people see, as this inventory has it. */
+static int64_t shown_ms(const struct node *node)
+{
+	return inventory_time_shown_ms(&node->books->time, inventory_time_now_ms(&node->books->time));
+}
+
 static void on_committed(void *owner)
 {
 	struct node *node = owner;
 
 	if (node->store)
-		view_commit(node->store, node->shard, false);
+		view_commit(node->store, node->shard, node->books ? shown_ms(node) : INT64_MIN);
 }
 
 static void on_fatal(void *context, const char *why)
@@ -209,7 +217,9 @@ static void run_start(void *context, uint64_t a, uint64_t b)
 	struct store_options options;
 	struct books_options books = {.hold_ttl_ms = world.plan.hold_ttl_ms,
 		.outage_grace_max_ms = world.plan.outage_grace_ms,
-		.expiry_step = world.plan.expiry_step};
+		.expiry_step = world.plan.expiry_step,
+		.retention_ms = world.plan.retention_ms,
+		.compaction_step = world.plan.compaction_step};
 	struct error error = {0};
 
 	node->process = NEW(struct process);
@@ -254,6 +264,7 @@ static void crash(struct node *node, int64_t away_us)
 	stores_forget(&node->sim);
 	node->process = NULL;
 	node->store = NULL;
+	node->books = NULL;
 	if (away_us >= 0)
 		world_after(NULL, away_us, run_start, node, 0, 0);
 }
@@ -317,6 +328,8 @@ static void run_backup(void *context, uint64_t a, uint64_t b)
 	snprintf(from, sizeof(from), "%s/data.mdb", node->directory);
 	file_copy(from, node->backup);
 	node->backed_up = true;
+	node->backup_head = model_head(node->shard);
+	node->backup_floor = model_floor(node->shard);
 	world_note("inventory is backed up", node->shard, model_head(node->shard), 0);
 }
 
@@ -336,7 +349,7 @@ void inventory_restore(uint32_t shard)
 	file_copy(node->backup, to);
 	store_options_of(node, &options);
 	WORLD_CHECK(store_new_lineage(&options, &error), "a new lineage: %s", error.text);
-	model_forget_shard(shard);
+	model_forget_shard(shard, node->backup_head, node->backup_floor);
 	node->restored = node->new_lineage = true;
 	world_after(NULL, world_between(1, OUTAGE_MAX_US), run_start, node, 0, 0);
 }
@@ -426,12 +439,6 @@ void inventories_end(void)
 	for (uint32_t shard = 0; shard < world.plan.inventories; shard++)
 		if (nodes[shard].process)
 			crash(&nodes[shard], -1);
-}
-
-/* The time that people see, as this inventory has it. */
-static int64_t shown_ms(const struct node *node)
-{
-	return inventory_time_shown_ms(&node->books->time, inventory_time_now_ms(&node->books->time));
 }
 
 void inventories_check(void)

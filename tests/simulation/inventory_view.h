@@ -4,8 +4,8 @@
 
 #include "base/store.h"
 
-/* What is new in the ledger since the model's head, and the rows that it touches; every row with `all`. */
-void view_commit(struct store *store, uint32_t shard, bool all);
+/* What is new in the ledger since the model's head, the rows that it touches, and how far the ledger is sparse now. */
+void view_commit(struct store *store, uint32_t shard, int64_t now_ms);
 /* Every table against the model, and the store's own audit. */
 void view_check(struct store *store, uint32_t shard);
 

@@ -14,6 +14,14 @@ struct model_sku model_skus[WORLD_SKUS_MAX];
 
 static struct model_usage usages[WORLD_USERS_MAX][WORLD_SKUS_MAX];
 
+static void steps_free(struct model_step *steps, uint64_t head)
+{
+	for (uint64_t i = 1; i <= head; i++)
+		if (steps[i].entry.item_count)
+			free((void *)(uintptr_t)steps[i].entry.items);
+	free(steps);
+}
+
 /* ---- a run ---- */
 
 void model_begin(void)
@@ -31,7 +39,7 @@ void model_end(void)
 	model_holds_end();
 	model_orders_end();
 	for (int i = 0; i < WORLD_SHARDS_MAX; i++)
-		free(model_shards[i].steps);
+		steps_free(model_shards[i].steps, model_shards[i].head);
 	for (int i = 0; i < WORLD_SKUS_MAX; i++)
 		free(model_skus[i].deltas);
 }
@@ -98,19 +106,39 @@ static void check_limit(const struct model_hold *hold)
 		world_user(hold->user), units, world_sku(hold->sku), greatest_limit);
 }
 
-static void note_step(
-	struct model_shard *shard, uint64_t sequence, struct model_hold *hold, struct model_order *order)
+static void note_entry(struct model_shard *shard, const struct model_entry *entry)
 {
-	if (sequence >= shard->step_room) {
+	struct model_step *step;
+
+	if (entry->sequence >= shard->step_room) {
 		shard->step_room = shard->step_room ? shard->step_room * 2 : 1024;
 		shard->steps = memory_resize(shard->steps, shard->step_room, sizeof(*shard->steps));
 	}
-	shard->steps[sequence] = (struct model_step){.hold = hold, .order = order};
-	if (hold)
-		shard->steps[sequence] = (struct model_step){
-			hold, NULL, hold->state, hold->quantity, hold->version, hold->deadline_ms};
-	else if (order)
-		shard->steps[sequence].state = order->state;
+	step = &shard->steps[entry->sequence];
+	*step = (struct model_step){.entry = *entry};
+	if (entry->item_count) {
+		struct model_item *items = NEW_ARRAY(entry->item_count, struct model_item);
+
+		memcpy(items, entry->items, entry->item_count * sizeof(*items));
+		step->entry.items = items;
+	}
+}
+
+static void note_hold(struct model_shard *shard, uint64_t sequence, struct model_hold *hold)
+{
+	struct model_step *step = &shard->steps[sequence];
+
+	step->hold = hold;
+	step->state = hold->state;
+	step->quantity = hold->quantity;
+	step->version = hold->version;
+	step->deadline_ms = hold->deadline_ms;
+}
+
+static void note_order(struct model_shard *shard, uint64_t sequence, struct model_order *order)
+{
+	shard->steps[sequence].order = order;
+	shard->steps[sequence].state = order->state;
 }
 
 static void check_not_denied(const struct model_hold *hold)
@@ -165,7 +193,7 @@ static void entry_created(uint32_t number, const struct model_entry *entry)
 	if (shard->live > shard->live_at_most)
 		shard->live_at_most = shard->live;
 	model_counts.grants++;
-	note_step(shard, entry->sequence, hold, NULL);
+	note_hold(shard, entry->sequence, hold);
 }
 
 static bool step_exists(enum model_state from, enum model_state to)
@@ -226,7 +254,7 @@ static void entry_changed(uint32_t number, const struct model_entry *entry)
 	model_counts.ends += entry->state != MODEL_HELD;
 	model_counts.sold += entry->state == MODEL_SOLD;
 	model_counts.expired += entry->state == MODEL_EXPIRED;
-	note_step(shard, entry->sequence, hold, NULL);
+	note_hold(shard, entry->sequence, hold);
 }
 
 static void entry_goods(const struct model_entry *entry)
@@ -243,7 +271,8 @@ static void entry_goods(const struct model_entry *entry)
 		sku->delta_room = sku->delta_room ? sku->delta_room * 2 : 64;
 		sku->deltas = memory_resize(sku->deltas, sku->delta_room, sizeof(*sku->deltas));
 	}
-	sku->deltas[entry->goods_version] = entry->available - row->available;
+	sku->deltas[entry->goods_version] =
+		(struct model_delta){entry->available - row->available, entry->sequence};
 	row->exists = true;
 	row->stock = entry->stock;
 	row->available = entry->available;
@@ -280,7 +309,7 @@ void model_entry(uint32_t number, const struct model_entry *entry)
 	shard->head = entry->sequence;
 	shard->time_ms = entry->time_ms;
 	model_counts.entries++;
-	note_step(shard, entry->sequence, NULL, NULL);
+	note_entry(shard, entry);
 	WORLD_CHECK(!shard->order_moves || entry->kind == MODEL_ORDER ||
 			    (entry->kind == MODEL_CHANGED && !id_is_zero(&entry->order)),
 		"promise 7: only %u holds of an order are moved", shard->order_moves);
@@ -303,7 +332,7 @@ void model_entry(uint32_t number, const struct model_entry *entry)
 		shard->moved_ms += entry->moved_ms;
 		break;
 	case MODEL_ORDER:
-		note_step(shard, entry->sequence, NULL, model_order_entry(number, entry));
+		note_order(shard, entry->sequence, model_order_entry(number, entry));
 		break;
 	}
 }
@@ -319,6 +348,7 @@ void model_commit_begin(uint32_t number)
 	for (uint32_t i = 0; i < world.plan.carts; i++) {
 		shard->carts[i].epochs[0] = shard->carts[i].epoch;
 		shard->carts[i].epoch_count = 1;
+		shard->carts[i].instance_before = shard->carts[i].instance;
 	}
 	for (uint32_t i = 0; i < world.plan.skus; i++) {
 		struct model_sku *sku = &model_skus[i];
@@ -395,16 +425,17 @@ static void forget_hold(struct model_hold *hold)
 	if (!hold->created || hold->shard != forgotten_shard)
 		return;
 	move(hold, hold->state, MODEL_NONE, hold->quantity, 0);
-	if (hold->keyed)
+	if (hold->keyed && !hold->gone)
 		model_key_forget(hold);
-	hold->created = false;
+	hold->created = hold->gone = false;
 	hold->lived_before = true;
 	hold->told_else++;
 }
 
-void model_forget_shard(uint32_t number)
+/* All is told again, up to where the backup was made. */
+void model_forget_shard(uint32_t number, uint64_t head, uint64_t floor)
 {
-	struct model_shard *shard = &model_shards[number];
+	struct model_shard *shard = &model_shards[number], before = *shard;
 
 	forgotten_shard = number;
 	model_holds_each(forget_hold);
@@ -414,10 +445,15 @@ void model_forget_shard(uint32_t number)
 		free(model_skus[i].deltas);
 		memset(&model_skus[i], 0, sizeof(model_skus[i]));
 	}
-	free(shard->steps);
 	memset(shard, 0, sizeof(*shard));
 	model_orders_forget(number);
 	model_words_forget(number);
+	for (uint64_t i = 1; i <= head; i++) {
+		model_entry(number, &before.steps[i].entry);
+		if (before.steps[i].floor)
+			model_compacted(number, i < head ? before.steps[i].floor : floor, INT64_MIN);
+	}
+	steps_free(before.steps, before.head);
 }
 
 void model_void_epochs(uint32_t shard)

@@ -16,6 +16,7 @@ enum model_state { MODEL_NONE, MODEL_HELD, MODEL_SOLD, MODEL_RELEASED, MODEL_EXP
 struct model_hold {
 	struct id id;
 	bool intended, created; /* a cart asked for it; the ledger has it */
+	bool gone;              /* it ended unsold, and its record was dropped */
 	bool lived_before;      /* its store was restored: some remember more of it than the books do */
 	bool keyed;
 	struct hash128 key, fingerprint;
@@ -40,7 +41,7 @@ struct model_order {
 	struct id id;
 	struct model_order *next; /* of its slot */
 	bool intended, created;   /* a cart asked for it; the ledger has it */
-	bool lived_before;        /* as of holds */
+	bool lived_before, gone;  /* as of holds */
 	uint32_t user, cart, shard, payment, hold_count;
 	struct id *holds;
 	int64_t ttl_ms;           /* 0: as the goods say */
@@ -92,7 +93,14 @@ void model_entry(uint32_t shard, const struct model_entry *entry);
 void model_row(uint32_t shard, uint32_t sku, const struct model_row *row);
 void model_commit_end(uint32_t shard); /* after its entries: an order is never half moved */
 uint64_t model_head(uint32_t shard);
-void model_forget_shard(uint32_t shard); /* restored: its ledger is told anew */
+/* How far the ledger is sparse now, at this time of inventory's (INT64_MIN: not known). With the commit that made it so, before its entries. */
+void model_compacted(uint32_t shard, uint64_t floor, int64_t now_ms);
+uint64_t model_floor(uint32_t shard);
+bool model_kept(uint32_t shard, uint64_t sequence); /* this entry is still in the ledger */
+/* A cart tells inventory what it has stored; checked that it has is elsewhere. */
+void model_stored(uint32_t shard, const struct wire_sender *sender, uint64_t position);
+/* Restored: what a backup had, and nothing later. */
+void model_forget_shard(uint32_t shard, uint64_t head, uint64_t floor);
 void model_void_epochs(uint32_t shard);  /* and then, none of before is in force */
 
 /* When answers are given: all of a group between its commit and the next. */

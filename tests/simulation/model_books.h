@@ -5,6 +5,7 @@
 #include "model.h"
 
 #define MODEL_EPOCHS_MAX 16 /* of one cart within one group */
+#define MODEL_INSTANCES 64  /* of one cart: the newest */
 
 /* What one entry made of a hold. */
 struct model_step {
@@ -13,10 +14,17 @@ struct model_step {
 	enum model_state state;
 	uint32_t quantity, version;
 	int64_t deadline_ms; /* of the hold, without the shard's moves */
+	struct model_entry entry; /* as it was told */
+	uint64_t floor;      /* while this was the last one; 0: as before */
 };
 
 struct model_cart {
 	uint64_t epoch, sequence;
+	struct id instance_before; /* the last group */
+	struct id removed;         /* the greatest id that was dropped */
+	uint32_t stored_next;
+	uint64_t stored[MODEL_INSTANCES];
+	struct id stored_by[MODEL_INSTANCES];
 	uint64_t voided; /* this epoch is of another lineage: in force no more */
 	struct id instance;
 	/* all that were in force at some moment of the last group */
@@ -29,12 +37,16 @@ struct model_sku {
 	/* over the last group */
 	int64_t least_available;
 	bool was_missing, was_closed, was_open;
-	int64_t *deltas; /* of what was available, by version */
+	struct model_delta {
+		int64_t available; /* how it changed */
+		uint64_t sequence;
+	} *deltas; /* by version */
 	size_t delta_room;
 };
 
 struct model_shard {
-	uint64_t head;
+	uint64_t head, floor;
+	uint64_t newest_goods[WORLD_SKUS_MAX], newest_fences[WORLD_SHARDS_MAX]; /* entries up to the floor */
 	struct model_step *steps; /* by sequence */
 	size_t step_room;
 	int64_t time_ms, moved_ms;
@@ -62,10 +74,12 @@ void model_holds_each(void (*visit)(struct model_hold *hold));
 void model_orders_begin(void);
 void model_orders_end(void);
 void model_orders_forget(uint32_t shard);
+void model_order_drop(const struct id *id, void (*drop)(struct model_hold *hold));
 void model_order_moves(struct model_shard *shard, struct model_hold *hold, const struct model_entry *entry);
 struct model_order *model_order_entry(uint32_t number, const struct model_entry *entry);
 void model_order_answer(const struct model_shard *shard, enum wire_kind kind, const struct wire_sender *sender,
 	const struct wire_item *item, const struct wire_answer *answer);
+bool model_may_be_gone(const struct model_shard *shard, uint32_t cart, const struct id *id);
 bool model_in_force(const struct model_shard *shard, const struct wire_sender *sender);
 
 void model_words_forget(uint32_t shard); /* restored; UINT32_MAX: all */

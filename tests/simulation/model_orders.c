@@ -91,11 +91,26 @@ void model_orders_forget(uint32_t shard)
 	for (size_t i = 0; i < SLOTS; i++)
 		for (struct model_order *order = slots[i]; order; order = order->next)
 			if (order->created && order->shard == shard) {
-				order->created = false;
+				order->created = order->gone = false;
 				order->lived_before = true;
 				order->state = MODEL_NONE;
 				order->payment = 0;
 			}
+}
+
+void model_order_drop(const struct id *id, void (*drop)(struct model_hold *hold))
+{
+	struct model_order *order = order_get(id);
+	struct id *removed;
+
+	WORLD_CHECK(order && order->created && !order->gone, "a hold of an order is dropped without it");
+	order->gone = true;
+	model_shards[order->shard].orders--;
+	removed = &model_shards[order->shard].carts[order->cart].removed;
+	if (id_compare(removed, id) < 0)
+		*removed = *id;
+	for (uint32_t i = 0; i < order->hold_count; i++)
+		drop(model_hold_get(&order->holds[i]));
 }
 
 /* ---- what is asked for ---- */
@@ -352,9 +367,12 @@ static void check_bind_no(
 {
 	const struct model_hold *hold = model_hold_get(&answer->bad);
 
-	WORLD_CHECK(!order->created, "a bind is refused, and the order is there");
+	WORLD_CHECK(!order->created || order->gone, "a bind is refused, and the order is there");
 	WORLD_CHECK(hold, "a bind is refused for a hold that nobody knows");
 	switch (answer->reason) {
+	case COMMON__REASON__REASON_GONE:
+		WORLD_CHECK(hold->gone || !hold->created, "a hold is no longer kept, and it is");
+		break;
 	case COMMON__REASON__REASON_NOT_FOUND:
 		WORLD_CHECK(!hold->created, "no such hold, and it is there");
 		break;
@@ -376,6 +394,10 @@ static void check_no(const struct model_shard *shard, enum wire_kind kind, const
 	bool there = order->created, recent = there && just_now(shard, order->sequence);
 
 	switch (answer->reason) {
+	case COMMON__REASON__REASON_GONE:
+		WORLD_CHECK((!there || order->gone) && model_may_be_gone(shard, UINT32_MAX, &item->id),
+			"an order is no longer kept, and it is");
+		break;
 	case COMMON__REASON__REASON_NOT_FOUND:
 		WORLD_CHECK(!there || recent, "no such order, and it is there");
 		break;

@@ -107,6 +107,15 @@ static void check_hold_yes(const struct model_shard *shard, enum wire_kind kind,
 		answer->deadline_ms - deadline_ms);
 }
 
+/* An id that was dropped, or is not greater than one that was, of this cart or (UINT32_MAX) of any. */
+bool model_may_be_gone(const struct model_shard *shard, uint32_t cart, const struct id *id)
+{
+	for (uint32_t i = 0; i < world.plan.carts; i++)
+		if ((cart == UINT32_MAX || cart == i) && id_compare(id, &shard->carts[i].removed) <= 0)
+			return true;
+	return false;
+}
+
 static void check_create_no(const struct model_sku *sku, const struct wire_item *item, Common__Reason reason)
 {
 	const struct model_hold *hold = model_hold_get(&item->id);
@@ -127,6 +136,12 @@ static void check_create_no(const struct model_sku *sku, const struct wire_item 
 	case COMMON__REASON__REASON_UNKNOWN_SKU:
 		WORLD_CHECK(sku->was_missing, "unknown, and there it is");
 		break;
+	case COMMON__REASON__REASON_GONE:
+		WORLD_CHECK(model_may_be_gone(&model_shards[world_inventory_of(item->sku)],
+				    world_cart_of(item->user), &item->id) &&
+				    (!hold || !hold->created || hold->gone),
+			"no longer kept, and it is");
+		break;
 	case COMMON__REASON__REASON_KEY_REUSED:
 		WORLD_CHECK(hold && hold->created && hold->cart != world_cart_of(item->user),
 			"one hold id for two requests");
@@ -136,15 +151,24 @@ static void check_create_no(const struct model_sku *sku, const struct wire_item 
 	}
 }
 
-static void check_change_no(enum wire_kind kind, const struct wire_item *item, Common__Reason reason)
+static void check_change_no(const struct model_shard *shard, enum wire_kind kind,
+	const struct wire_item *item, Common__Reason reason)
 {
 	const struct model_hold *hold = model_hold_get(&item->id);
 
+	if (reason == COMMON__REASON__REASON_GONE) {
+		WORLD_CHECK((!hold || !hold->created || hold->gone) &&
+				    model_may_be_gone(shard, UINT32_MAX, &item->id),
+			"no longer kept, and it is");
+		return;
+	}
 	if (!hold || !hold->created) {
 		WORLD_CHECK(
 			reason == COMMON__REASON__REASON_NOT_FOUND, "no such hold, reason %d", (int)reason);
 		return;
 	}
+	if (hold->gone) /* its group may have begun before */
+		return;
 	switch (reason) {
 	case COMMON__REASON__REASON_HOLD_EXPIRED:
 		WORLD_CHECK(hold->state == MODEL_EXPIRED, "expired, in state %d", hold->state);
@@ -184,10 +208,20 @@ void model_words_forget(uint32_t shard)
 	adjusted_count = kept;
 }
 
+/* What AdjustStock remembers goes with its entry. */
+static bool was_dropped(uint32_t sku, uint64_t version)
+{
+	return model_skus[sku].deltas[version].sequence <= model_shards[world_inventory_of(sku)].floor;
+}
+
 static void check_adjusted_once(const struct wire_item *item, uint64_t version)
 {
 	for (size_t i = 0; i < adjusted_count; i++)
 		if (id_compare(&adjusted[i].id, &item->id) == 0) {
+			if (was_dropped(item->sku, adjusted[i].version)) {
+				adjusted[i].version = version;
+				return;
+			}
 			WORLD_CHECK(
 				adjusted[i].version == version, "promise 6: one adjustment has two effects");
 			return;
@@ -203,7 +237,7 @@ static void check_adjust(
 	struct model_sku *sku, const struct wire_item *item, const struct wire_answer *answer)
 {
 	WORLD_CHECK(answer->goods_version && answer->goods_version <= sku->row.version &&
-			    sku->deltas[answer->goods_version] == item->amount,
+			    sku->deltas[answer->goods_version].available == item->amount,
 		"an adjustment by %" PRId64 " did not happen so", item->amount);
 	check_adjusted_once(item, answer->goods_version);
 }
@@ -261,6 +295,10 @@ void model_answer(uint32_t number, enum wire_kind kind, const struct wire_sender
 	default:
 		break;
 	}
+	if (kind == WIRE_ACKNOWLEDGE) {
+		WORLD_CHECK(!answer->reason, "what is stored is refused for reason %d", (int)answer->reason);
+		return;
+	}
 	if (kind >= WIRE_OPEN) {
 		check_goods(kind, item, answer);
 		return;
@@ -272,7 +310,7 @@ void model_answer(uint32_t number, enum wire_kind kind, const struct wire_sender
 	else if (kind == WIRE_CREATE)
 		check_create_no(&model_skus[item->sku], item, answer->reason);
 	else
-		check_change_no(kind, item, answer->reason);
+		check_change_no(shard, kind, item, answer->reason);
 	if (answer->reason)
 		model_counts.refused++;
 }

@@ -243,9 +243,10 @@ static void show_troubles(const struct troubles *t)
 		t->full_maps, t->full_disks, model_counts.full);
 	printf("carts paused %" PRIu64 ", taken over %" PRIu64 ", ended by a successor %" PRIu64
 	       "; restores %" PRIu64 "; calls lost %" PRIu64 ", late %" PRIu64 ", twice %" PRIu64
-	       "; streams broken %" PRIu64 "; wall clocks set %" PRIu64 "\n",
+	       "; streams broken %" PRIu64 "; wall clocks set %" PRIu64 "; ledgers compacted %" PRIu64
+	       ", under a reader %" PRIu64 "\n",
 		t->pauses, t->takeovers, t->succeeded, t->restores, t->lost, t->late, t->twice,
-		t->broken_streams, t->wall_jumps);
+		t->broken_streams, t->wall_jumps, t->compactions, t->compacted_readers);
 }
 
 int main(int count, char **words)

@@ -10,8 +10,8 @@
 #define REPEATED (REASONS - 1) /* a yes, and it was so already */
 
 static const char *const wire_names[WIRE_KINDS] = {"create hold", "release hold", "resize hold",
-	"confirm hold", "fence cart", "bind order", "confirm order", "release order", "refund order",
-	"open goods", "update goods", "adjust stock", "close goods"};
+	"confirm hold", "fence cart", "acknowledge", "bind order", "confirm order", "release order",
+	"refund order", "open goods", "update goods", "adjust stock", "close goods"};
 static const char *const shop_names[SHOP_KINDS] = {
 	"add", "shrink", "look up key", "check out", "pay", "cancel", "refund", "see order"};
 static uint64_t wire_counts[WIRE_KINDS][REASONS], shop_counts[SHOP_KINDS][REASONS];
@@ -64,6 +64,7 @@ static const int wire_wanted[WIRE_KINDS][16] = {
 	[WIRE_RESIZE] = {0, REPEATED, R(HOLD_EXPIRED), R(WRONG_STATE), END},
 	[WIRE_CONFIRM] = {0, REPEATED, R(HOLD_EXPIRED), R(WRONG_STATE), END},
 	[WIRE_FENCE] = {0, REPEATED, R(STALE_EPOCH), END},
+	[WIRE_ACKNOWLEDGE] = {0, REPEATED, R(STALE_EPOCH), END},
 	[WIRE_BIND] = {0, REPEATED, R(HOLD_EXPIRED), R(WRONG_STATE), R(STALE_EPOCH), R(STORE_FULL), END},
 	[WIRE_PAY] = {0, REPEATED, R(HOLD_EXPIRED), R(STALE_EPOCH), END},
 	[WIRE_CANCEL] = {0, REPEATED, R(HOLD_EXPIRED), R(STALE_EPOCH), END},

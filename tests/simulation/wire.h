@@ -17,6 +17,7 @@ enum wire_kind {
 	WIRE_RESIZE,
 	WIRE_CONFIRM,
 	WIRE_FENCE,
+	WIRE_ACKNOWLEDGE,
 	WIRE_BIND, /* orders: one item, its id is the order's */
 	WIRE_PAY,
 	WIRE_CANCEL,
@@ -48,6 +49,7 @@ struct wire_item {
 	uint32_t payment;
 	int64_t amount, price_micros; /* of goods; amount below 0: leave it; price 0: leave it */
 	int64_t ttl_ms;               /* of a bind; 0: as the goods say */
+	uint64_t position;            /* of the ledger, that a cart has stored */
 	int64_t deadline_us;
 };
 
@@ -66,7 +68,7 @@ struct wire_answer {
 struct wire_fenced {
 	bool accepted;
 	uint64_t epoch, sequence;
-	struct id lineage;
+	struct id lineage, removed;
 };
 
 enum wire_end { WIRE_DECIDED, WIRE_UNSENT, WIRE_BUSY, WIRE_LOST };

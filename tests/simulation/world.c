@@ -242,6 +242,7 @@ static int64_t every(int64_t low_us, int64_t high_us)
 static void make_plan(struct plan *plan)
 {
 	static const int64_t ttls_ms[] = {150, 400, 1000, 5000, 30000};
+	static const int64_t retentions_ms[] = {0, 20, 300, 3000};
 	static const uint32_t groups[] = {1, 5, 64, 4096};
 	struct random *random = &world.random;
 
@@ -263,6 +264,10 @@ static void make_plan(struct plan *plan)
 	plan->attempts_max = random_below(random, 4) ? 5000 : 100;
 	plan->cart_queue_max = random_below(random, 4) ? 1000 : 20;
 	plan->orders_remembered = random_below(random, 6) ? 1000000 : 30;
+	plan->compaction_step = random_below(random, 3) ? (uint32_t)random_between(random, 1,
+								  random_below(random, 2) ? 10 : 512)
+							: 0;
+	plan->retention_ms = retentions_ms[random_below(random, 4)];
 	plan->inventory_map_bytes =
 		random_below(random, 10) ? 256 << 20 : random_between(random, 256, 600) << 12;
 	plan->lose_request = often(20000);

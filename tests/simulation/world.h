@@ -29,6 +29,8 @@ struct plan {
 	uint32_t burst, burst_size; /* how often a crowd comes at once */
 	uint32_t group_max, queue_max, expiry_step, attempts_max, cart_queue_max;
 	uint32_t orders_remembered; /* that ended, by a cart */
+	uint32_t compaction_step; /* 0: nothing is dropped */
+	int64_t retention_ms;
 	int64_t inventory_map_bytes;
 	uint32_t lose_request, lose_answer, late, twice, stream_break;
 	uint32_t fail_put, fail_commit, pause_in_commit;
@@ -40,7 +42,8 @@ struct plan {
 struct troubles {
 	uint64_t inventory_crashes, cart_crashes, torn_commits, failed_commits, failed_puts, full_maps, full_disks, pauses,
 		takeovers, succeeded, restores, lost, late, twice, wall_jumps, broken_streams,
-		split; /* a cart over several shards of inventory: an order each */
+		split, /* a cart over several shards of inventory: an order each */
+		compactions, compacted_readers;
 };
 
 /* A process of the simulated machines. */
