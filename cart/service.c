@@ -238,7 +238,8 @@ bool cart_service_start(struct service *host, struct error *error)
 	struct cart_service *service;
 
 	if (!host->discovery)
-		return error_set(error, "--discovery-file is needed: the cart has to find inventory");
+		return error_set(error,
+			"--discovery-file or --discovery consul is needed: the cart has to find inventory");
 	service = new_service(host);
 	if (!shelf_load(host->store, service->cart, error) ||
 		!shelf_load_orders(host->store, service->orders, error)) {

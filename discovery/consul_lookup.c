@@ -39,7 +39,7 @@ static void tell_change(const struct consul_lookup *lookup, const struct instanc
 		passing += list->items[i].health == INSTANCE_PASSING;
 	log_info("instances of a service have changed", LOG_TEXT("of", lookup->name),
 		LOG_INT("instances", (int64_t)list->count), LOG_INT("passing", passing),
-		LOG_BOOL("lingering", lookup->watch.linger_until_ms != 0));
+		LOG_BOOL("lingering", lookup->watch.missing != NULL));
 }
 
 static void heard(struct consul_lookup *lookup, struct instances *fresh)

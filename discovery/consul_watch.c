@@ -27,17 +27,6 @@ void consul_watch_init(struct consul_watch *watch, const struct consul_options *
 	*watch = (struct consul_watch){.options = options, .next_ms = now_ms, .heard_ms = now_ms};
 }
 
-void consul_watch_release(struct consul_watch *watch)
-{
-	instances_drop(watch->list);
-	watch->list = NULL;
-}
-
-static void linger(struct consul_watch *watch, int64_t now_ms)
-{
-	watch->linger_until_ms = now_ms + watch->options->linger_ms;
-}
-
 static const struct instance *find(const struct instances *list, const char *id)
 {
 	size_t low = 0, high = list->count;
@@ -56,27 +45,72 @@ static const struct instance *find(const struct instances *list, const char *id)
 	return NULL;
 }
 
-/* The new list and, as critical ones, those of the last that it does not name. */
-static struct instances *with_missing(const struct instances *last, struct instances *fresh)
+/* Of `list` what `fresh` does not name, as critical ones; NULL: nothing. */
+static struct instances *without(const struct instances *list, const struct instances *fresh)
 {
-	struct instance *items = NEW_ARRAY(last->count + fresh->count, struct instance);
-	struct instances *both = NULL;
-	size_t count = fresh->count;
+	struct instance *items = NEW_ARRAY(list->count, struct instance);
+	struct instances *rest = NULL;
+	size_t count = 0;
 
-	for (size_t i = 0; i < fresh->count; i++)
-		items[i] = fresh->items[i];
-	for (size_t i = 0; i < last->count; i++) {
-		if (find(fresh, last->items[i].id))
+	for (size_t i = 0; i < list->count; i++) {
+		if (find(fresh, list->items[i].id))
 			continue;
-		items[count] = last->items[i];
+		items[count] = list->items[i];
 		items[count++].health = INSTANCE_CRITICAL;
 	}
-	if (count > fresh->count && count <= INSTANCES_MAX)
-		both = instances_make(
-			items, count, fresh->seen_wall_ms, NULL); /* NULL: the count of shards changed */
+	if (count)
+		rest = instances_make(items, count, list->seen_wall_ms, NULL);
 	free(items);
-	if (!both)
+	return rest;
+}
+
+/* Both, or NULL when they can't be of one service: there are too many, or the count of shards has changed. */
+static struct instances *join(const struct instances *fresh, const struct instances *missing)
+{
+	struct instance *items = NEW_ARRAY(fresh->count + missing->count, struct instance);
+	struct instances *both;
+
+	memcpy(items, fresh->items, fresh->count * sizeof(*items));
+	memcpy(items + fresh->count, missing->items, missing->count * sizeof(*items));
+	both = instances_make(items, fresh->count + missing->count, fresh->seen_wall_ms, NULL);
+	free(items);
+	return both;
+}
+
+static void forget_missing(struct consul_watch *watch)
+{
+	instances_drop(watch->missing);
+	watch->missing = NULL;
+}
+
+void consul_watch_release(struct consul_watch *watch)
+{
+	instances_drop(watch->list);
+	watch->list = NULL;
+	forget_missing(watch);
+}
+
+/* The new list with what is missing in it, if anything is. */
+static struct instances *with_missing(
+	struct consul_watch *watch, bool lost, struct instances *fresh, int64_t now_ms)
+{
+	const struct instances *from = lost ? watch->list : watch->missing;
+	struct instances *both = NULL;
+
+	if (lost)
+		watch->linger_until_ms = now_ms + watch->options->linger_ms;
+	if (from) {
+		struct instances *still = without(from, fresh);
+
+		forget_missing(watch);
+		watch->missing = still;
+	}
+	if (watch->missing && now_ms < watch->linger_until_ms)
+		both = join(fresh, watch->missing);
+	if (!both) {
+		forget_missing(watch);
 		return fresh;
+	}
 	instances_drop(fresh);
 	return both;
 }
@@ -102,12 +136,7 @@ struct instances *consul_watch_heard(
 
 	index = index ? index : 1;
 	back = index < watch->index;
-	if (watch->list && (watch->failures || back))
-		linger(watch, now_ms);
-	if (watch->linger_until_ms && now_ms < watch->linger_until_ms)
-		fresh = with_missing(watch->list, fresh);
-	else
-		watch->linger_until_ms = 0;
+	fresh = with_missing(watch, watch->list && (watch->failures || back), fresh, now_ms);
 	watch->index = back ? 0 : index;
 	watch->failures = 0;
 	watch->heard_ms = now_ms;

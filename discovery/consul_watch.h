@@ -5,7 +5,7 @@
  * so no server can make us spin. The last good list stays whatever happens.
  * **Consul's memory can be lost**, as that of an agent that was restarted, and an empty list is then an answer like any other. So after Consul was away or its
  * index went back, instances that it no longer names stay for a while as critical ones: callers with a connection go on, and services have the time
- * to register again. An instance that goes while Consul is well goes at once.
+ * to register again. One that Consul named again since, and any while Consul is well, goes at once.
  * Times are monotonic milliseconds; `random` is any 32 bits. A watch belongs to one thread. */
 #ifndef FLASHSALE_DISCOVERY_CONSUL_WATCH_H
 #define FLASHSALE_DISCOVERY_CONSUL_WATCH_H
@@ -23,7 +23,8 @@ struct consul_watch {
 	unsigned failures, idle;  /* in a row: failures; early answers that brought nothing */
 	int64_t next_ms;          /* when to ask next */
 	int64_t heard_ms;         /* the last good answer; of the start when there was none */
-	int64_t linger_until_ms;  /* until then missing instances stay; 0: they go at once */
+	int64_t linger_until_ms;  /* how long `missing` stays */
+	struct instances *missing;    /* what Consul has not named again since its memory may have been lost; NULL: nothing */
 	const struct instances *list; /* what others were told last; NULL: nothing yet */
 };
 

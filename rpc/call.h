@@ -79,6 +79,7 @@ struct rpc_server {
 	struct rpc_loop *loop;
 	struct rpc_limits limits;
 	struct descriptors *descriptors, *described; /* the embedded set; rpc_describe()'s, or NULL */
+	const char *first_service; /* NULL: none is served yet */
 	grpc_server *grpc;
 	int port;
 	bool secure;

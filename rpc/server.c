@@ -65,12 +65,19 @@ bool rpc_describe(struct rpc_server *server, const void *set, size_t size, struc
 void rpc_serve(struct rpc_server *server, ProtobufCService *service)
 {
 	assert(!server->grpc);
+	if (!server->first_service)
+		server->first_service = service->descriptor->name;
 	methods_add(server, service);
 }
 
 void rpc_server_set_serving(struct rpc_server *server, bool serving)
 {
 	health_set(server->health, serving);
+}
+
+const char *rpc_server_service(const struct rpc_server *server)
+{
+	return server->first_service ? server->first_service : "";
 }
 
 int rpc_server_port(const struct rpc_server *server)

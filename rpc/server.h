@@ -39,6 +39,7 @@ void rpc_serve(struct rpc_server *server, ProtobufCService *service); /* before 
 /* Services that are not in the embedded descriptor set; `set` must outlive the server. Before rpc_serve. */
 bool rpc_describe(struct rpc_server *server, const void *set, size_t size, struct error *error);
 bool rpc_listen(struct rpc_server *server, const char *address, const struct rpc_tls *tls, struct error *error);
+const char *rpc_server_service(const struct rpc_server *server); /* the full name of the first one served; "": none */
 int rpc_server_port(const struct rpc_server *server);
 /* "" is the whole server. Set from any thread; Watch streams hear of it. NOT_SERVING from the start. */
 void rpc_server_set_serving(struct rpc_server *server, bool serving);

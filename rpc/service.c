@@ -13,8 +13,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
+#include "discovery/consul.h"
 #include "discovery/static.h"
 #include "rpc/admin.h"
+#include "rpc/advertise.h"
 #include "rpc/service_settings.h"
 #include "rpc/tool.h"
 
@@ -164,24 +166,41 @@ static bool enroll(struct service_run *run, struct error *error)
 {
 	struct service *service = &run->service;
 	const struct service_settings *settings = service->common;
-	const char *listen = settings->listen;
 	bool sharded = service->definition->sharded;
-	char *address = memory_format(
-		"%.*s:%d", (int)(strrchr(listen, ':') - listen), listen, rpc_server_port(service->server));
-	struct instance self = {.id = run->instance,
-		.address = address,
-		.admin_address = settings->admin,
-		.version = FLASHSALE_VERSION,
-		.shard = sharded ? (int32_t)settings->shard : -1,
-		.shards = sharded ? (int32_t)settings->shards : 0,
-		.health = INSTANCE_PASSING};
-	bool good = discovery_register(service->discovery,
-		&(struct registration){
-			.service = service->definition->name, .self = self, .health_service = ""},
-		error);
+	char *address =
+		advertise_address(settings->advertise, settings->listen, rpc_server_port(service->server));
+	char *admin_address = advertise_admin(address, settings->admin, admin_port(run->admin));
+	const struct registration registration = {
+		.service = service->definition->name,
+		.self = {.id = run->instance,
+			.address = address,
+			.admin_address = admin_address,
+			.version = FLASHSALE_VERSION,
+			.shard = sharded ? (int32_t)settings->shard : -1,
+			.shards = sharded ? (int32_t)settings->shards : 0,
+			.health = INSTANCE_PASSING},
+		/* by its name: what took over the port of one that is gone is not taken for it */
+		.health_service = rpc_server_service(service->server),
+	};
+	bool good = discovery_register(service->discovery, &registration, error);
 
 	free(address);
+	free(admin_address);
 	return good;
+}
+
+static bool open_discovery(struct service *service, struct error *error)
+{
+	const struct service_settings *settings = service->common;
+
+	if (service_settings_use_consul(settings)) {
+		service->discovery = discovery_consul_new_standard(settings->consul_prefix, error);
+		return service->discovery || error_prefix(error, "--discovery consul");
+	}
+	if (!settings->discovery_file)
+		return true;
+	service->discovery = discovery_static_new(settings->discovery_file, error);
+	return service->discovery || error_prefix(error, "--discovery-file");
 }
 
 static bool open_parts(struct service_run *run, struct error *error)
@@ -197,11 +216,8 @@ static bool open_parts(struct service_run *run, struct error *error)
 			return false;
 		register_store_metrics(service->store);
 	}
-	if (service->common->discovery_file) {
-		service->discovery = discovery_static_new(service->common->discovery_file, error);
-		if (!service->discovery)
-			return error_prefix(error, "--discovery-file");
-	}
+	if (!open_discovery(service, error))
+		return false;
 	service->loop = rpc_loop_new(definition->name);
 	service->server =
 		rpc_server_new(service->loop, definition->limits ? definition->limits : &rpc_limits_standard);

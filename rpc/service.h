@@ -34,7 +34,10 @@ struct service_settings {
 	char *admin;	      /* --admin 127.0.0.1:8093 */
 	char *store;	      /* --store DIR; NULL for a program without one */
 	int64_t store_bytes;  /* --store-size 16g */
+	char *discovery;      /* --discovery consul|static; NULL: static when there is a file, else none */
 	char *discovery_file; /* --discovery-file FILE; NULL: none was given */
+	char *advertise;      /* --advertise ADDRESS; NULL: as --listen */
+	char *consul_prefix;  /* --consul-prefix NAME; NULL: the standard one */
 	char *log_level;      /* --log-level info */
 	int64_t shard, shards;
 	int64_t drain_ms; /* --drain-time 5s */
@@ -86,7 +89,7 @@ struct service {
 	struct id incarnation; /* of this process: for watch boards */
 	struct store *store;   /* NULL: the program has none */
 	struct rpc_loop *loop;
-	struct discovery *discovery; /* NULL: no --discovery-file */
+	struct discovery *discovery; /* NULL: neither a --discovery-file nor Consul */
 	struct rpc_server *server;
 	void *state;		 /* the program's own, set by start() */
 	struct service_run *run; /* service.c's */

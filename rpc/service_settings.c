@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "rpc/advertise.h"
 
-#define COMMON_MAX 12
+#define COMMON_MAX 16
 
 static void add(struct config_setting *table, size_t *count, struct config_setting setting)
 {
@@ -15,6 +16,23 @@ static void add(struct config_setting *table, size_t *count, struct config_setti
 }
 
 #define FIELD(field) offsetof(struct service_settings, field)
+
+static size_t discovery_settings(struct config_setting *table, size_t count)
+{
+	add(table, &count,
+		(struct config_setting){"discovery", CONFIG_TEXT, FIELD(discovery), NULL, true, 0, 0,
+			"how services find each other: consul (CONSUL_HTTP_ADDR etc. say where), or static"});
+	add(table, &count,
+		(struct config_setting){"discovery-file", CONFIG_TEXT, FIELD(discovery_file), NULL, true, 0,
+			0, "static list of the services' instances"});
+	add(table, &count,
+		(struct config_setting){"advertise", CONFIG_TEXT, FIELD(advertise), NULL, true, 0, 0,
+			"HOST or HOST:PORT that Consul tells others; as --listen by default"});
+	add(table, &count,
+		(struct config_setting){"consul-prefix", CONFIG_TEXT, FIELD(consul_prefix), NULL, true, 0, 0,
+			"what the services' names in Consul begin with; flashsale by default"});
+	return count;
+}
 
 static size_t common_settings(
 	const struct service_definition *definition, struct config_setting table[COMMON_MAX])
@@ -37,9 +55,7 @@ static size_t common_settings(
 				definition->store_size, false, 1 << 20, (int64_t)1 << 44,
 				"how large the store may become; disk is used as it grows"});
 	}
-	add(table, &count,
-		(struct config_setting){"discovery-file", CONFIG_TEXT, FIELD(discovery_file), NULL, true, 0,
-			0, "static list of the services' instances"});
+	count = discovery_settings(table, count);
 	add(table, &count,
 		(struct config_setting){"log-level", CONFIG_TEXT, FIELD(log_level), "info", false, 0, 0,
 			"debug, info, warn or error; read again on SIGHUP"});
@@ -96,6 +112,29 @@ static bool check_address(const char *name, const char *text, struct error *erro
 	return true;
 }
 
+static bool check_discovery(const struct service_settings *settings, struct error *error)
+{
+	const char *kind = settings->discovery;
+
+	if (kind && strcmp(kind, "consul") && strcmp(kind, "static"))
+		return error_set(error, "--discovery is '%s'; expected consul or static", kind);
+	if (service_settings_use_consul(settings)) {
+		if (settings->discovery_file)
+			return error_set(error,
+				"--discovery consul and --discovery-file %s contradict each other: "
+				"services are found one way or the other",
+				settings->discovery_file);
+		return advertise_check(settings->advertise, settings->listen, error);
+	}
+	if (kind && !settings->discovery_file)
+		return error_set(error, "--discovery static needs --discovery-file: the list to read");
+	if (settings->advertise)
+		return error_set(error, "--advertise is told to Consul, and --discovery consul is not set");
+	if (settings->consul_prefix)
+		return error_set(error, "--consul-prefix means nothing without --discovery consul");
+	return true;
+}
+
 static bool check_common(const struct service_definition *definition, const struct service_settings *settings,
 	struct error *error)
 {
@@ -103,6 +142,8 @@ static bool check_common(const struct service_definition *definition, const stru
 
 	if (!check_address("listen", settings->listen, error) ||
 		!check_address("admin", settings->admin, error))
+		return false;
+	if (!check_discovery(settings, error))
 		return false;
 	if (!log_level_parse(settings->log_level, &level))
 		return error_set(error, "--log-level is '%s'; expected debug, info, warn or error",
@@ -131,6 +172,11 @@ enum config_result service_settings_read(const struct service_table *table,
 		return CONFIG_OK;
 	config_release(&table->config, target);
 	return CONFIG_ERROR;
+}
+
+bool service_settings_use_consul(const struct service_settings *settings)
+{
+	return settings->discovery && !strcmp(settings->discovery, "consul");
 }
 
 enum log_level service_settings_level(const struct service_settings *settings)

@@ -20,6 +20,7 @@ enum config_result service_settings_read(const struct service_table *table,
 	const struct service_definition *definition, int argc, char **argv, void *target, int *ret_words,
 	struct error *error);
 
+bool service_settings_use_consul(const struct service_settings *settings);
 enum log_level service_settings_level(const struct service_settings *settings); /* of checked settings */
 struct store_options service_settings_store(
 	const struct service_definition *definition, const struct service_settings *settings);

@@ -91,24 +91,44 @@ fetch_googleapis() {
 	rm -rf "$from"
 }
 
-# need_tools NAME...: programs that Debian does not have, built from tools/go.mod into .deps/bin.
+# need_tools NAME...: programs that Debian does not have, built into .deps/bin from tools/go.mod, or from tools/NAME/go.mod where there is one.
 need_tools() {
-	local name go packages_of_tools=() stamp
-	stamp=$(cat tools/go.mod tools/go.sum | sha256sum | cut -c1-16)
+	local name shared=()
+	for name in "$@"; do
+		if [[ -f tools/$name/go.mod ]]; then
+			build_tools "tools/$name" "$name"
+		else
+			shared+=("$name")
+		fi
+	done
+	((${#shared[@]} == 0)) || build_tools tools "${shared[@]}"
+}
+
+# build_tools MODULE NAME...
+build_tools() {
+	local module=$1 go name packages_of_tools=() stamp
+	shift
+	stamp=$(cat "$module/go.mod" "$module/go.sum" | sha256sum | cut -c1-16)
 	for name in "$@"; do
 		[[ -x .deps/bin/$name && -f .deps/bin/.$name.$stamp ]] && continue
-		packages_of_tools+=("$(sed -n "s|^	_ \"\(.*/$name\)\"$|\1|p" tools/tools.go)")
+		packages_of_tools+=("$(sed -n "s|^	_ \"\(.*/$name\)\"$|\1|p" "$module/tools.go")")
 	done
 	((${#packages_of_tools[@]})) || return 0
 	find_go
 	echo "setup: building ${packages_of_tools[*]##*/} (once)"
 	mkdir -p .deps/bin
-	(cd tools && GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-mod=readonly nice "$go" build -trimpath -buildvcs=false -o ../.deps/bin/ \
-		"${packages_of_tools[@]}" 2> >(grep -v '^go: downloading' >&2))
+	local to=$PWD/.deps/bin/
+	(cd "$module" && GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-mod=readonly nice "$go" build -trimpath -buildvcs=false \
+		-ldflags='-s -w' -o "$to" "${packages_of_tools[@]}" 2> >(grep -v '^go: downloading' >&2))
 	for name in "${packages_of_tools[@]##*/}"; do
 		rm -f .deps/bin/."$name".*
 		touch ".deps/bin/.$name.$stamp"
 	done
+}
+
+# The one on the PATH, else ours: 130 MB and some minutes of building.
+need_consul() {
+	command -v consul >/dev/null || need_tools consul
 }
 
 # Sets `go` to one that is new enough; an old one can fetch a newer as a module, checked by Go's checksum database.

@@ -1,7 +1,7 @@
 # Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
 
 # What CI runs, cheap ones first: a slip in form is known in seconds.
-every_suite=(format contracts unit simulation crash system unit-asan simulation-asan system-asan unit-tsan system-tsan)
+every_suite=(format contracts unit simulation crash system system-consul unit-asan simulation-asan system-asan unit-tsan system-tsan)
 
 results=$PWD/build/results
 
@@ -16,6 +16,7 @@ run_suites() {
 	((${#suites[@]})) || suites=("${every_suite[@]}")
 	[[ ${suites[*]} != *contracts* ]] || need_tools buf
 	[[ ${suites[*]} != *system* ]] || need_tools grpcurl
+	[[ ${suites[*]} != *system-consul* ]] || need_consul
 	rm -rf "$results"
 	mkdir -p "$results"
 	for suite in "${suites[@]}"; do
@@ -40,9 +41,13 @@ run_suite() {
 	coverage) build_quietly coverage "${covered[@]}" && one_check coverage check_coverage ;;
 	simulation*) build_quietly "$preset" simulate && run_simulation "$suite" "$preset" ;;
 	crash) build_quietly release "${programs[@]}" witness && run_crash "$@" ;;
-	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" tests/system "$@" ;;
+	system-consul) build_quietly release "${programs[@]}" && FLASHSALE_TEST_DISCOVERY=consul run_pytest "$suite" release "${with_consul[@]}" "$@" ;;
+	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" tests/system --ignore tests/system/test_consul.py "$@" ;;
 	esac
 }
+
+# What of tests/system runs with Consul too: its own tests, and sales from end to end.
+with_consul=(tests/system/test_consul.py tests/system/test_compatible_buy.py tests/system/test_promises.py)
 
 # one_check NAME COMMAND...: a command as a suite of one test.
 one_check() {
@@ -98,12 +103,12 @@ run_crash() {
 	run_pytest crash release tests/crash ${flag[rounds]:+--rounds "${flag[rounds]}"} ${flag[seed]:+--seed "${flag[seed]}"} "$@"
 }
 
-# run_pytest SUITE PRESET FOLDER [ARGUMENT...]
+# run_pytest SUITE PRESET FOLDER_OR_FILE... [ARGUMENT...]
 run_pytest() {
-	local suite=$1 preset=$2 folder=$3
-	shift 3
+	local suite=$1 preset=$2
+	shift 2
 	# Under sanitizers all but the entry script's own tests: those run no code of ours in C that the others do not.
 	[[ $preset == release ]] || set -- --ignore tests/system/test_entry_script.py "$@"
-	PYTHONDONTWRITEBYTECODE=1 FLASHSALE_TEST_PRESET=$preset "$python" -m pytest "$folder" --junitxml "$results/$suite.xml" \
+	PYTHONDONTWRITEBYTECODE=1 FLASHSALE_TEST_PRESET=$preset "$python" -m pytest --junitxml "$results/$suite.xml" \
 		-o junit_suite_name="$suite" "$@"
 }

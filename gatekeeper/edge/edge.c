@@ -2,12 +2,15 @@
 #include "gatekeeper/edge/edge.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "discovery/consul.h"
 #include "discovery/static.h"
 #include "flashsale/gatekeeper/v1/gatekeeper.pb-c.h"
 #include "gatekeeper/edge/edge_internal.h"
@@ -178,6 +181,7 @@ static void release(struct edge *edge)
 {
 	if (edge->discovery)
 		discovery_free(edge->discovery);
+	free(edge->instance);
 	identifier_free(edge->identifier);
 	stock_marks_free(edge->marks);
 	ban_list_free(edge->bans);
@@ -190,6 +194,36 @@ static void release(struct edge *edge)
 	text_release(&edge->loop_text);
 	sem_destroy(&edge->done);
 	free(edge);
+}
+
+/* A gatekeeper's check is HTTP's: it speaks no gRPC. */
+static bool enroll(struct edge *edge, struct error *error)
+{
+	const struct edge_options *options = &edge->options;
+	char host[HOST_NAME_MAX + 1] = "localhost";
+	const char *port = strrchr(options->advertise, ':');
+
+	gethostname(host, sizeof(host) - 1);
+	edge->instance = memory_format("gatekeeper-%s-%s", host, port ? port + 1 : "");
+	return discovery_register(edge->discovery,
+		&(struct registration){.service = "gatekeeper",
+			.self = {.id = edge->instance,
+				.address = options->advertise,
+				.admin_address = options->advertise_admin,
+				.version = FLASHSALE_VERSION,
+				.shard = -1}},
+		error);
+}
+
+static bool open_discovery(struct edge *edge, struct error *error)
+{
+	const struct edge_options *options = &edge->options;
+
+	if (options->discovery_file)
+		edge->discovery = discovery_static_new(options->discovery_file, error);
+	else
+		edge->discovery = discovery_consul_new_standard(options->consul_prefix, error);
+	return edge->discovery && (!options->advertise || enroll(edge, error));
 }
 
 static bool open_all(struct edge *edge, struct error *error)
@@ -205,8 +239,7 @@ static bool open_all(struct edge *edge, struct error *error)
 	edge->identifier = identifier_new(&identity, error);
 	if (!edge->identifier)
 		return false;
-	edge->discovery = discovery_static_new(edge->options.discovery_file, error);
-	return edge->discovery != NULL;
+	return open_discovery(edge, error);
 }
 
 struct edge *edge_new(const struct edge_options *options, struct error *error)
@@ -361,6 +394,8 @@ static void drain_on_loop(struct rpc_task *task)
 
 void edge_drain(struct edge *edge)
 {
+	if (edge->instance)
+		discovery_deregister(edge->discovery);
 	run_and_wait(edge, &edge->drain_task, drain_on_loop);
 }
 

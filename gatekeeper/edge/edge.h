@@ -63,7 +63,10 @@ struct edge_request {
 };
 
 struct edge_options {
-	const char *discovery_file;
+	const char *discovery_file;        /* the static list; NULL: services are found through Consul, */
+	const char *consul_prefix;         /* by names that begin so; NULL: the standard one */
+	const char *advertise;             /* HOST:PORT that Consul tells others; NULL: this gatekeeper is not registered */
+	const char *advertise_admin;       /* HOST:PORT where Consul asks for /healthz; with `advertise` */
 	bool demo;                         /* identity from the body; only on a loopback listener unless told outright */
 	const char *keys_folder;           /* public keys of the tokens; needed unless demo */
 	bool protector_fail_closed;        /* refuse buys while the protector is away */

@@ -47,6 +47,7 @@ struct edge {
 	struct ban_list *bans;
 	struct rule_list *rules;
 	struct discovery *discovery;
+	char *instance; /* our id there */
 	struct rpc_loop *loop;
 	struct rpc_pool *pools[EDGE_SERVICES];
 	struct rpc_batcher *clients, *limits, *lines, *keys; /* used on the loop only */

@@ -240,8 +240,11 @@ ngx_int_t door_handle_metrics(ngx_http_request_t *r)
 static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
 {
 	struct edge_options options = {
-		.discovery_file = (const char *)conf->discovery_file
-					  .data, /* the configuration's strings are terminated */
+		/* the configuration's strings are terminated, and NULL where none was given */
+		.discovery_file = (const char *)conf->discovery_file.data,
+		.consul_prefix = (const char *)conf->consul_prefix.data,
+		.advertise = (const char *)conf->advertise.data,
+		.advertise_admin = (const char *)conf->advertise_admin.data,
 		.keys_folder = (const char *)conf->keys_folder.data,
 		.demo = conf->demo != DOOR_DEMO_OFF,
 		.protector_fail_closed = conf->protector_fail_closed,

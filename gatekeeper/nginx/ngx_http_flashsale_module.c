@@ -1,6 +1,6 @@
 /* The module as nginx sees it: directives, variables, the worker's start and end.
  *
- *   http:     flashsale_discovery FILE;  flashsale_demo loopback|off|forced;  flashsale_keys FOLDER;  flashsale_protector_fail_closed on|off;
+ *   http:     flashsale_discovery FILE; or flashsale_consul PREFIX;  flashsale_advertise HOST:PORT ADMIN_HOST:PORT;  flashsale_demo loopback|off|forced;  flashsale_keys FOLDER;  flashsale_protector_fail_closed on|off;
  *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;
  *             flashsale_bench on|off;
  *   location: flashsale;          the API            flashsale_problem;  answers error_page's internal redirects
@@ -12,6 +12,7 @@
 
 static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *set_advertise(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 
 static ngx_conf_enum_t demo_names[] = {
 	{ngx_string("off"), DOOR_DEMO_OFF},
@@ -38,6 +39,9 @@ static ngx_conf_enum_t demo_names[] = {
 
 static ngx_command_t commands[] = {
 	MAIN("flashsale_discovery", ngx_conf_set_str_slot, discovery_file, NULL),
+	MAIN("flashsale_consul", ngx_conf_set_str_slot, consul_prefix, NULL),
+	{ngx_string("flashsale_advertise"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_advertise,
+		NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 	MAIN("flashsale_keys", ngx_conf_set_str_slot, keys_folder, NULL),
 	MAIN("flashsale_demo", ngx_conf_set_enum_slot, demo, demo_names),
 	MAIN("flashsale_deadline", ngx_conf_set_msec_slot, deadline, NULL),
@@ -91,6 +95,18 @@ static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *data)
 	return NGX_CONF_OK;
 }
 
+static char *set_advertise(ngx_conf_t *cf, ngx_command_t *command, void *data)
+{
+	struct door_conf *conf = data;
+	ngx_str_t *words = cf->args->elts;
+
+	if (conf->advertise.len)
+		return refuse(cf, "flashsale_advertise is there twice");
+	conf->advertise = words[1];
+	conf->advertise_admin = words[2];
+	return NGX_CONF_OK;
+}
+
 static void *create_conf(ngx_conf_t *cf)
 {
 	struct door_conf *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
@@ -118,9 +134,14 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 	ngx_conf_init_msec_value(conf->deadline, 2000);
 	ngx_conf_init_msec_value(conf->policy_fallback, 60000);
 	ngx_conf_init_value(conf->queue_max, 16384);
-	if (conf->used && !conf->discovery_file.len)
-		return refuse(
-			cf, "flashsale_discovery is not set: it names the list of the services' addresses");
+	if (conf->used && !conf->discovery_file.len && !conf->consul_prefix.len)
+		return refuse(cf, "neither flashsale_discovery nor flashsale_consul is set: the one names "
+				  "the list of the "
+				  "services' addresses, the other finds them through Consul");
+	if (conf->discovery_file.len && conf->consul_prefix.len)
+		return refuse(cf, "flashsale_discovery and flashsale_consul contradict each other");
+	if (conf->advertise.len && !conf->consul_prefix.len)
+		return refuse(cf, "flashsale_advertise means nothing without flashsale_consul");
 	if (conf->demo == DOOR_DEMO_OFF && !conf->keys_folder.len)
 		return refuse(cf, "flashsale_demo is off, so flashsale_keys must name the folder of the "
 				  "tokens' public keys");
@@ -146,6 +167,8 @@ static bool is_loopback(const struct sockaddr *address)
 /* A worker that fails at its start is not started again, so what can be checked is checked before. */
 static ngx_int_t check_discovery_file(ngx_cycle_t *cycle, const struct door_conf *conf)
 {
+	if (!conf->discovery_file.len)
+		return NGX_OK;
 	if (access((const char *)conf->discovery_file.data, R_OK) == 0)
 		return NGX_OK;
 	ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: flashsale_discovery names %V",

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 from . import demo
-from .layout import SERVICES, SOCKET_PATH_MAX, Home, Settings
+from .layout import PROJECT, SERVICES, SOCKET_PATH_MAX, Home, Settings
 from .supervisor import (Supervisor, children, complain, end_processes, is_healthy, is_port_free, stray_processes, tail,
                          wait_until)
 
@@ -47,10 +47,10 @@ def up(arguments):
 
 def settle(home, arguments, was_running):
     """The settings to run with: of a running home its own, and what is asked for must not differ; else what is asked for."""
-    asked = {"port": arguments.port, "hold_ttl": arguments.hold_ttl, "extra": arguments.set, "preset": arguments.preset}
+    asked = {"port": arguments.port, "discovery": arguments.discovery, "hold_ttl": arguments.hold_ttl, "extra": arguments.set, "preset": arguments.preset}
     asked = {name: value for name, value in asked.items() if value}
     if not was_running:
-        return Settings(**asked)
+        return settle_discovery(Settings(**asked), arguments.discovery)
     home.load_settings()
     for name, value in asked.items():
         running = getattr(home.settings, name)
@@ -58,6 +58,21 @@ def settle(home, arguments, was_running):
             raise Failure(f"this home runs already with {name.replace('_', '-')} {running or 'by default'}, not {value}; "
                           f"./flashsale down --home {home.path} first")
     return home.settings
+
+
+def settle_discovery(settings, asked):
+    """Consul when it is asked for, or when it is plainly there; an agent of our own when nobody says where one is."""
+    elsewhere = os.environ.get("CONSUL_HTTP_ADDR")
+    installed = shutil.which("consul")
+    settings.discovery = asked or ("consul" if elsewhere or installed else "static")
+    if settings.discovery != "consul" or elsewhere:
+        return settings
+    built = PROJECT / ".deps" / "bin" / "consul"
+    settings.consul = installed or (str(built) if built.exists() else "")
+    if not settings.consul:
+        raise Failure("--discovery consul: CONSUL_HTTP_ADDR is not set, and there is no program consul to start an agent with. "
+                      "Set the one, install the other, or use --discovery static")
+    return settings
 
 
 def start(home, supervisor):
@@ -86,7 +101,7 @@ def check_settings(home):
 
 
 def check_ports(home):
-    ports = sorted(port for service in SERVICES for port in (home.port(service), home.admin_port(service)))
+    ports = sorted([port for service in SERVICES for port in (home.port(service), home.admin_port(service))] + home.consul_ports())
     taken = ", ".join(str(port) for port in ports if not is_port_free(port))
     if taken:
         raise Failure(f"these ports are in use by another program: {taken}; nothing was started. Choose others with --port")
@@ -204,6 +219,7 @@ def main():
         if run is up:
             command.add_argument("--preset")
             command.add_argument("--port", type=int)
+            command.add_argument("--discovery", choices=("static", "consul"))
             command.add_argument("--hold-ttl")
             command.add_argument("--set", action="append", default=[])
             command.add_argument("--no-demo", action="store_true")

@@ -3,7 +3,7 @@
     HOME/installation.json     the settings it was started with
     HOME/etc/                  generated: supervisord.conf, nginx.conf, services.list
     HOME/store/SERVICE/        LMDB, made once by the service's own `init`
-    HOME/log/SERVICE.log       a file a service, and access.log
+    HOME/log/SERVICE.log       a file a service, and access.log; consul.log when there is an agent of our own
     HOME/run/                  sockets and pids; run/SERVICE is the service's working folder
 """
 
@@ -40,9 +40,18 @@ SERVICES = (
 )
 
 
+# An agent of the installation's own, for `--discovery consul` without CONSUL_HTTP_ADDR: HTTP, gossip, RPC.
+CONSUL_OFFSETS = (20, 21, 22)
+# What nginx has to hand on to its workers; supervisord hands on everything.
+CONSUL_VARIABLES = ("HTTP_ADDR", "HTTP_SSL", "HTTP_SSL_VERIFY", "HTTP_TOKEN", "HTTP_TOKEN_FILE", "HTTP_AUTH", "CACERT", "CAPATH",
+                    "CLIENT_CERT", "CLIENT_KEY", "TLS_SERVER_NAME", "NAMESPACE", "PARTITION")
+
+
 @dataclass
 class Settings:
     port: int = 8080
+    discovery: str = "static"
+    consul: str = ""  # the program, when the installation has an agent of its own
     preset: str = "release"
     hold_ttl: str = ""  # empty: inventory's own default
     extra: list = field(default_factory=list)  # "SERVICE.NAME=VALUE"
@@ -78,6 +87,13 @@ class Home:
     def admin_port(self, service):
         return self.port(service) + 10
 
+    def consul_ports(self):
+        return [self.settings.port + offset for offset in CONSUL_OFFSETS] if self.settings.consul else []
+
+    def consul_prefix(self):
+        """Another installation with the same Consul is another sale."""
+        return f"flashsale-{self.settings.port}"
+
     def health_url(self, service):
         port = self.port(service) if service.name == "gatekeeper" else self.admin_port(service)
         return f"http://{HOST}:{port}/healthz"
@@ -108,8 +124,8 @@ class Home:
     def make_folders(self):
         for folder in (self.etc, self.log, self.run, self.path / "store"):
             folder.mkdir(parents=True, exist_ok=True)
-        for service in SERVICES:
-            (self.run / service.name).mkdir(exist_ok=True)
+        for name in [service.name for service in SERVICES] + (["consul"] if self.settings.consul else []):
+            (self.run / name).mkdir(exist_ok=True)
 
     def write_configuration(self):
         write_whole(self.etc / "services.list", self._services_list())
@@ -128,8 +144,11 @@ class Home:
             return [NGINX, "-p", str(self.run / service.name), "-c", str(self.etc / "nginx.conf"),
                     "-e", str(self.log_file(service)), "-g", f"{as_root}daemon off;"]
         command = [str(self.program(service)), "--listen", f"{HOST}:{self.port(service)}",
-                   "--admin", f"{HOST}:{self.admin_port(service)}", "--store", str(self.store(service)),
-                   "--discovery-file", str(self.etc / "services.list")]
+                   "--admin", f"{HOST}:{self.admin_port(service)}", "--store", str(self.store(service))]
+        if self.settings.discovery == "consul":
+            command += ["--discovery", "consul", "--consul-prefix", self.consul_prefix()]
+        else:
+            command += ["--discovery-file", str(self.etc / "services.list")]
         if service.shards:
             command += ["--shard", "0", "--shards", str(service.shards)]
         if service.name == "inventory" and self.settings.hold_ttl:
@@ -137,6 +156,13 @@ class Home:
         for name, value in self.settings.of(service):
             command += [f"--{name}", value]
         return command
+
+    def consul_command(self):
+        http, gossip, rpc = self.consul_ports()
+        return [self.settings.consul, "agent", "-dev", "-node", self.consul_prefix(), "-bind", HOST, "-client", HOST,
+                "-http-port", str(http), "-serf-lan-port", str(gossip), "-server-port", str(rpc), "-serf-wan-port", "-1",
+                "-grpc-port", "-1", "-grpc-tls-port", "-1", "-dns-port", "-1", "-log-level", "warn",
+                "-hcl", "disable_update_check = true"]
 
     def _services_list(self):
         lines = ["# Written by ./flashsale up. SERVICE ADDRESS [shard=N/COUNT] [admin=ADDRESS]"]
@@ -155,18 +181,29 @@ class Home:
             "HOST": HOST, "PORT": self.port(gatekeeper), "ADMIN_PORT": self.admin_port(gatekeeper),
             "HOME": self.path, "RUN": self.run / gatekeeper.name, "LOG": self.log,
             "MODULE": self.build() / "bin" / "ngx_http_flashsale_module.so",
-            "DISCOVERY_FILE": self.etc / "services.list",
+            "DISCOVERY": self._nginx_discovery(gatekeeper),
+            "ENVIRONMENT": "\n".join(f"env CONSUL_{name};" for name in CONSUL_VARIABLES),
             "SETTINGS": " ".join(f"flashsale_{name.replace('-', '_')} {value};" for name, value in settings.items()),
         }
         template = (PROJECT / "gatekeeper" / "nginx" / "nginx.conf.in").read_text()
         return AtTemplate(template).substitute(values)
+
+    def _nginx_discovery(self, gatekeeper):
+        if self.settings.discovery != "consul":
+            return f'flashsale_discovery "{self.etc / "services.list"}";'
+        return (f"flashsale_consul {self.consul_prefix()}; "
+                f"flashsale_advertise {HOST}:{self.port(gatekeeper)} {HOST}:{self.admin_port(gatekeeper)};")
 
     def _supervisord_conf(self):
         open_files = min(16384, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         text = SUPERVISORD.format(
             home=escape(self.path), socket=escape(self.socket), open_files=open_files,
             user="user=root" if os.geteuid() == 0 else "")
-        for order, service in enumerate(SERVICES):
+        if self.settings.consul:  # first to come and last to go, so that services can leave it
+            text += PROGRAM.format(
+                name="consul", order=0, folder=escape(self.run / "consul"), log=escape(self.log / "consul.log"),
+                command=escape(" ".join(quote(word) for word in self.consul_command())), environment="", signal="TERM")
+        for order, service in enumerate(SERVICES, start=1):
             text += PROGRAM.format(
                 name=service.name, order=order, folder=escape(self.run / service.name), log=escape(self.log_file(service)),
                 command=escape(" ".join(quote(word) for word in self.command(service))),
@@ -180,6 +217,8 @@ class Home:
         variables = SANITIZER_OPTIONS.get(self.settings.preset, {}).copy()
         if service.name == "gatekeeper" and self.settings.preset in SANITIZER_LIBRARIES:
             variables["LD_PRELOAD"] = " ".join(library_path(name) for name in SANITIZER_LIBRARIES[self.settings.preset])
+        if self.settings.consul:
+            variables["CONSUL_HTTP_ADDR"] = f"{HOST}:{self.consul_ports()[0]}"
         return ",".join(f'{name}="{value}"' for name, value in variables.items())
 
 

@@ -37,7 +37,8 @@ class Supervisor:
 
     def start(self):
         """Starts supervisord, which starts every service."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS_PREFIX)}
+        unwanted = (SETTINGS_PREFIX, "CONSUL_") if self.home.settings.consul else (SETTINGS_PREFIX,)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
         configuration = self.home.etc / "supervisord.conf"
         subprocess.run(["/usr/bin/supervisord", "-c", str(configuration)], check=True, env=environment, close_fds=True)
         if not wait_until(self.is_running, 10):
@@ -75,7 +76,7 @@ class Supervisor:
 
 def stray_processes(home):
     """Processes of this installation that no supervisord looks after, as when it was killed: ours, by program and working folder."""
-    folders = {str(home.run / service.name) for service in SERVICES} | {str(home.path)}
+    folders = {str(home.run / name) for name in [service.name for service in SERVICES] + ["consul"]} | {str(home.path)}
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -86,7 +87,7 @@ def stray_processes(home):
             words = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        is_service = program == "nginx" or program.startswith("flashsale-")
+        is_service = program in ("nginx", "consul") or program.startswith("flashsale-")
         is_supervisord = str(home.etc / "supervisord.conf").encode() in words.split(b"\0") and b"supervisord" in words
         if folder in folders and (is_service or is_supervisord):
             found.append(int(entry.name))

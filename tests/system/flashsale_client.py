@@ -18,7 +18,8 @@ PRESET = os.environ.get("FLASHSALE_TEST_PRESET", "release")
 GRPCURL = PROJECT / ".deps" / "bin" / "grpcurl"
 # Sanitizers make everything slower; waits are for conditions, so only a failing test waits this long.
 PATIENCE_S = 20 if PRESET == "release" else 90
-PORTS_OF_AN_INSTALLATION = [*range(5), *range(10, 15)]
+DISCOVERY = os.environ.get("FLASHSALE_TEST_DISCOVERY", "static")
+PORTS_OF_AN_INSTALLATION = [*range(5), *range(10, 15), *range(20, 23)]
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 
@@ -34,10 +35,10 @@ def wait_until(condition, seconds=PATIENCE_S, what=""):
         time.sleep(0.05)
 
 
-def run_script(*words, timeout=600):
+def run_script(*words, timeout=600, environment=None):
     """./flashsale WORD..., as a person runs it."""
     return subprocess.run([str(PROJECT / "flashsale"), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=timeout)
+                          text=True, timeout=timeout, env=environment)
 
 
 def free_port():
@@ -61,14 +62,16 @@ def is_free(port):
 class Installation:
     """`./flashsale up` on free ports in a home of its own."""
 
-    def __init__(self, home, flags=()):
-        self.home, self.flags = Path(home), list(flags)
+    def __init__(self, home, flags=(), environment=None):
+        self.home, self.flags, self.environment = Path(home), list(flags), environment
+        self.discovery = DISCOVERY
         self.port = free_port()
         self.rest = Rest(f"http://127.0.0.1:{self.port}")
         self.grpc = Grpc(self)
 
     def up(self, *flags):
-        result = run_script("up", "--preset", PRESET, "--home", self.home, "--port", self.port, *self.flags, *flags)
+        result = run_script("up", "--preset", PRESET, "--home", self.home, "--port", self.port, "--discovery", self.discovery,
+                            *self.flags, *flags, environment=self.environment)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 

@@ -150,6 +150,19 @@ static void a_lost_memory(void **state)
 	assert_string_equal(hear(&watch, 6, "a", 64000), "a");
 }
 
+static void what_was_named_again_goes_at_once(void **state)
+{
+	hear(&watch, 90, "abc", 1000);
+	consul_watch_failed(&watch, 2000, 0);
+	assert_string_equal(hear(&watch, 3, "ad", 3000), "aBCd");
+	assert_string_equal(hear(&watch, 4, "bd", 4000), "bCd");
+	assert_string_equal(hear(&watch, 5, "b", 5000), "bC");
+	consul_watch_failed(&watch, 6000, 0); /* and once more, all of them */
+	assert_string_equal(hear(&watch, 5, "", 7000), "BC");
+	assert_string_equal(hear(&watch, 6, "bc", 8000), "bc");
+	assert_string_equal(hear(&watch, 7, "", 9000), "");
+}
+
 static void an_index_that_goes_back_is_a_lost_memory(void **state)
 {
 	hear(&watch, 90, "ab", 1000);
@@ -231,6 +244,7 @@ int main(void)
 		TEST(failures_back_off),
 		TEST(nothing_new_slows_down),
 		TEST(a_lost_memory),
+		TEST(what_was_named_again_goes_at_once),
 		TEST(an_index_that_goes_back_is_a_lost_memory),
 		TEST(away_from_the_start),
 		TEST(another_count_of_shards),
