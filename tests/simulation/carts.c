@@ -473,4 +473,5 @@ void carts_reconcile(void)
 		crash_slot(slot, world_between(1, AWAY_MAX_US));
 		store_anew(slot);
 	}
+	model_reconciled();
 }

@@ -446,6 +446,8 @@ void model_forget_shard(uint32_t number, uint64_t head, uint64_t floor)
 		memset(&model_skus[i], 0, sizeof(model_skus[i]));
 	}
 	memset(shard, 0, sizeof(*shard));
+	for (uint32_t i = 0; i < world.plan.carts; i++)
+		shard->carts[i].stored = before.carts[i].stored;
 	model_orders_forget(number);
 	model_words_forget(number);
 	for (uint64_t i = 1; i <= head; i++) {
@@ -454,6 +456,18 @@ void model_forget_shard(uint32_t number, uint64_t head, uint64_t floor)
 			model_compacted(number, i < head ? before.steps[i].floor : floor, INT64_MIN);
 	}
 	steps_free(before.steps, before.head);
+}
+
+static void reconcile_hold(struct model_hold *hold)
+{
+	hold->lost |= hold->lived_before && !hold->created;
+	hold->lived_before = false;
+}
+
+void model_reconciled(void)
+{
+	model_holds_each(reconcile_hold);
+	model_orders_reconciled();
 }
 
 void model_void_epochs(uint32_t shard)

@@ -17,6 +17,7 @@ struct model_hold {
 	struct id id;
 	bool intended, created; /* a cart asked for it; the ledger has it */
 	bool gone;              /* it ended unsold, and its record was dropped */
+	bool lost;              /* lived before, and no cart remembers it */
 	bool lived_before;      /* its store was restored: some remember more of it than the books do */
 	bool keyed;
 	struct hash128 key, fingerprint;
@@ -101,6 +102,8 @@ bool model_kept(uint32_t shard, uint64_t sequence); /* this entry is still in th
 void model_stored(uint32_t shard, const struct wire_sender *sender, uint64_t position);
 /* Restored: what a backup had, and nothing later. */
 void model_forget_shard(uint32_t shard, uint64_t head, uint64_t floor);
+/* Carts begin anew: from now on nobody remembers more than the books do. */
+void model_reconciled(void);
 void model_void_epochs(uint32_t shard);  /* and then, none of before is in force */
 
 /* When answers are given: all of a group between its commit and the next. */

@@ -22,9 +22,12 @@ struct model_cart {
 	uint64_t epoch, sequence;
 	struct id instance_before; /* the last group */
 	struct id removed;         /* the greatest id that was dropped */
-	uint32_t stored_next;
-	uint64_t stored[MODEL_INSTANCES];
-	struct id stored_by[MODEL_INSTANCES];
+	/* What its instances said of their stores. A fence that was under way when inventory was restored says it of the history before. */
+	struct model_stored {
+		uint32_t next;
+		uint64_t positions[MODEL_INSTANCES];
+		struct id instances[MODEL_INSTANCES];
+	} stored;
 	uint64_t voided; /* this epoch is of another lineage: in force no more */
 	struct id instance;
 	/* all that were in force at some moment of the last group */
@@ -74,6 +77,7 @@ void model_holds_each(void (*visit)(struct model_hold *hold));
 void model_orders_begin(void);
 void model_orders_end(void);
 void model_orders_forget(uint32_t shard);
+void model_orders_reconciled(void);
 void model_order_drop(const struct id *id, void (*drop)(struct model_hold *hold));
 void model_order_moves(struct model_shard *shard, struct model_hold *hold, const struct model_entry *entry);
 struct model_order *model_order_entry(uint32_t number, const struct model_entry *entry);

@@ -5,25 +5,25 @@
 
 void model_stored(uint32_t number, const struct wire_sender *sender, uint64_t position)
 {
-	struct model_cart *cart = &model_shards[number].carts[sender->cart];
+	struct model_stored *stored = &model_shards[number].carts[sender->cart].stored;
 	uint32_t at = 0;
 
-	while (at < MODEL_INSTANCES && id_compare(&cart->stored_by[at], &sender->instance) != 0)
+	while (at < MODEL_INSTANCES && id_compare(&stored->instances[at], &sender->instance) != 0)
 		at++;
 	if (at == MODEL_INSTANCES) {
-		at = cart->stored_next++ % MODEL_INSTANCES;
-		cart->stored_by[at] = sender->instance;
-		cart->stored[at] = 0;
+		at = stored->next++ % MODEL_INSTANCES;
+		stored->instances[at] = sender->instance;
+		stored->positions[at] = 0;
 	}
-	if (cart->stored[at] < position)
-		cart->stored[at] = position;
+	if (stored->positions[at] < position)
+		stored->positions[at] = position;
 }
 
 static uint64_t stored_by(const struct model_cart *cart, const struct id *instance)
 {
 	for (uint32_t i = 0; i < MODEL_INSTANCES; i++)
-		if (id_compare(&cart->stored_by[i], instance) == 0)
-			return cart->stored[i];
+		if (id_compare(&cart->stored.instances[i], instance) == 0)
+			return cart->stored.positions[i];
 	return 0;
 }
 

@@ -98,6 +98,13 @@ void model_orders_forget(uint32_t shard)
 			}
 }
 
+void model_orders_reconciled(void)
+{
+	for (size_t i = 0; i < SLOTS; i++)
+		for (struct model_order *order = slots[i]; order; order = order->next)
+			order->lived_before = false;
+}
+
 void model_order_drop(const struct id *id, void (*drop)(struct model_hold *hold))
 {
 	struct model_order *order = order_get(id);

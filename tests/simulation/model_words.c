@@ -354,6 +354,7 @@ void model_told_grant(const struct id *id, uint32_t user, uint32_t sku, uint32_t
 	const struct model_hold *hold = model_hold_get(id);
 
 	WORLD_CHECK(hold && (hold->created || hold->told_else), "promise 2: a yes that is not in the books");
+	WORLD_CHECK(!hold->lost, "a yes of a hold that was lost with its disk");
 	if (!hold->created)
 		return; /* it was, before the store was restored */
 	WORLD_CHECK(hold->user == user && hold->sku == sku, "a yes of somebody else's hold");
