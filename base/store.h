@@ -49,7 +49,7 @@ void store_close(struct store *store); /* NULL is fine; no transaction may be op
 
 /* For programs that look at a store, also at a copy, also while its service uses it: nothing is written, no lock taken, no incarnation; shard and
  * shards are not checked but read (they are in *store then). The service and the format must be those of the options. While it reads, a page of the file
- * that can't be read ends the process with SIGBUS: rpc/tool_fault.h. */
+ * that can't be read ends the process with SIGBUS: rpc/store_fault.h. */
 struct store *store_open_reading(const struct store_options *options, struct error *error);
 
 /* A short read transaction of the calling thread; ends with mdb_txn_abort. Errors are LMDB's codes. */

@@ -205,7 +205,7 @@ bool store_length_check(const struct store_options *options, MDB_env *env, bool 
 	need = info.me_last_pgno + 1;
 	if (have >= need)
 		return true;
-	/* Zeros instead of a bus error while the list of free pages is read. Who only reads takes the error (rpc/tool_fault.h). */
+	/* Zeros instead of a bus error while the list of free pages is read. Who only reads takes the error (rpc/store_fault.h). */
 	if (writable && ftruncate(fd, (off_t)(need * stat.ms_psize)) != 0)
 		return error_set(error, "store %s: its data file can't be extended: %s", options->directory,
 			strerror(errno));

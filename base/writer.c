@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
+#include "base/signals.h"
 
 /* The domain's time may run differently from the timer that sleeps (suspend, a test's clock): it is asked at least this often. */
 #define SLEEP_MAX_MS 250
@@ -278,7 +279,7 @@ struct writer *writer_new(const struct writer_options *options)
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&writer->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
-	sigfillset(&all);
+	signals_fill(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&writer->thread, NULL, run, writer);
 	assert(rc == 0);

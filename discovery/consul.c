@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/signals.h"
 #include "discovery/consul_internal.h"
 
 #define TURN_MS_MAX 60000
@@ -208,7 +209,7 @@ static bool start_thread(struct consul_source *source, struct error *error)
 	sigset_t all, before;
 	int code;
 
-	sigfillset(&all);
+	signals_fill(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	code = pthread_create(&source->thread, NULL, run, source);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

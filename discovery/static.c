@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/signals.h"
 #include "discovery/catalog.h"
 #include "discovery/static_file.h"
 
@@ -198,7 +199,7 @@ static bool start_thread(struct static_source *source, struct error *error)
 	sigset_t all, before;
 	int code;
 
-	sigfillset(&all);
+	signals_fill(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	code = pthread_create(&source->thread, NULL, run, source);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/metrics.h"
+#include "base/signals.h"
 
 /* Scrapers and probes, nobody else: few connections, none for long. */
 #define CONNECTIONS_MAX 64
@@ -107,7 +108,7 @@ static struct MHD_Daemon *start(struct admin *admin, const struct addrinfo *wher
 	struct MHD_Daemon *daemon;
 	sigset_t all, before;
 
-	sigfillset(&all);
+	signals_fill(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, admin, MHD_OPTION_SOCK_ADDR, where->ai_addr,
 		MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/signals.h"
 #include "rpc/grpc_log.h"
 #include "rpc/tag.h"
 
@@ -307,7 +308,7 @@ static void start_thread(struct rpc_loop *loop)
 	sigset_t all, before;
 	int result;
 
-	sigfillset(&all);
+	signals_fill(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	result = pthread_create(&loop->thread, NULL, loop_main, loop);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -18,6 +18,7 @@
 #include "rpc/admin.h"
 #include "rpc/advertise.h"
 #include "rpc/service_settings.h"
+#include "rpc/store_fault.h"
 #include "rpc/tool.h"
 
 enum { EXIT_GRACEFUL = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -211,9 +212,11 @@ static bool open_parts(struct service_run *run, struct error *error)
 	if (definition->store_table_count) {
 		struct store_options options = service_settings_store(definition, service->common);
 
+		store_fault_watch_service(options.directory);
 		service->store = store_open(&options, error);
 		if (!service->store)
 			return false;
+		store_fault_env(service->store->env);
 		register_store_metrics(service->store);
 	}
 	if (!open_discovery(service, error))

@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "rpc/service_settings.h"
-#include "rpc/tool_fault.h"
+#include "rpc/store_fault.h"
 #include "rpc/tool_store.h"
 
 static const struct service_tool *const common_tools[] = {&tool_init, &tool_backup, &tool_restore};
@@ -79,10 +79,10 @@ struct store *tool_open_reading(const struct tool_call *call, const char *direct
 	struct store *store;
 	struct error error;
 
-	tool_fault_watch(call->program, directory);
+	store_fault_watch_tool(call->program, directory);
 	store = store_open_reading(&options, &error);
 	if (store)
-		tool_fault_env(store->env);
+		store_fault_env(store->env);
 	else
 		tool_end(call, TOOL_CANNOT, "%s", error.text);
 	return store;

@@ -4,7 +4,7 @@
  * file and environment do for both; of these nothing must be given but what the tool says. Every program with a store has `init`, `backup` and `restore`;
  * a program adds its own (service_definition.tools).
  * Ends with TOOL_FINE, TOOL_NO or TOOL_CANNOT; what went wrong is said on stderr. While a tool runs, a store file that can't be read ends it with TOOL_CANNOT
- * and a text (rpc/tool_fault.h).
+ * and a text (rpc/store_fault.h).
  * Threads: main's. No log is written. */
 #ifndef FLASHSALE_RPC_TOOL_H
 #define FLASHSALE_RPC_TOOL_H

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "base/memory.h"
-#include "rpc/tool_fault.h"
+#include "rpc/store_fault.h"
 
 /* ---- init ---- */
 

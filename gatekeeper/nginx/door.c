@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
+#include "base/signals.h"
 #include "gatekeeper/nginx/door.h"
 
 /* How much longer than the edge nginx waits: the edge answers first unless it hangs. */
@@ -261,7 +262,7 @@ static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
 	sigset_t all, before;
 
 	/* The edge's threads inherit the mask: nginx's signals are for nginx's thread. */
-	sigfillset(&all);
+	signals_fill(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	door.edge = edge_new(&options, &error);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

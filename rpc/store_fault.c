@@ -1,16 +1,20 @@
-/* rpc/tool_fault.c - see tool_fault.h. In a handler only what is safe there: system calls, and memory of ours. */
-#include "rpc/tool_fault.h"
+/* rpc/store_fault.c - see store_fault.h. In a handler only what is safe there: system calls, and memory of ours; base/log.c takes no lock and no memory. */
+#include "rpc/store_fault.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "rpc/tool.h"
 
-static const char *watched_program, *watched_directory;
+static const char *watched_program; /* NULL: a service */
+static const char *watched_directory;
+static struct sigaction before_bus, before_segv; /* a sanitizer has its own */
 
 static void say(const char *text)
 {
@@ -94,10 +98,27 @@ static void begin(void)
 	say(": the data file is damaged ");
 }
 
+#define SERVICE_TEXT "the store's data file is damaged, or was cut while in use: restore a backup"
+
+/* Then back to the instruction, which faults again for who had the signal before; by default the process dies of it. */
+static void say_as_service(int signal, uintptr_t address)
+{
+	uint64_t offset;
+
+	if (find_place(address, &offset))
+		log_error(SERVICE_TEXT, LOG_TEXT("store", watched_directory),
+			LOG_INT("near_byte", (int64_t)offset), LOG_INT("signal", signal));
+	sigaction(signal, signal == SIGBUS ? &before_bus : &before_segv, NULL);
+}
+
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	uint64_t offset;
 
+	if (!watched_program) {
+		say_as_service(signal, (uintptr_t)info->si_addr);
+		return;
+	}
 	begin();
 	if (find_place((uintptr_t)info->si_addr, &offset)) {
 		say("near byte ");
@@ -112,6 +133,10 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 
 static void on_assert(MDB_env *env, const char *text)
 {
+	if (!watched_program) {
+		log_error(SERVICE_TEXT, LOG_TEXT("store", watched_directory), LOG_TEXT("lmdb", text));
+		abort();
+	}
 	begin();
 	say("(LMDB: ");
 	say(text);
@@ -119,18 +144,28 @@ static void on_assert(MDB_env *env, const char *text)
 	end();
 }
 
-void tool_fault_watch(const char *program, const char *directory)
+static void watch(const char *program, const char *directory)
 {
 	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
 	watched_program = program;
 	watched_directory = directory;
 	sigemptyset(&action.sa_mask);
-	sigaction(SIGBUS, &action, NULL);
-	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, &before_bus);
+	sigaction(SIGSEGV, &action, &before_segv);
 }
 
-void tool_fault_env(MDB_env *env)
+void store_fault_watch_tool(const char *program, const char *directory)
+{
+	watch(program, directory);
+}
+
+void store_fault_watch_service(const char *directory)
+{
+	watch(NULL, directory);
+}
+
+void store_fault_env(MDB_env *env)
 {
 	mdb_env_set_assert(env, on_assert);
 }
