@@ -1,15 +1,15 @@
 # Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
 
 # What CI runs, cheap ones first: a slip in form is known in seconds.
-every_suite=(format contracts unit simulation crash system system-consul unit-asan simulation-asan system-asan unit-tsan system-tsan)
+every_suite=(format contracts unit simulation mutants crash system system-consul unit-asan simulation-asan system-asan unit-tsan system-tsan)
 
 results=$PWD/build/results
 
 # run_suites [SUITE...] [-- PYTEST_ARGUMENT...]
 run_suites() {
-	local suites=() suite failed=()
+	local suites=() mutants=() suite failed=()
 	while (($#)) && [[ $1 != -- ]]; do
-		suites+=("$1")
+		if [[ -f tests/mutants/$1.patch ]]; then mutants+=("$1"); else suites+=("$1"); fi
 		shift
 	done
 	(($#)) && shift
@@ -40,6 +40,7 @@ run_suite() {
 	unit*) build_quietly "$preset" && run_ctest "$suite" "$preset" ;;
 	coverage) build_quietly coverage "${covered[@]}" && one_check coverage check_coverage ;;
 	simulation*) build_quietly "$preset" simulate && run_simulation "$suite" "$preset" ;;
+	mutants) "$python" tests/mutants/run.py --results "$results/$suite.xml" "${mutants[@]}" ;;
 	crash) build_quietly release "${programs[@]}" witness && run_crash "$@" ;;
 	system-consul) build_quietly release "${programs[@]}" && FLASHSALE_TEST_DISCOVERY=consul run_pytest "$suite" release "${with_consul[@]}" "$@" ;;
 	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" tests/system --ignore tests/system/test_consul.py "$@" ;;
