@@ -93,14 +93,24 @@ def put(path, content):
     path.write_bytes(content)
 
 
+def without_context(hunk):
+    before, after = hunk.before, hunk.after
+    while before and after and before[0] == after[0]:
+        before, after = before[1:], after[1:]
+    while before and after and before[-1] == after[-1]:
+        before, after = before[:-1], after[:-1]
+    return Hunk(hunk.file, before, after)
+
+
 def mutate(hunk, text):
-    before, after = ("".join(line + "\n" for line in lines) for lines in (hunk.before, hunk.after))
-    if text.count(before) != 1:
-        raise Unfit(
-            f"it does not apply: its {len(hunk.before)} lines are {text.count(before)} times in {hunk.file}. "
-            "Break the same rule in the code as it is now, and make the patch anew (README.md)"
-        )
-    return text.replace(before, after)
+    for fit in (hunk, without_context(hunk)):  # neighbours may have changed
+        before, after = ("".join(line + "\n" for line in lines) for lines in (fit.before, fit.after))
+        if before and ("\n" + text).count("\n" + before) == 1:
+            return ("\n" + text).replace("\n" + before, "\n" + after)[1:]
+    raise Unfit(
+        f"it does not apply: what it changes in {hunk.file} is not there exactly once. "
+        "Break the same rule in the code as it is now, and make the patch anew (README.md)"
+    )
 
 
 def apply(mutant):
