@@ -2,11 +2,9 @@
 #include "base/memory.h"
 
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* Says so without asking for memory. */
@@ -39,45 +37,6 @@ void *memory_new_array(size_t count, size_t size)
 void *memory_resize(void *old, size_t count, size_t size)
 {
 	return memory_checked(count && size ? reallocarray(old, count, size) : realloc(old, 1));
-}
-
-/* Whole large pages, so that what is cut off on both sides is all that is too much. */
-static size_t memory_large_size(size_t size)
-{
-	size_t whole = (size + MEMORY_LARGE_BYTES - 1) & ~(MEMORY_LARGE_BYTES - 1);
-
-	if (whole < size || whole > SIZE_MAX - MEMORY_LARGE_BYTES)
-		memory_gone();
-	return whole;
-}
-
-void *memory_new_large(size_t size)
-{
-	size_t whole, before;
-	char *memory;
-
-	if (size < MEMORY_LARGE_BYTES)
-		return memory_new(size);
-	whole = memory_large_size(size);
-	memory = mmap(
-		NULL, whole + MEMORY_LARGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		memory_gone();
-	before = -(uintptr_t)memory & (MEMORY_LARGE_BYTES - 1);
-	if (before)
-		munmap(memory, before);
-	if (before < MEMORY_LARGE_BYTES)
-		munmap(memory + before + whole, MEMORY_LARGE_BYTES - before);
-	madvise(memory + before, whole, MADV_HUGEPAGE); /* a wish */
-	return memory + before;
-}
-
-void memory_free_large(void *memory, size_t size)
-{
-	if (memory && size >= MEMORY_LARGE_BYTES)
-		munmap(memory, memory_large_size(size));
-	else
-		free(memory);
 }
 
 char *memory_copy_text(const char *text)

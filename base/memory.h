@@ -13,12 +13,6 @@ void *memory_resize(void *old, size_t count, size_t size);
 char *memory_copy_text(const char *text);
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* For tables of millions, read at random: from MEMORY_LARGE_BYTES on aligned to it and in huge pages where the system has them, which spares most misses
- * of the address cache. Zeroed; the same size goes to memory_free_large (NULL is fine). */
-#define MEMORY_LARGE_BYTES ((size_t)2 << 20)
-void *memory_new_large(size_t size);
-void memory_free_large(void *memory, size_t size);
-
 #define NEW(type) ((type *)memory_new(sizeof(type)))
 #define NEW_ARRAY(count, type) ((type *)memory_new_array((count), sizeof(type)))
 

@@ -9,25 +9,15 @@
 #define SLOTS_FIRST 64
 #define SLOTS_A_STEP 8 /* moved at each put: the old table is empty long before the new one is full */
 
-static struct map_node **slots_new(size_t mask)
-{
-	return memory_new_large((mask + 1) * sizeof(struct map_node *));
-}
-
-static void slots_free(struct map_node **slots, size_t mask)
-{
-	memory_free_large(slots, (mask + 1) * sizeof(struct map_node *));
-}
-
 void map_init(struct map *map)
 {
-	*map = (struct map){.slots = slots_new(SLOTS_FIRST - 1), .mask = SLOTS_FIRST - 1};
+	*map = (struct map){.slots = NEW_ARRAY(SLOTS_FIRST, struct map_node *), .mask = SLOTS_FIRST - 1};
 }
 
 void map_release(struct map *map)
 {
-	slots_free(map->slots, map->mask);
-	slots_free(map->old, map->old_mask);
+	free(map->slots);
+	free(map->old);
 	*map = (struct map){0};
 }
 
@@ -61,7 +51,7 @@ static void map_move_some(struct map *map)
 		map->old[map->moved++] = NULL;
 	}
 	if (map->moved > map->old_mask) {
-		slots_free(map->old, map->old_mask);
+		free(map->old);
 		map->old = NULL;
 		return;
 	}
@@ -75,7 +65,7 @@ static void map_grow(struct map *map)
 	map->old_mask = map->mask;
 	map->moved = 0;
 	map->mask = map->mask * 2 + 1;
-	map->slots = slots_new(map->mask);
+	map->slots = NEW_ARRAY(map->mask + 1, struct map_node *);
 }
 
 void map_put(struct map *map, struct map_node *node, uint64_t hash)

@@ -2,15 +2,13 @@
 #include "cart/slab.h"
 
 #include <assert.h>
-#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 
-#define BLOCK_BYTES_FIRST \
-	((size_t)64 << 10) /* each block is twice as large as the one before, up to the last size */
-#define BLOCK_BYTES_LAST MEMORY_LARGE_BYTES
+#define BLOCK_BYTES (64 * 1024)
+#define BLOCK_HEAD 16 /* the next block's address; keeps pieces aligned to 16 */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SLAB_USES_MALLOC 1
@@ -18,16 +16,10 @@
 #define SLAB_USES_MALLOC 0
 #endif
 
-struct slab_block {
-	struct slab_block *next;
-	size_t size;
-	alignas(16) char pieces[];
-};
-
 void slab_init(struct slab *slab, size_t piece_bytes)
 {
 	piece_bytes = (piece_bytes + 15) & ~(size_t)15;
-	assert(piece_bytes && piece_bytes <= BLOCK_BYTES_FIRST - sizeof(struct slab_block));
+	assert(piece_bytes && piece_bytes <= BLOCK_BYTES - BLOCK_HEAD);
 	*slab = (struct slab){.piece_bytes = piece_bytes};
 }
 
@@ -35,27 +27,22 @@ void slab_release(struct slab *slab)
 {
 	assert(slab->in_use == 0);
 	while (slab->blocks) {
-		struct slab_block *block = slab->blocks;
+		void *block = slab->blocks;
 
-		slab->blocks = block->next;
-		memory_free_large(block, block->size);
+		memcpy(&slab->blocks, block, sizeof(slab->blocks));
+		free(block);
 	}
 	*slab = (struct slab){0};
 }
 
 static void slab_add_block(struct slab *slab)
 {
-	size_t size = slab->blocks ? slab->blocks->size * 2 : BLOCK_BYTES_FIRST;
-	struct slab_block *block;
+	char *block = memory_new(BLOCK_BYTES);
 
-	if (size > BLOCK_BYTES_LAST)
-		size = BLOCK_BYTES_LAST;
-	block = memory_new_large(size);
-	block->next = slab->blocks;
-	block->size = size;
+	memcpy(block, &slab->blocks, sizeof(slab->blocks));
 	slab->blocks = block;
-	slab->next = block->pieces;
-	slab->end = (char *)block + size;
+	slab->next = block + BLOCK_HEAD;
+	slab->end = block + BLOCK_BYTES;
 }
 
 void *slab_get(struct slab *slab)

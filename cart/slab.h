@@ -8,11 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct slab_block;
 struct slab {
 	size_t piece_bytes;
-	void *free_pieces;
-	struct slab_block *blocks; /* newest first */
+	void *free_pieces, *blocks;
 	char *next, *end; /* untouched part of the newest block */
 	size_t in_use;
 };

@@ -26,24 +26,6 @@ static void test_new_memory_is_zeroed(void **state)
 	free(memory);
 }
 
-static void test_large_memory_is_zeroed_and_aligned(void **state)
-{
-	static const size_t sizes[] = {
-		1, 4096, MEMORY_LARGE_BYTES - 1, MEMORY_LARGE_BYTES, 3 * MEMORY_LARGE_BYTES + 1};
-
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		char *memory = memory_new_large(sizes[i]);
-
-		if (sizes[i] >= MEMORY_LARGE_BYTES)
-			assert_int_equal((uintptr_t)memory % MEMORY_LARGE_BYTES, 0);
-		for (size_t at = 0; at < sizes[i]; at += 1 + at / 64)
-			assert_int_equal(memory[at], 0);
-		memset(memory, 1, sizes[i]);
-		memory_free_large(memory, sizes[i]);
-	}
-	memory_free_large(NULL, MEMORY_LARGE_BYTES);
-}
-
 static void test_nothing_is_still_something(void **state)
 {
 	void *none = memory_new(0), *array = memory_new_array(0, 8), *other = memory_new_array(8, 0);
@@ -125,7 +107,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new_memory_is_zeroed),
-		cmocka_unit_test(test_large_memory_is_zeroed_and_aligned),
 		cmocka_unit_test(test_nothing_is_still_something),
 		cmocka_unit_test(test_resize_keeps_the_content),
 		cmocka_unit_test(test_texts),
