@@ -10,7 +10,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-foreach(package grpc libprotobuf-c lmdb libcurl libmicrohttpd libxxhash liburcu-cds yajl jansson libjwt openssl cmocka)
+foreach(package grpc libprotobuf-c lmdb libcurl libcares libmicrohttpd libxxhash liburcu-cds yajl jansson libjwt openssl cmocka)
 	string(REGEX REPLACE "[^a-z0-9]" "_" name ${package})
 	pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${package})
 endforeach()

@@ -17,7 +17,7 @@
 #include "base/memory.h"
 #include "base/signals.h"
 #include "discovery/catalog.h"
-#include "discovery/static_file.h"
+#include "discovery/static_expand.h"
 
 #define WATCH_AGAIN_MS 1000 /* when the folder cannot be watched */
 
@@ -29,6 +29,12 @@ struct static_source {
 	int inotify, stop; /* descriptors */
 	int watched;	   /* inotify's number of the folder; -1: not watched */
 	pthread_t thread;
+	/* The thread's, once it runs. */
+	struct static_file file; /* the last good one */
+	char **names;		 /* in it */
+	size_t name_count;
+	struct resolver *resolver;
+	int64_t resolve_ms, resolve_next_ms;
 };
 
 static struct static_source *source_of(struct discovery *discovery)
@@ -36,25 +42,47 @@ static struct static_source *source_of(struct discovery *discovery)
 	return container_of(discovery, struct static_source, base);
 }
 
+/* What the file and the names in it come to now. */
+static void publish(struct static_source *source)
+{
+	struct catalog_entry entries[STATIC_SERVICES_MAX];
+	int64_t wall_ms = clock_wall_ms(&clock_system);
+	bool ok;
+
+	for (size_t i = 0; i < source->file.service_count; i++) {
+		const struct static_service *service = &source->file.services[i];
+
+		entries[i].service = service->name;
+		entries[i].list = static_expand(service, source->resolver, wall_ms);
+	}
+	ok = catalog_replace(&source->catalog, entries, source->file.service_count);
+	assert(ok); /* STATIC_SERVICES_MAX is what a catalog takes */
+}
+
+static void drop_file(struct static_source *source)
+{
+	static_file_release(&source->file);
+	static_names_free(source->names, source->name_count);
+}
+
 static bool load(struct static_source *source, struct error *error)
 {
 	struct static_file file;
-	struct catalog_entry entries[STATIC_SERVICES_MAX];
-	int64_t now_ms = clock_wall_ms(&clock_system);
-	bool ok;
+	char **names;
+	size_t count;
 
 	if (!static_file_read(&file, source->path, error))
 		return false;
-	for (size_t i = 0; i < file.service_count; i++) {
-		const struct static_service *service = &file.services[i];
-
-		entries[i].service = service->name;
-		entries[i].list = instances_make(service->items, service->count, now_ms, NULL);
-		assert(entries[i].list); /* each line was checked with its number */
+	if (!static_names(&file, &names, &count, error)) {
+		static_file_release(&file);
+		return error_prefix(error, "%s", source->path);
 	}
-	ok = catalog_replace(&source->catalog, entries, file.service_count);
-	assert(ok); /* STATIC_SERVICES_MAX is what a catalog takes */
-	static_file_release(&file);
+	drop_file(source);
+	source->file = file;
+	source->names = names;
+	source->name_count = count;
+	source->resolve_next_ms = 0;
+	publish(source);
 	return true;
 }
 
@@ -108,17 +136,41 @@ static void read_events(struct static_source *source)
 		reload(source);
 }
 
+static int64_t now_ms(void)
+{
+	return clock_mono_ns() / 1000000;
+}
+
+/* Begins the rounds that are due; returns how long to wait at most, -1: for ever. */
+static int resolve(struct static_source *source)
+{
+	int64_t now = now_ms();
+
+	if (!source->name_count)
+		return source->watched >= 0 ? -1 : WATCH_AGAIN_MS;
+	if (source->resolve_next_ms <= now) {
+		resolver_ask(source->resolver, (const char *const *)source->names, source->name_count);
+		source->resolve_next_ms = now + source->resolve_ms;
+	}
+	now = source->resolve_next_ms - now;
+	return resolver_timeout_ms(source->resolver, now < WATCH_AGAIN_MS ? (int)now : WATCH_AGAIN_MS);
+}
+
 static void *run(void *context)
 {
 	struct static_source *source = context;
-	struct pollfd fds[2] = {
+	struct pollfd fds[2 + RESOLVER_FDS_MAX] = {
 		{.fd = source->stop, .events = POLLIN}, {.fd = source->inotify, .events = POLLIN}};
 
 	for (;;) {
-		int ready = poll(fds, 2, source->watched >= 0 ? -1 : WATCH_AGAIN_MS);
+		int wait_ms = resolve(source);
+		size_t count = resolver_fds(source->resolver, fds + 2);
+		int ready = poll(fds, 2 + count, wait_ms);
 
 		if (fds[0].revents)
 			return NULL;
+		if (resolver_run(source->resolver, fds + 2, count))
+			publish(source);
 		if (ready > 0 && fds[1].revents)
 			read_events(source);
 		else if (source->watched < 0 && watch_folder(source))
@@ -158,6 +210,8 @@ static void release(struct static_source *source)
 	if (source->stop >= 0)
 		close(source->stop);
 	catalog_release(&source->catalog);
+	drop_file(source);
+	resolver_free(source->resolver);
 	free(source->path);
 	free(source->folder);
 	free(source);
@@ -222,12 +276,15 @@ static bool start(struct static_source *source, struct error *error)
 	return load(source, error) && start_thread(source, error);
 }
 
-struct discovery *discovery_static_new(const char *path, struct error *error)
+struct discovery *discovery_static_new_with(
+	const char *path, const char *servers, int64_t resolve_ms, struct error *error)
 {
 	struct static_source *source = NEW(struct static_source);
 
 	source->base.source = &static_vtable;
 	source->inotify = source->stop = source->watched = -1;
+	source->resolve_ms = resolve_ms;
+	source->resolver = resolver_new(servers);
 	catalog_init(&source->catalog);
 	split_path(source, path);
 	if (!start(source, error)) {
@@ -235,4 +292,9 @@ struct discovery *discovery_static_new(const char *path, struct error *error)
 		return NULL;
 	}
 	return &source->base;
+}
+
+struct discovery *discovery_static_new(const char *path, struct error *error)
+{
+	return discovery_static_new_with(path, NULL, STATIC_RESOLVE_MS, error);
 }

@@ -4,7 +4,7 @@ packages=(
 	# to build
 	build-essential cmake ninja-build pkg-config git
 	libgrpc-dev protobuf-compiler protobuf-c-compiler libprotobuf-c-dev libprotobuf-dev grpc-proto
-	libcurl4-openssl-dev liblmdb-dev nginx-dev libpcre2-dev zlib1g-dev libssl-dev libmicrohttpd-dev libxxhash-dev
+	libcurl4-openssl-dev libc-ares-dev liblmdb-dev nginx-dev libpcre2-dev zlib1g-dev libssl-dev libmicrohttpd-dev libxxhash-dev
 	liburcu-dev libyajl-dev libbsd-dev libjansson-dev libyaml-dev libjwt-dev uthash-dev libcmocka-dev
 	python3 python3-pip unzip ca-certificates
 	# to run
@@ -62,7 +62,7 @@ require_programs() {
 		PATH=$PATH:/usr/sbin:/sbin command -v "$name" >/dev/null || missing+=("program $name")
 	done
 	if command -v pkg-config >/dev/null; then
-		for name in grpc libprotobuf-c lmdb libcurl libmicrohttpd libxxhash liburcu-cds yajl jansson libjwt openssl cmocka; do
+		for name in grpc libprotobuf-c lmdb libcurl libcares libmicrohttpd libxxhash liburcu-cds yajl jansson libjwt openssl cmocka; do
 			pkg-config --exists "$name" || missing+=("library $name")
 		done
 	fi

@@ -117,7 +117,7 @@ static void start_refuses(void **state)
 
 	assert_null(discovery_static_new(fixture->path, &error));
 	assert_non_null(strstr(error.text, fixture->path));
-	put_file(fixture->path, "cart h:1\ncart nowhere\n");
+	put_file(fixture->path, "cart 127.0.0.1:1\ncart nowhere\n");
 	assert_null(discovery_static_new(fixture->path, &error));
 	assert_non_null(strstr(error.text, "list:2: "));
 	assert_null(discovery_static_new("/no/such/folder/list", &error));
@@ -129,7 +129,7 @@ static void a_file_that_is_too_large(void **state)
 	struct fixture *fixture = *state;
 	struct error error;
 
-	put_file(fixture->path, "cart h:1\n");
+	put_file(fixture->path, "cart 127.0.0.1:1\n");
 	assert_int_equal(truncate(fixture->path, 3 << 20), 0);
 	assert_null(discovery_static_new(fixture->path, &error));
 	assert_non_null(strstr(error.text, "larger"));
@@ -142,18 +142,18 @@ static void changes_are_heard(void **state)
 	struct discovery_watch *watch;
 	uint64_t version;
 
-	put_file(fixture->path, "cart h:1\n");
+	put_file(fixture->path, "cart 127.0.0.1:1\n");
 	discovery = discovery_static_new(fixture->path, NULL);
 	assert_non_null(discovery);
 	watch = discovery_watch(discovery, "cart", hear, fixture);
 	assert_int_equal(count_of(fixture), 1); /* at once */
 	version = version_of(fixture);
-	put_file(fixture->path, "cart h:1\ncart h:2\n");
+	put_file(fixture->path, "cart 127.0.0.1:1\ncart 127.0.0.1:2\n");
 	wait_for_count(fixture, 2);
 	assert_true(version_of(fixture) > version);
-	rename_over(fixture, "cart h:1\ncart h:2\ncart h:3\n");
+	rename_over(fixture, "cart 127.0.0.1:1\ncart 127.0.0.1:2\ncart 127.0.0.1:3\n");
 	wait_for_count(fixture, 3);
-	rename_over(fixture, "policy h:1\n");
+	rename_over(fixture, "policy 127.0.0.1:1\n");
 	wait_for_count(fixture, 0);
 	discovery_unwatch(watch);
 	discovery_free(discovery);
@@ -166,13 +166,13 @@ static void the_last_good_list_stays(void **state)
 	struct discovery_watch *watch;
 	uint64_t version;
 
-	put_file(fixture->path, "cart h:1\n");
+	put_file(fixture->path, "cart 127.0.0.1:1\n");
 	discovery = discovery_static_new(fixture->path, NULL);
 	watch = discovery_watch(discovery, "cart", hear, fixture);
 	version = version_of(fixture);
-	rename_over(fixture, "cart h:1\ncart h:2\nnonsense\n");
+	rename_over(fixture, "cart 127.0.0.1:1\ncart 127.0.0.1:2\nnonsense\n");
 	unlink(fixture->path);
-	rename_over(fixture, "cart h:1\ncart h:2\ncart h:3\n");
+	rename_over(fixture, "cart 127.0.0.1:1\ncart 127.0.0.1:2\ncart 127.0.0.1:3\n");
 	wait_for_count(fixture, 3);
 	assert_int_equal(version_of(fixture), version + 1); /* nothing in between */
 	discovery_unwatch(watch);
@@ -185,11 +185,11 @@ static void a_service_nobody_named(void **state)
 	struct discovery *discovery;
 	struct discovery_watch *watch;
 
-	put_file(fixture->path, "cart h:1\n");
+	put_file(fixture->path, "cart 127.0.0.1:1\n");
 	discovery = discovery_static_new(fixture->path, NULL);
 	watch = discovery_watch(discovery, "policy", hear, fixture);
 	assert_int_equal(count_of(fixture), 0);
-	rename_over(fixture, "policy h:1\n");
+	rename_over(fixture, "policy 127.0.0.1:1\n");
 	wait_for_count(fixture, 1);
 	discovery_unwatch(watch);
 	discovery_free(discovery);
@@ -229,18 +229,18 @@ static void the_folder_comes_back(void **state)
 	char away[96];
 
 	snprintf(away, sizeof(away), "%s-away", fixture->folder);
-	put_file(fixture->path, "cart h:1\n");
+	put_file(fixture->path, "cart 127.0.0.1:1\n");
 	discovery = discovery_static_new(fixture->path, NULL);
 	watch = discovery_watch(discovery, "cart", hear, fixture);
 	assert_int_equal(rename(fixture->folder, away), 0);
 	assert_int_equal(mkdir(fixture->folder, 0700), 0);
-	put_file(fixture->path, "cart h:1\ncart h:2\n");
+	put_file(fixture->path, "cart 127.0.0.1:1\ncart 127.0.0.1:2\n");
 	wait_for_count(fixture, 2);
 	for (int i = 0; i < 3;
 		i++) { /* again and again: the folder that is there now is the one that is watched */
-		rename_over(fixture, "cart h:1\ncart h:2\ncart h:3\n");
+		rename_over(fixture, "cart 127.0.0.1:1\ncart 127.0.0.1:2\ncart 127.0.0.1:3\n");
 		wait_for_count(fixture, 3);
-		rename_over(fixture, "cart h:1\n");
+		rename_over(fixture, "cart 127.0.0.1:1\n");
 		wait_for_count(fixture, 1);
 	}
 	discovery_unwatch(watch);
