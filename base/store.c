@@ -69,7 +69,7 @@ bool store_create(const struct store_options *options, struct error *error)
 			error_set(error, "store %s exists already: it was left as it is", options->directory);
 		else
 			good = store_sync(options->directory, error) &&
-			       store_sync_parent(options->directory, error);
+			       store_sync_folder_of(options->directory, error);
 		mdb_env_close(env);
 	}
 	close(lock);

@@ -76,6 +76,9 @@ bool store_backup(struct store *store, const char *directory, struct error *erro
 /* The copy becomes the store in to->directory, where none may be, with a new lineage; complete, or not there. */
 bool store_restore(struct store *backup, const struct store_options *to, struct error *error);
 
+/* Makes the name of a file durable: syncs the folder in which it stands. */
+bool store_sync_folder_of(const char *path, struct error *error);
+
 /* Big-endian integers sort as numbers. */
 static inline void store_put_be64(uint8_t *to, uint64_t value)
 {

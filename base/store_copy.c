@@ -167,7 +167,7 @@ bool store_backup(struct store *store, const char *directory, struct error *erro
 		rmdir(directory);
 		return false;
 	}
-	return store_sync(directory, error) && store_sync_parent(directory, error);
+	return store_sync(directory, error) && store_sync_folder_of(directory, error);
 }
 
 /* A folder of LMDB's with one store in it, or the beginning of one, is emptied and removed. */
@@ -198,7 +198,7 @@ static bool bring_in(struct store *backup, const struct store_options *to,
 		return false;
 	if (rename(from, path) != 0)
 		return error_set(error, "restore: %s can't get its name: %s", path, strerror(errno));
-	return store_sync(to->directory, error) && store_sync_parent(to->directory, error);
+	return store_sync(to->directory, error) && store_sync_folder_of(to->directory, error);
 }
 
 bool store_restore(struct store *backup, const struct store_options *to, struct error *error)

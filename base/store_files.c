@@ -41,7 +41,7 @@ bool store_sync(const char *path, struct error *error)
 	return good;
 }
 
-bool store_sync_parent(const char *path, struct error *error)
+bool store_sync_folder_of(const char *path, struct error *error)
 {
 	char parent[PATH_MAX];
 	size_t length = strlen(path);

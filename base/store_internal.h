@@ -22,7 +22,6 @@ bool store_path(
 	const struct store_options *options, const char *file, char path[PATH_MAX], struct error *error);
 bool store_file_there(const char *path);
 bool store_sync(const char *path, struct error *error);
-bool store_sync_parent(const char *path, struct error *error);		  /* the folder in which it stands */
 int store_lock(const struct store_options *options, struct error *error); /* the descriptor, or -1 */
 /* The data file is there and not empty. */
 bool store_data_check(const struct store_options *options, struct error *error);

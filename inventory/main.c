@@ -52,7 +52,7 @@ static void release(struct service *service)
 	inventory_free(service->state);
 }
 
-static const struct service_tool *const tools[] = {&tool_audit};
+static const struct service_tool *const tools[] = {&tool_audit, &tool_export};
 
 static const struct service_definition definition = {
 	.name = "inventory",
