@@ -200,6 +200,19 @@ void cart_applied(struct cart *cart, uint32_t shard, uint64_t position, int64_t 
 	link_settle(cart, shard, now_ms);
 }
 
+/* Promises that the ledger did not come to tell of: whoever reconciles has to know of them. */
+static void keep_unseen(struct cart *cart, uint32_t shard)
+{
+	struct attempt *attempt = attempts_list(&cart->attempts, shard, ATTEMPT_GRANTED)->first;
+
+	for (; attempt; attempt = attempt->next) {
+		const struct line *line = lines_find(&cart->lines, &attempt->id);
+
+		if (line && line->unseen)
+			cart->options.effects.changed(cart->options.context, line);
+	}
+}
+
 void cart_stop_link(struct cart *cart, uint32_t shard)
 {
 	struct cart_link *link = &cart->links[shard];
@@ -207,6 +220,7 @@ void cart_stop_link(struct cart *cart, uint32_t shard)
 
 	link->stopped = true;
 	link->usable = false;
+	keep_unseen(cart, shard);
 	while (queued->first)
 		attempt_refuse(cart, queued->first, COMMON__REASON__REASON_DEPENDENCY_DOWN, 0);
 }

@@ -312,6 +312,20 @@ int64_t lines_deadline_ms(const struct lines *lines, const struct line *line)
 	return line->deadline_ms + lines->moved_ms[line->usage->goods->shard];
 }
 
+/* The first grant keeps its key; but what has ended lets go of it for one that counts: a promise that was made again (cart/reconcile.h). */
+static bool take_key(struct lines *lines, const struct line *line)
+{
+	struct line *other = lines_find_key(lines, &line->key);
+
+	if (other && (line_counts(other) || !line_counts(line)))
+		return false;
+	if (other) {
+		map_remove(&lines->by_key, &other->key_node);
+		other->indexed = false;
+	}
+	return true;
+}
+
 struct line *lines_add_to(struct lines *lines, struct usage *usage, const struct hold *hold)
 {
 	struct line *line = slab_get(&lines->line_slab);
@@ -332,7 +346,7 @@ struct line *lines_add_to(struct lines *lines, struct usage *usage, const struct
 	if (line->keyed) {
 		line->key = hold->key;
 		line->fingerprint = hold->fingerprint;
-		line->indexed = !lines_find_key(lines, &line->key); /* the first grant keeps its key */
+		line->indexed = take_key(lines, line);
 		if (line->indexed)
 			map_put(&lines->by_key, &line->key_node, key_short(&line->key));
 	}

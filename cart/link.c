@@ -109,12 +109,14 @@ static void link_stop(struct link *link, const char *why)
 
 static void link_stop_lineage(struct link *link, const char *theirs)
 {
-	char ours[ID_TEXT_LENGTH + 1], why[192];
+	char ours[ID_TEXT_LENGTH + 1], why[256];
 
 	id_format(&link->domain->lineage, ours);
 	snprintf(why, sizeof(why),
-		"the ledger has lineage %.40s, ours is from %s: the store was restored or made anew", theirs,
-		ours);
+		"the ledger has lineage %.40s, ours is from %s: the store was restored or made anew; stop "
+		"the "
+		"cart and run `flashsale-cart reconcile`",
+		theirs, ours);
 	link_stop(link, why);
 }
 
@@ -367,7 +369,7 @@ static bool ledger_message(void *context, const ProtobufCMessage *base)
 static void ledger_lost(void *context, const struct rpc_status *status)
 {
 	struct link *link = context;
-	char why[sizeof(status->message) + 64];
+	char why[sizeof(status->message) + 128];
 
 	if (link->following)
 		log_warn("the ledger's stream was lost", LOG_INT("inventory_shard", link->shard),
@@ -375,7 +377,8 @@ static void ledger_lost(void *context, const struct rpc_status *status)
 	link->following = false;
 	if (!strcmp(status->reason, "LINEAGE_CHANGED") || !strcmp(status->reason, "LEDGER_AHEAD") ||
 		!strcmp(status->reason, "LEDGER_COMPACTED")) {
-		snprintf(why, sizeof(why), "%s: %s", status->reason, status->message);
+		snprintf(why, sizeof(why), "%s: %s; stop the cart and run `flashsale-cart reconcile`",
+			status->reason, status->message);
 		link_stop(link, why);
 	}
 }

@@ -1,5 +1,6 @@
 /* cart/main.c - the program flashsale-cart. */
 #include "cart/service.h"
+#include "cart/tools.h"
 
 static const struct config_setting settings[] = {
 	{"inventory-shards", CONFIG_INT, offsetof(struct cart_settings, inventory_shards), "1", false, 1,
@@ -23,6 +24,8 @@ static const struct rpc_limits limits = {
 	.streams_max = 1024,
 };
 
+static const struct service_tool *const tools[] = {&tool_reconcile};
+
 static const struct service_definition definition = {
 	.name = "cart",
 	.purpose = "who has what: the limit per person, idempotency keys and carts",
@@ -36,6 +39,8 @@ static const struct service_definition definition = {
 	.store_tables = shelf_tables,
 	.store_table_count = SHELF_TABLE_COUNT,
 	.store_size = "16g",
+	.tools = tools,
+	.tool_count = sizeof(tools) / sizeof(tools[0]),
 	.limits = &limits,
 	.check = cart_service_check,
 	.start = cart_service_start,

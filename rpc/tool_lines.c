@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/memory.h"
 #include "base/store.h"
@@ -15,7 +15,7 @@
 struct tool_lines {
 	FILE *file;
 	char *path, *unfinished; /* NULL: stdout */
-	XXH3_state_t *digest;
+	EVP_MD_CTX *digest;
 	uint64_t rows;
 	bool broken; /* a line could not be made */
 };
@@ -25,10 +25,9 @@ struct tool_lines *tool_lines_open(const char *path, struct error *error)
 	struct tool_lines *lines = NEW(struct tool_lines);
 	int fd;
 
-	lines->digest = XXH3_createState();
-	if (!lines->digest)
+	lines->digest = EVP_MD_CTX_new();
+	if (!lines->digest || !EVP_DigestInit_ex(lines->digest, EVP_sha256(), NULL))
 		abort();
-	XXH3_128bits_reset(lines->digest);
 	lines->file = stdout;
 	if (!path)
 		return lines;
@@ -49,8 +48,8 @@ static void put_text(struct tool_lines *lines, const char *text)
 {
 	size_t length = strlen(text);
 
-	XXH3_128bits_update(lines->digest, text, length);
-	XXH3_128bits_update(lines->digest, "\n", 1);
+	EVP_DigestUpdate(lines->digest, text, length);
+	EVP_DigestUpdate(lines->digest, "\n", 1);
 	fwrite(text, 1, length, lines->file);
 	fputc('\n', lines->file);
 }
@@ -70,7 +69,7 @@ void tool_lines_put(struct tool_lines *lines, json_t *object)
 
 static void free_lines(struct tool_lines *lines)
 {
-	XXH3_freeState(lines->digest);
+	EVP_MD_CTX_free(lines->digest);
 	free(lines->path);
 	free(lines->unfinished);
 	free(lines);
@@ -87,14 +86,24 @@ static bool finish_file(struct tool_lines *lines, struct error *error)
 	return store_sync_folder_of(lines->path, error);
 }
 
+static void put_end(struct tool_lines *lines)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned size = 0;
+
+	EVP_DigestFinal_ex(lines->digest, digest, &size);
+	fprintf(lines->file, "{\"kind\":\"end\",\"rows\":%llu,\"digest\":\"",
+		(unsigned long long)lines->rows);
+	for (unsigned i = 0; i < size; i++)
+		fprintf(lines->file, "%02x", digest[i]);
+	fputs("\"}\n", lines->file);
+}
+
 bool tool_lines_close(struct tool_lines *lines, struct error *error)
 {
-	XXH128_hash_t digest = XXH3_128bits_digest(lines->digest);
 	bool good;
 
-	fprintf(lines->file, "{\"kind\":\"end\",\"rows\":%llu,\"digest\":\"%016llx%016llx\"}\n",
-		(unsigned long long)lines->rows, (unsigned long long)digest.high64,
-		(unsigned long long)digest.low64);
+	put_end(lines);
 	good = fflush(lines->file) == 0 && !ferror(lines->file);
 	if (!good)
 		error_set(error, "%s can't be written: %s", lines->path ? lines->path : "stdout",

@@ -1,7 +1,7 @@
 /* rpc/tool_lines.h - what a tool writes for programs: a JSON object a line, to a file that is synced, or to stdout.
  *
- * The last line is {"kind":"end","rows":N,"digest":"..."}: how many lines were before it, and XXH3 (128 bits, hexadecimal) of their bytes, ends of lines
- * included. A file without it is not complete; until it is, its name ends in .unfinished. Threads: any one. */
+ * The last line is {"kind":"end","rows":N,"digest":"..."}: how many lines were before it, and SHA-256 of their bytes, ends of lines included
+ * (`head -n -1 FILE | sha256sum`). A file without it is not complete; until it is, its name ends in .unfinished. Threads: any one. */
 #ifndef FLASHSALE_RPC_TOOL_LINES_H
 #define FLASHSALE_RPC_TOOL_LINES_H
 

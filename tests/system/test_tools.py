@@ -1,0 +1,205 @@
+"""What an operator does with stores: audit, backup, export, restore, reconcile, on the real programs."""
+
+import hashlib
+import json
+import shutil
+
+from crowd import Load, attempt, check_books, held_units
+from flashsale_client import wait_until
+from test_orders import confirm, get, order_of, put_on_sale, state
+from tools import change_entry, supervise, tool
+
+
+def audit(store):
+    result = tool("inventory", "audit", store)
+    return result.returncode, result.stdout.splitlines() + result.stderr.splitlines()
+
+
+def proved(store):
+    code, lines = audit(store)
+    assert code == 0 and lines[-1].startswith("PROVED"), "\n".join(lines)
+    return lines
+
+
+def test_backup_audit_and_export_under_load(own_sale, tmp_path):
+    sale, store, copy = own_sale, own_sale.home / "store" / "inventory", tmp_path / "copy"
+    put_on_sale(sale, "TOOLS", 100000, ttl="2s")  # so that they end as well
+    order = order_of(sale, "payer", "TOOLS")
+    assert confirm(sale, order, "pay-1").status_code == 200
+    load = Load(sale, "TOOLS", "load")
+    try:
+        wait_until(lambda: len([answer for _, answer in load.answers if answer.outcome == "yes"]) > 200)
+        made = tool("inventory", "backup", "--store", store, "--to", copy)
+        assert made.returncode == 0, made.stderr
+        lines = proved(copy)
+        assert any(line.startswith("agree   TOOLS: row 100000 = ") for line in lines), lines
+        proved(store)  # it is in use
+        assert tool("cart", "backup", "--store", sale.home / "store" / "cart", "--to", tmp_path / "cart").returncode == 0
+        assert tool("policy", "backup", "--store", sale.home / "store" / "policy", "--to", tmp_path / "policy").returncode == 0
+        written = tool("inventory", "export", "--store", store, "--out", tmp_path / "live.jsonl")
+        assert written.returncode == 0, written.stderr
+    finally:
+        answers = load.stop()
+    assert {answer.outcome for answer in answers} == {"yes"}
+    check_export(tool("inventory", "export", "--store", copy).stdout)
+    check_export((tmp_path / "live.jsonl").read_text())
+    one = check_export(tool("inventory", "export", "--store", copy, "--sku", "TOOLS").stdout)
+    assert {row["goodsSKU"] for row in one if row["kind"] in ("goods", "hold")} == {"TOOLS"}
+    again = tool("inventory", "backup", "--store", store, "--to", copy)
+    assert again.returncode == 1 and "can't be made" in again.stderr
+    check_books(sale, "TOOLS")
+
+
+def check_export(text):
+    """Whole, and its rows are the books."""
+    lines = text.splitlines()
+    rows = [json.loads(line) for line in lines]
+    body = "".join(line + "\n" for line in lines[:-1])
+    assert rows[-1] == {"kind": "end", "rows": len(rows) - 1, "digest": hashlib.sha256(body.encode()).hexdigest()}
+    assert rows[0]["kind"] == "store" and rows[0]["service"] == "inventory"
+    holds = [row for row in rows if row["kind"] == "hold"]
+    for goods in (row for row in rows if row["kind"] == "goods"):
+        mine = [hold for hold in holds if hold["goodsSKU"] == goods["goodsSKU"]]
+        for name, kept in (("held", "HOLD_STATE_HELD"), ("sold", "HOLD_STATE_SOLD")):
+            assert sum(hold["goodsQuantity"] for hold in mine if hold["state"] == kept) == goods[name]
+    return rows
+
+
+def test_one_changed_byte_is_refuted(own_sale, tmp_path):
+    sale, store, copy = own_sale, own_sale.home / "store" / "inventory", tmp_path / "copy"
+    put_on_sale(sale, "BYTE", 10)
+    hold = attempt(sale, "buyer", "BYTE", 2).body["holdId"]
+    assert tool("inventory", "backup", "--store", store, "--to", copy).returncode == 0
+    proved(copy)
+    rows = [json.loads(line) for line in tool("inventory", "export", "--store", copy).stdout.splitlines()]
+    (entry,) = [row for row in rows if row["kind"] == "entry" and row.get("holdCreated", {}).get("holdId") == hold]
+
+    def fewer(record):  # kind, cart shard, time; id; then the units
+        assert record[13 + 16] == 2
+        record[13 + 16] = 1
+
+    change_entry(copy, entry["sequence"], fewer)
+    code, lines = audit(copy)
+    assert code == 1 and lines[-1].startswith("REFUTED")
+    assert f"REFUTED hold {hold}: the row says 2 units HELD, the replay 1 units HELD" in lines
+    assert any("BYTE" in line and "REFUTED" in line and "the replay 9, 1, 0" in line for line in lines), lines
+    restored = tool("inventory", "restore", "--from", copy, "--store", tmp_path / "new")
+    assert restored.returncode == 1 and "is not good" in restored.stderr and not (tmp_path / "new" / "data.mdb").exists()
+
+
+def test_bad_stores_are_told(own_sale, tmp_path):
+    store, copy = own_sale.home / "store" / "inventory", tmp_path / "copy"
+    assert tool("inventory", "backup", "--store", store, "--to", copy).returncode == 0
+    data = (copy / "data.mdb").read_bytes()
+    expected = {
+        "empty": (b"", "its data file is empty (0 bytes)"),
+        "cut": (data[: len(data) // 2 // 4096 * 4096], "restore a backup"),
+        "short": (data[:4096], "restore a backup"),
+        "noise": (b"\xa5" * len(data), "damaged"),
+    }
+    for name, (content, said) in expected.items():
+        shutil.copytree(copy, tmp_path / name)
+        (tmp_path / name / "data.mdb").write_bytes(content)
+        for words in (["audit", tmp_path / name], ["export", "--store", tmp_path / name],
+                      ["backup", "--store", tmp_path / name, "--to", tmp_path / "to"],
+                      ["restore", "--from", tmp_path / name, "--store", tmp_path / "to"]):
+            result = tool("inventory", *words)
+            assert result.returncode == 2 and said in result.stderr, (name, words, result)
+    missing = tool("inventory", "audit", tmp_path / "nowhere")
+    assert missing.returncode == 2 and "no store in" in missing.stderr
+    other = tool("cart", "backup", "--store", copy, "--to", tmp_path / "to")
+    assert other.returncode == 2 and "belongs to the service inventory" in other.stderr
+
+
+def links_stopped(sale):
+    for line in sale.admin("cart", "/metrics").text.splitlines():
+        if line.startswith("flashsale_cart_links_stopped "):
+            return float(line.split()[1])
+    return None
+
+
+def buy(sale, user, sku, quantity=1):
+    answer = attempt(sale, user, sku, quantity, f"key-{user}-{sku}")
+    assert answer.outcome == "yes", answer.body
+    return answer.body["holdId"]
+
+
+def reconcile(sale, *flags):
+    return tool("cart", "reconcile", "--store", sale.home / "store" / "cart", "--discovery-file", sale.home / "etc" / "services.list",
+                *flags)
+
+
+def test_a_restored_inventory_is_reconciled(own_sale, tmp_path):
+    sale, home, copy = own_sale, own_sale.home, tmp_path / "copy"
+    put_on_sale(sale, "PLENTY", 100)
+    put_on_sale(sale, "SCARCE", 1)
+    before, leaves = buy(sale, "before", "PLENTY"), buy(sale, "leaves", "PLENTY", 2)
+    paid_before = order_of(sale, "paid-before", "PLENTY")
+    pays_later = order_of(sale, "pays-later", "PLENTY")
+    assert confirm(sale, paid_before, "pay-before").status_code == 200
+    assert tool("inventory", "backup", "--store", home / "store" / "inventory", "--to", copy).returncode == 0
+
+    # What only the lost history knows.
+    after = buy(sale, "after", "PLENTY", 3)
+    paid_after, open_after = order_of(sale, "paid-after", "PLENTY"), order_of(sale, "open-after", "PLENTY")
+    assert confirm(sale, paid_after, "pay-after").status_code == 200
+    assert confirm(sale, pays_later, "pay-later").status_code == 200
+    assert sale.rest.delete("/v1/carts/leaves/items/PLENTY").status_code in (200, 204)
+    assert sale.rest.post("/v1/goods/SCARCE/adjustments", {"change": 2, "requestId": "01a2059b-83bb-712a-83b6-b2ab1bb2e3aa"}).status_code == 200
+    scarce_held = [buy(sale, f"scarce-{i}", "SCARCE") for i in range(2)]
+    scarce_paid = order_of(sale, "scarce-paid", "SCARCE")
+    assert confirm(sale, scarce_paid, "pay-scarce").status_code == 200
+
+    supervise(sale, "stop", "inventory")
+    (home / "store" / "inventory").rename(tmp_path / "lost")
+    restored = tool("inventory", "restore", "--from", copy, "--store", home / "store" / "inventory")
+    assert restored.returncode == 0 and "flashsale-cart reconcile" in restored.stdout, restored
+    supervise(sale, "start", "inventory")
+    wait_until(lambda: links_stopped(sale) == 1, what="the cart stops the shard")
+    assert any("flashsale-cart reconcile" in line.get("why", "") for line in sale.log_lines("cart"))
+    refused = attempt(sale, "too-soon", "PLENTY", 1)
+    assert refused.outcome == "no" and refused.status == 503, refused.body
+
+    busy = reconcile(sale, "--apply")
+    assert busy.returncode == 2 and "in use by another process" in busy.stderr
+    supervise(sale, "stop", "cart")
+    report = tmp_path / "dry.jsonl"
+    shown = reconcile(sale, "--report", report)
+    assert shown.returncode == 1 and "nothing was changed" in shown.stdout, shown
+    rows = {row.get("holdId") or row.get("orderId"): row for row in map(json.loads, report.read_text().splitlines())}
+    assert (rows[after]["action"], rows[after]["result"]) == ("MAKE", "POSSIBLE")
+    assert (rows[leaves]["action"], rows[leaves]["result"]) == ("GIVE_BACK", "POSSIBLE")
+    assert (rows[pays_later["orderId"]]["action"], rows[pays_later["orderId"]]["paymentReference"]) == ("SELL", "pay-later")
+    assert rows[scarce_paid["orderId"]]["action"] == "MAKE" and before not in rows
+    assert shown.stdout == reconcile(sale).stdout  # and it was true that nothing changed
+
+    applied = reconcile(sale, "--apply", "--report", tmp_path / "applied.jsonl")
+    assert applied.returncode == 1 and "accepted" in applied.stdout, applied  # 1: something is short
+    rows = {row.get("holdId") or row.get("orderId"): row
+            for row in map(json.loads, (tmp_path / "applied.jsonl").read_text().splitlines())}
+    assert {name: rows[name]["result"] for name in (after, leaves, paid_after["orderId"], open_after["orderId"])} == {
+        after: "DONE", leaves: "DONE", paid_after["orderId"]: "DONE", open_after["orderId"]: "DONE"}
+    # One unit is there: for who paid. The two others are short, and told.
+    assert rows[scarce_paid["orderId"]]["result"] == "DONE"
+    assert [(rows[hold]["result"], rows[hold]["reason"]) for hold in scarce_held] == [("SHORT", "SOLD_OUT")] * 2
+    assert all(f"SHORT hold {hold} of scarce-{i}, 1 of SCARCE, HELD: SOLD_OUT" in applied.stdout for i, hold in enumerate(scarce_held))
+    second = reconcile(sale)
+    assert second.returncode == 0 and "nothing to do" in second.stdout, second
+
+    supervise(sale, "start", "cart")
+    wait_until(lambda: sale.is_healthy("cart", "inventory"), what="the sale goes on")
+    for order, expected in ((paid_before, "PAID"), (paid_after, "PAID"), (pays_later, "PAID"), (scarce_paid, "PAID"), (open_after, "OPEN")):
+        wait_until(lambda o=order, e=expected: state(get(sale, o)) == e, what=f"{order['orderId']} is {expected}")
+    assert get(sale, paid_after)["paymentReference"] == "pay-after"
+    # The same key is the same hold; what was short is no second unit.
+    again = attempt(sale, "after", "PLENTY", 3, "key-after-PLENTY")
+    assert (again.body["holdId"], again.body["state"], again.body["repeated"]) == (after, "HOLD_STATE_HELD", True)
+    short = attempt(sale, "scarce-0", "SCARCE", 1, "key-scarce-0-SCARCE")
+    assert (short.body.get("holdId"), short.body.get("state")) == (scarce_held[0], "HOLD_STATE_EXPIRED"), short.body
+    assert held_units(sale, "PLENTY") == {"before": 1, "after": 3, "paid-before": 1, "pays-later": 1, "paid-after": 1, "open-after": 1}
+    assert held_units(sale, "SCARCE") == {"scarce-paid": 1}
+    buy(sale, "goes-on", "PLENTY")
+    assert confirm(sale, open_after, "pay-open").status_code == 200
+    check_books(sale, "PLENTY")
+    check_books(sale, "SCARCE")
+    proved(home / "store" / "inventory")
