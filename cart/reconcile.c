@@ -99,6 +99,7 @@ static bool hear(void *context, const Inventory__ReadLedgerResponse *message)
 		return false;
 	r->lineage = lineage;
 	r->head = message->head;
+	r->floor = message->floor;
 	for (size_t i = 0; i < message->n_entries; i++) {
 		if (!entry_read(message->entries[i], r->cart_shard, &entry))
 			return false;
@@ -174,8 +175,11 @@ void reconcile_release(struct reconcile *r)
 
 bool reconcile_needed(const struct reconcile *r)
 {
-	return !id_is_zero(&r->position.lineage) &&
-	       (id_compare(&r->position.lineage, &r->lineage) != 0 || r->position.sequence > r->head);
+	const struct position *ours = &r->position;
+
+	return !id_is_zero(&ours->lineage) &&
+	       (id_compare(&ours->lineage, &r->lineage) != 0 || ours->sequence > r->head ||
+		       (ours->sequence < r->floor && ours->sequence > ours->floor));
 }
 
 /* ---- the plan ---- */
@@ -205,6 +209,20 @@ static struct id order_id_instead(const struct reconcile *r, const struct id *id
 		if (hash_shard(id_format(&ret, text), r->cart_shards) == r->cart_shard)
 			return ret;
 	}
+}
+
+/* A millisecond after all that inventory has let go of; the rest stays, so that another run comes to the same. */
+struct id reconcile_newer_id(const struct reconcile *r, const struct id *id, bool order)
+{
+	struct id ret = *id;
+	uint64_t time_ms = 0;
+
+	for (int i = 0; i < 6; i++)
+		time_ms = time_ms << 8 | r->removed.bytes[i];
+	time_ms++;
+	for (int i = 5; i >= 0; i--, time_ms >>= 8)
+		ret.bytes[i] = (uint8_t)time_ms;
+	return order ? order_id_instead(r, &ret) : ret;
 }
 
 static enum fate fate_of_hold(const struct promise *promise)

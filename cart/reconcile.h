@@ -67,7 +67,8 @@ struct reconcile {
 
 	struct position position; /* as the cart has it */
 	struct id lineage;	  /* as it is there */
-	uint64_t head;
+	uint64_t head, floor;
+	struct id removed; /* inventory takes no id of this cart shard up to it */
 	struct cart *ours, *theirs;
 	struct orders *our_orders, *their_orders;
 	struct promise *promises;
@@ -86,12 +87,15 @@ struct reconcile {
 
 /* Both sides and the plan. False: *error. */
 bool reconcile_load(struct reconcile *r, struct error *error);
-bool reconcile_needed(
-	const struct reconcile *r); /* another lineage, or a ledger that ends before our position */
+/* Another lineage, a ledger that ends before our position, or that has dropped what we did not hear. */
+bool reconcile_needed(const struct reconcile *r);
 bool reconcile_plan(struct reconcile *r, struct error *error);
 bool reconcile_carry_out(struct reconcile *r, struct error *error); /* or, without apply, as if */
 bool reconcile_accept(struct reconcile *r, struct error *error);
 void reconcile_release(struct reconcile *r);
+
+/* An id that inventory takes, instead of one that it does not. */
+struct id reconcile_newer_id(const struct reconcile *r, const struct id *id, bool order);
 
 /* reconcile_ask.c: one step. False: inventory could not be asked, *error. A no: OUTCOME_SHORT with why. */
 bool reconcile_ask_fence(struct reconcile *r, struct error *error);

@@ -46,8 +46,11 @@ bool reconcile_ask_fence(struct reconcile *r, struct error *error)
 		if (!answer)
 			return error_set(
 				error, "FenceCart: %s: %s", rpc_code_name(status.code), status.message);
-		if (answer->accepted)
+		if (answer->accepted) {
+			if (!id_parse(answer->removed_id, &r->removed))
+				memset(&r->removed, 0, sizeof(r->removed));
 			return true;
+		}
 		r->sender.epoch = answer->epoch + 1;
 	}
 	return error_set(error, "no epoch is accepted: is a cart of this shard running somewhere?");
@@ -86,7 +89,8 @@ static uint32_t units_of(const struct promise *promise)
 	return (promise->ours ? promise->ours : promise->theirs)->quantity;
 }
 
-static bool ask_create(struct reconcile *r, struct promise *promise, uint32_t *ret_state, struct error *error)
+static bool create_once(
+	struct reconcile *r, struct promise *promise, uint32_t *ret_state, struct error *error)
 {
 	Inventory__CreateHoldRequest request = INVENTORY__CREATE_HOLD_REQUEST__INIT;
 	Inventory__NewHold hold = INVENTORY__NEW_HOLD__INIT;
@@ -113,6 +117,19 @@ static bool ask_create(struct reconcile *r, struct promise *promise, uint32_t *r
 	answer = (const Inventory__CreateHoldResponse *)call(r, "CreateHold", &request.base, &status);
 	*ret_state = answer ? answer->grant->state : 0;
 	return answer || refused(&status, promise->why, &promise->outcome, "CreateHold", error);
+}
+
+/* An id that inventory may have forgotten is not taken: then a newer one. */
+static bool ask_create(struct reconcile *r, struct promise *promise, uint32_t *ret_state, struct error *error)
+{
+	if (!create_once(r, promise, ret_state, error))
+		return false;
+	if (promise->outcome != OUTCOME_SHORT || strcmp(promise->why, "GONE") != 0)
+		return true;
+	promise->there = reconcile_newer_id(r, &promise->there, false);
+	promise->outcome = OUTCOME_DONE;
+	promise->why[0] = '\0';
+	return create_once(r, promise, ret_state, error);
 }
 
 bool reconcile_ask_make(struct reconcile *r, struct promise *promise, struct error *error)
@@ -229,7 +246,7 @@ static bool order_refused(const Inventory__OrderOutcome *outcome, struct pact *p
 	return true;
 }
 
-bool reconcile_ask_bind(struct reconcile *r, struct pact *pact, struct error *error)
+static bool bind_once(struct reconcile *r, struct pact *pact, struct error *error)
 {
 	Inventory__BindOrderHoldsRequest request = INVENTORY__BIND_ORDER_HOLDS_REQUEST__INIT;
 	char texts[ORDER_HOLDS_MAX][ID_TEXT_LENGTH + 1], *ids[ORDER_HOLDS_MAX], id[ID_TEXT_LENGTH + 1];
@@ -252,6 +269,17 @@ bool reconcile_ask_bind(struct reconcile *r, struct pact *pact, struct error *er
 		return refused(&status, pact->why, &pact->outcome, "BindOrderHolds", error);
 	order_refused(answer->outcome, pact);
 	return true;
+}
+
+bool reconcile_ask_bind(struct reconcile *r, struct pact *pact, struct error *error)
+{
+	if (!bind_once(r, pact, error))
+		return false;
+	if (pact->outcome != OUTCOME_SHORT || strcmp(pact->why, "GONE") != 0)
+		return true;
+	pact->there = reconcile_newer_id(r, &pact->there, true);
+	pact->why[0] = '\0';
+	return bind_once(r, pact, error);
 }
 
 bool reconcile_ask_pay(struct reconcile *r, struct pact *pact, struct error *error)

@@ -129,7 +129,7 @@ struct reading {
 	bool (*message)(void *context, const Inventory__ReadLedgerResponse *message);
 	void *context;
 	struct error *error;
-	uint64_t position;
+	uint64_t position, floor;
 	bool over, good;
 	sem_t done;
 };
@@ -170,6 +170,7 @@ static void reading_open(void *context, ProtobufCMessage *message)
 
 	request->placement = &reading->placement;
 	request->after_sequence = reading->position;
+	request->floor = reading->floor;
 	request->filter_case = INVENTORY__READ_LEDGER_REQUEST__FILTER_CART_SHARD;
 	request->cart_shard = reading->cart_shard;
 	request->follow = true;
@@ -191,6 +192,7 @@ static bool reading_message(void *context, const ProtobufCMessage *base)
 		return true;
 	}
 	reading->position = message->position;
+	reading->floor = message->floor;
 	if (message->position >= message->head)
 		reading_finish(reading, true);
 	return true;

@@ -27,12 +27,13 @@ static json_t *bytes_text(struct bytes bytes)
 
 json_t *export_goods(const struct goods *goods, const char *kind)
 {
-	return json_pack("{ss ss sI sI sI sI sI sI ss sI sb sI}", "kind", kind, "goodsSKU", goods->sku,
+	return json_pack("{ss ss sI sI sI sI sI sI sI ss sI sb sI}", "kind", kind, "goodsSKU", goods->sku,
 		"number", (json_int_t)goods->number, "stock", (json_int_t)goods->stock, "goodsQuantity",
 		(json_int_t)goods->available, "held", (json_int_t)goods->held, "sold",
-		(json_int_t)goods->sold, "priceMicros", (json_int_t)goods->price_micros, "currency",
-		goods->currency, "holdTtlMs", (json_int_t)goods->hold_ttl_ms, "closed", goods->closed,
-		"version", (json_int_t)goods->version);
+		(json_int_t)goods->sold, "archived", (json_int_t)goods->archived, "priceMicros",
+		(json_int_t)goods->price_micros, "currency", goods->currency, "holdTtlMs",
+		(json_int_t)goods->hold_ttl_ms, "closed", goods->closed, "version",
+		(json_int_t)goods->version);
 }
 
 json_t *export_hold(const struct hold *hold, const char *sku)
@@ -60,9 +61,10 @@ json_t *export_order(const struct order *order)
 
 json_t *export_fence(uint32_t cart_shard, const struct fence *fence)
 {
-	return json_pack("{ss sI sI sI so}", "kind", "fence", "cartShard", (json_int_t)cart_shard, "epoch",
-		(json_int_t)fence->epoch, "sequence", (json_int_t)fence->sequence, "instance",
-		tool_hex(fence->instance, INSTANCE_BYTES));
+	return json_pack("{ss sI sI sI so sI so sb}", "kind", "fence", "cartShard", (json_int_t)cart_shard,
+		"epoch", (json_int_t)fence->epoch, "sequence", (json_int_t)fence->sequence, "instance",
+		tool_hex(fence->instance, INSTANCE_BYTES), "position", (json_int_t)fence->position,
+		"removedId", id_json(&fence->removed), "unregistered", fence->gone);
 }
 
 json_t *export_request(const struct id *id, const struct adjust_record *record)
