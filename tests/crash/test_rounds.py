@@ -38,7 +38,7 @@ class World:
 
     def __init__(self, home):
         self.sale = Installation(home)
-        self.sale.up("--no-demo")
+        self.sale.up("--no-demo", "--hold-ttl", "23h")  # what is to expire says so itself: what was told early is asked for to the end
         self.supervisor = Supervisor(Home(home))
         self.model = Model()
         self.attempts, self.orders = [], []
