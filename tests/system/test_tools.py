@@ -43,6 +43,12 @@ def test_backup_audit_and_export_under_load(own_sale, tmp_path):
     assert {answer.outcome for answer in answers} == {"yes"}
     check_export(tool("inventory", "export", "--store", copy).stdout)
     check_export((tmp_path / "live.jsonl").read_text())
+    cart = [json.loads(line) for line in tool("cart", "export", "--store", sale.home / "store" / "cart").stdout.splitlines()]
+    assert cart[0]["service"] == "cart" and cart[-1]["rows"] == len(cart) - 1
+    (paid,) = [row for row in cart if row["kind"] == "order"]
+    assert (paid["orderId"], paid["userID"], paid["paymentReference"]) == (order["orderId"], "payer", "pay-1")
+    sold = [row for row in cart if row["kind"] == "line" and row["state"] == "HOLD_STATE_SOLD"]
+    assert [row["holdId"] for row in sold] == [item["holdId"] for item in paid["items"]]
     one = check_export(tool("inventory", "export", "--store", copy, "--sku", "TOOLS").stdout)
     assert {row["goodsSKU"] for row in one if row["kind"] in ("goods", "hold")} == {"TOOLS"}
     again = tool("inventory", "backup", "--store", store, "--to", copy)
@@ -202,4 +208,37 @@ def test_a_restored_inventory_is_reconciled(own_sale, tmp_path):
     assert confirm(sale, open_after, "pay-open").status_code == 200
     check_books(sale, "PLENTY")
     check_books(sale, "SCARCE")
+    proved(home / "store" / "inventory")
+
+
+def test_what_ended_there_meanwhile_is_made_again(own_sale, tmp_path):
+    """The restored inventory's time ran on: its holds are over. They get new ids, their keys lead to those."""
+    sale, home, copy = own_sale, own_sale.home, tmp_path / "copy"
+    put_on_sale(sale, "SHORT", 5, ttl="5s")
+    order = order_of(sale, "payer", "SHORT")
+    held = buy(sale, "holder", "SHORT", 2)
+    assert tool("inventory", "backup", "--store", home / "store" / "inventory", "--to", copy).returncode == 0
+    assert confirm(sale, order, "pay-1").status_code == 200
+    supervise(sale, "stop", "gatekeeper", "cart", "inventory")  # the cart's store has the hold as HELD
+    (home / "store" / "inventory").rename(tmp_path / "lost")
+    assert tool("inventory", "restore", "--from", copy, "--store", home / "store" / "inventory").returncode == 0
+    supervise(sale, "start", "inventory")
+    wait_until(lambda: sale.grpc.call("inventory", "GetHold", hold_id=held, wait_for_ready=True).hold.state == 4, what="it has expired")
+    # In time: a hold that is made again lasts as long as the goods say.
+    sale.grpc.call("inventory", "UpdateGoods", sku="SHORT", hold_ttl="600s")
+    report = tmp_path / "report.jsonl"
+    applied = reconcile(sale, "--apply", "--report", report)
+    assert applied.returncode == 0, applied
+    rows = {row.get("holdId") or row.get("orderId"): row for row in map(json.loads, report.read_text().splitlines())}
+    assert rows[held]["holdIdThere"] != held and rows[order["orderId"]]["orderIdThere"] != order["orderId"]
+    assert rows[held]["result"] == rows[order["orderId"]]["result"] == "DONE"
+    supervise(sale, "start", "cart", "gatekeeper")
+    wait_until(lambda: sale.is_healthy(), what="the sale goes on")
+    again = wait_until(lambda: [a for a in [attempt(sale, "holder", "SHORT", 2, "key-holder-SHORT")] if a.outcome == "yes"])[0]
+    assert (again.body["holdId"], again.body["state"]) == (rows[held]["holdIdThere"], "HOLD_STATE_HELD"), again.body
+    new = wait_until(lambda: get(sale, {"orderId": rows[order["orderId"]]["orderIdThere"]}))
+    assert (state(new), new["paymentReference"]) == ("PAID", "pay-1")
+    assert held_units(sale, "SHORT") == {"holder": 2, "payer": 1}
+    assert sale.rest.get("/v1/users/holder/units/SHORT").json()["goodsQuantity"] == 2
+    check_books(sale, "SHORT")
     proved(home / "store" / "inventory")
