@@ -178,7 +178,8 @@ def status(arguments):
     home = Home(arguments.home)
     home.load_settings()
     processes = Supervisor(home).processes()
-    services = [describe(home, service, processes.get(service.name)) for service in SERVICES]
+    lost = {} if processes else unsupervised(home)
+    services = [describe(home, service, processes.get(service.name) or lost.get(service.name)) for service in SERVICES]
     services.sort(key=lambda service: service["port"])
     if arguments.json:
         print(json.dumps({"home": str(home.path), "services": services}, indent=1))
@@ -186,6 +187,8 @@ def status(arguments):
         print(f"{'SERVICE':12} {'PORT':>5} {'ADMIN':>5} {'PID':>8}  HEALTH")
         for service in services:
             print(f"{service['name']:12} {service['port']:>5} {service['admin_port']:>5} {service['pid'] or '-':>8}  {service['health']}")
+        if lost:
+            print("nobody would start these again, supervisord of this home was killed: ./flashsale up ends them and starts all anew")
     return 0 if all(service["health"] == "healthy" for service in services) else 1
 
 
@@ -194,11 +197,27 @@ def describe(home, service, info):
     health = "down"
     if pid:
         health = "healthy" if is_healthy(home.health_url(service)) else "unhealthy"
+        if info["statename"] == "UNSUPERVISED" and health == "healthy":
+            health = "unsupervised"
     return {
         "name": service.name, "port": home.port(service), "admin_port": home.admin_port(service), "pid": pid, "health": health,
         "state": info["statename"] if info else "STOPPED", "workers": children(pid) if pid and service.name == "gatekeeper" else [],
         "log": str(home.log_file(service)),
     }
+
+
+def unsupervised(home):
+    """name -> what would be supervisord's to say, of services that run on without it."""
+    names = {str(home.run / service.name): service.name for service in SERVICES}
+    found = {}
+    for pid in sorted(stray_processes(home)):  # a master before its workers
+        try:
+            name = names.get(os.readlink(f"/proc/{pid}/cwd"))
+        except OSError:
+            continue  # ended just now
+        if name:
+            found.setdefault(name, {"pid": pid, "statename": "UNSUPERVISED"})
+    return found
 
 
 @contextmanager

@@ -63,9 +63,10 @@ class Program:
         except requests.RequestException:
             return False
 
-    def metric(self, name):
+    def metric(self, name, label=""):
+        """The sum of all with this name, and with this in their labels."""
         lines = requests.get(f"http://127.0.0.1:{self.port + 10}/metrics", timeout=5).text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.split(" ")[0].split("{")[0] == name)
+        return sum(float(line.split()[-1]) for line in lines if line.split(" ")[0].split("{")[0] == name and label in line)
 
     def is_healthy_or_dead(self):
         return self.process.poll() is not None or self.is_healthy()

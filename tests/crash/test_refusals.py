@@ -299,3 +299,42 @@ def granted(inventory, fields):
     except grpc.RpcError as no:
         assert no.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         return False
+
+
+def test_a_cart_with_a_full_map(program, tmp_path):
+    """It decides nothing that it can't store; what inventory has granted is counted, and is stored when there is room."""
+    inventory = program("inventory", watched=False)
+    assert inventory.init() is None
+    inventory.start()
+    sell(inventory, "GOODS", 100000)
+    (tmp_path / "services.list").write_text(f"inventory {inventory.address()} shard=0/1\n")
+    cart = program("cart", "--discovery-file", tmp_path / "services.list", watched=False)
+    assert cart.init() is None
+    cart.start("--store-size", "1m")
+    count = 0
+    while "full" not in cart.log.read_text() and not cart.metric("flashsale_cart_store_batches_total", 'result="refused"'):
+        assert count < 20000, "the cart's store never fills"
+        items = [{"user_id": f"user-{count + each}", "sku": "GOODS", "quantity": 1, "limit": {"units": 1}} for each in range(500)]
+        answer = cart.call("BatchAddItems", placement=PLACEMENT, items=items)
+        assert all(item.WhichOneof("outcome") == "grant" for item in answer.items)
+        count += 500
+    ordered = []
+    with pytest.raises(grpc.RpcError) as no:
+        for user in range(2000):  # a small decision finds room where a batch does not, for a while
+            ordered += cart.call("Checkout", placement=PLACEMENT, user_id=f"user-{user}").orders
+    assert no.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "full" in no.value.details(), no.value
+    assert cart.call("GetUserUnits", user_id=f"user-{count - 1}", sku="GOODS").quantity == 1
+    again = {"user_id": f"user-{count - 1}", "sku": "GOODS", "quantity": 1, "limit": {"units": 1}}
+    with pytest.raises(grpc.RpcError) as no:
+        cart.call("AddItem", placement=PLACEMENT, item=again)
+    assert no.value.code() == grpc.StatusCode.FAILED_PRECONDITION, "the limit holds"
+    cart.kill()
+    cart.start("--store-size", "64m")
+    assert audit(inventory)["GOODS"].held == count
+    for user in (0, count // 2, count - 1):
+        assert cart.call("GetUserUnits", user_id=f"user-{user}", sku="GOODS").quantity == 1
+    for order in ordered:
+        assert cart.call("GetOrder", order_id=order.order_id).order.state == 1
+    (order,) = cart.call("Checkout", placement=PLACEMENT, user_id=f"user-{len(ordered)}").orders
+    cart.call("ConfirmOrder", placement=PLACEMENT, order_id=order.order_id, payment_reference="pay")
+    assert audit(inventory)["GOODS"].sold == 1

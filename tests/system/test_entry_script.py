@@ -141,12 +141,13 @@ def test_stores_and_sale_survive_down_and_up(installations, fresh):
     assert sale.rest.get(f"/sku/{sku}").json() == {"goodsSKU": sku, "goodsQuantity": 7, "goodsPrice": 1.5}
 
 
-def test_down_ends_services_that_lost_their_supervisor(installations):
+def test_services_that_lost_their_supervisor_are_told_and_ended(installations):
     sale = installations()
     sale.up()
     pids = [service["pid"] for service in sale.status().values()]
     os.kill(int((sale.home / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
-    wait_until(lambda: sale.status()["cart"]["pid"] is None)
+    wait_until(lambda: {service["health"] for service in sale.status().values()} == {"unsupervised"})
+    assert [service["pid"] for service in sale.status().values()] == pids, "they run on, and nobody would start them again"
     sale.down()
     assert not any(is_running(pid) for pid in pids)
 
