@@ -119,7 +119,7 @@ typedef void read_part(struct descriptors *descriptors, const char *scope, struc
 static void read_each(
 	struct descriptors *descriptors, const char *scope, struct wire wire, uint32_t id, read_part *read)
 {
-	struct wire_field field;
+	struct wire_field field = {0};
 	enum wire_result result;
 
 	while ((result = wire_next(&wire, &field)) == WIRE_FIELD)

@@ -163,7 +163,7 @@ static bool put_packed(ProtobufCMessage *message, const ProtobufCFieldDescriptor
 {
 	enum wire_type type = kinds[field->type].wire;
 	size_t size = kinds[field->type].size, *count = list_count(message, field);
-	uint64_t number;
+	uint64_t number = 0;
 
 	for (; wire.next < wire.end; ++*count) {
 		if (!(type == WIRE_VARINT ? wire_varint(&wire, &number) : wire_fixed(&wire, size, &number)))

@@ -425,6 +425,35 @@ static void test_a_yes_behind_the_position_is_not_believed(void **state)
 	assert_int_equal(units(world, "ann"), 0);
 }
 
+static void hear_of_an_end(struct world *world, const struct id *hold)
+{
+	struct cart_link *link = &world->cart->links[0];
+	const struct entry entry = {.kind = ENTRY_CHANGED,
+		.sequence = link->position + 1,
+		.hold = {.id = *hold, .state = LINE_EXPIRED, .quantity = 1, .version = 2}};
+
+	cart_apply(world->cart, 0, &entry);
+}
+
+/* What inventory has dropped: nobody makes such an id again, and an end without its begin is no surprise. */
+static void test_what_inventory_has_dropped(void **state)
+{
+	struct world *world = *state;
+	struct id removed = {{0x7f, 9, [6] = 0x70}}, older = {{0x7f, 8, [6] = 0x70}},
+		  newer = {{0x7f, 10, [6] = 0x70}};
+	struct world_waiter *waiter;
+
+	cart_removed(world->cart, 0, &removed);
+	cart_removed(world->cart, 0, &older); /* the mark does not go back */
+	waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+	assert_true(id_compare(&waiter->hold, &removed) > 0);
+	hear_of_an_end(world, &older);
+	hear_of_an_end(world, &removed);
+	assert_int_equal(world->cart->counters.anomalies, 0);
+	hear_of_an_end(world, &newer);
+	assert_int_equal(world->cart->counters.anomalies, 1);
+}
+
 static void test_keys_are_forgotten_a_day_after_the_end(void **state)
 {
 	struct world *world = *state;
@@ -606,6 +635,7 @@ int main(void)
 			test_a_yes_that_is_not_in_the_ledger_is_an_anomaly, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(
 			test_a_yes_behind_the_position_is_not_believed, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_what_inventory_has_dropped, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(
 			test_keys_are_forgotten_a_day_after_the_end, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_a_stopped_link_hears_nothing, up_and_at_work, down),

@@ -156,6 +156,8 @@ static void put_three(struct fixture *f)
 		shelf_put(f->shelf, lines_add(&f->cart->lines, &hold));
 	}
 	shelf_position(f->shelf, 1, &position);
+	assert_int_equal(
+		shelf_stored(f->shelf, 1), 0); /* what is acknowledged is on disk, and this is not yet */
 }
 
 static void restart(struct fixture *f, struct cart *into)

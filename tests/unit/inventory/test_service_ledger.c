@@ -316,6 +316,39 @@ static void an_audit_finds_the_books_in_order(void **state)
 	desk_fails(desk, "AuditStock", &request.base, RPC_INVALID_ARGUMENT, "INVALID", "sku");
 }
 
+static void acknowledge(struct desk *desk, uint64_t sequence)
+{
+	Inventory__AcknowledgeLedgerRequest request = INVENTORY__ACKNOWLEDGE_LEDGER_REQUEST__INIT;
+	Inventory__AcknowledgeLedgerResponse *answer;
+	struct rpc_status status;
+
+	request.placement = &desk->here;
+	request.sender = &desk->cart;
+	request.sequence = sequence;
+	answer = DESK_CALL(desk, AcknowledgeLedger, acknowledge_ledger, &request, &status);
+	assert_non_null(answer);
+	desk_free(answer);
+}
+
+/* What a reader knows from above the floor of then, and the floor has passed since, may have ended without a word: it begins at 0. */
+static void a_reader_that_the_floor_has_passed_begins_anew(void **state)
+{
+	Inventory__ReadLedgerRequest request = INVENTORY__READ_LEDGER_REQUEST__INIT;
+	struct desk *desk = *state;
+	_Atomic uint64_t *floor = &desk->inventory->books->compaction.shown_floor;
+	uint64_t head = read_all(desk, &request).head;
+
+	acknowledge(desk, head);
+	while (atomic_load(floor) < head)
+		desk_pass(desk, 10);
+	request.after_sequence = 1;
+	desk_fails(desk, "ReadLedger", &request.base, RPC_OUT_OF_RANGE, "LEDGER_COMPACTED", "");
+	request.floor = head; /* the sparse one is what it has read */
+	assert_int_equal(read_all(desk, &request).position, head);
+	request.after_sequence = request.floor = 0;
+	assert_int_equal(read_all(desk, &request).position, head);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -326,6 +359,7 @@ int main(void)
 		TEST(a_page_ends_at_the_head),
 		TEST(a_cart_reads_its_own),
 		TEST(a_reader_of_another_history_is_refused),
+		TEST(a_reader_that_the_floor_has_passed_begins_anew),
 		TEST(a_follower_hears_of_each_commit_and_of_silence),
 		TEST(many_entries_come_in_several_messages),
 		TEST(an_audit_finds_the_books_in_order),
