@@ -1,4 +1,5 @@
 /* cart/reconcile_ask.c - the steps of a reconciliation as commands to inventory; without `apply`, as figures. See reconcile.h. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,14 +80,22 @@ bool reconcile_ask_goods(
 
 /* ---- holds ---- */
 
+static const struct line *line_of(const struct promise *promise)
+{
+	const struct line *line = promise->ours ? promise->ours : promise->theirs;
+
+	assert(line);
+	return line;
+}
+
 static const char *sku_of(const struct promise *promise)
 {
-	return (promise->ours ? promise->ours : promise->theirs)->usage->goods->sku;
+	return line_of(promise)->usage->goods->sku;
 }
 
 static uint32_t units_of(const struct promise *promise)
 {
-	return (promise->ours ? promise->ours : promise->theirs)->quantity;
+	return line_of(promise)->quantity;
 }
 
 static bool create_once(

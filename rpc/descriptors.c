@@ -60,7 +60,7 @@ static struct wire wire_of(const struct wire_field *field)
 /* The last string (as a field may be repeated on the wire) or number with this id; the rest is left out. */
 static bool find(struct wire wire, uint32_t id, struct wire_field *ret)
 {
-	struct wire_field field;
+	struct wire_field field = {0};
 	bool found = false;
 
 	while (wire_next(&wire, &field) == WIRE_FIELD)
@@ -73,7 +73,7 @@ static bool find(struct wire wire, uint32_t id, struct wire_field *ret)
 
 static char *copy_text(struct wire wire, uint32_t id)
 {
-	struct wire_field field;
+	struct wire_field field = {0};
 
 	if (!find(wire, id, &field) || field.type != WIRE_BYTES)
 		return memory_copy_text("");
@@ -82,7 +82,7 @@ static char *copy_text(struct wire wire, uint32_t id)
 
 static bool find_switch(struct wire wire, uint32_t id)
 {
-	struct wire_field field;
+	struct wire_field field = {0};
 
 	return find(wire, id, &field) && field.type == WIRE_VARINT && field.number;
 }
@@ -204,7 +204,7 @@ static void read_file(struct descriptors *descriptors, const char *scope, struct
 static void link_imports(struct descriptors *descriptors, struct descriptor_file *file)
 {
 	struct wire wire = {file->bytes, file->bytes + file->size};
-	struct wire_field field;
+	struct wire_field field = {0};
 
 	while (wire_next(&wire, &field) == WIRE_FIELD) {
 		const struct descriptor_file *import;
