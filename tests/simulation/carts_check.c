@@ -40,11 +40,11 @@ static const char *wire_unquiet(const struct cart_process *process, uint32_t sha
 	return lanes_idle(&process->wires[shard]) ? NULL : "asks are under way";
 }
 
-/* Some link goes on: it can't miss that it has a successor. */
-static bool hears_something(const struct cart_process *process)
+/* Some link goes on, as does that of its successor: it can't miss that it has one. */
+static bool must_hear(const struct cart_process *zombie, const struct cart_process *successor)
 {
 	for (uint32_t shard = 0; shard < world.plan.inventories; shard++)
-		if (!process->cart->links[shard].stopped)
+		if (!zombie->cart->links[shard].stopped && !successor->cart->links[shard].stopped)
 			return true;
 	return false;
 }
@@ -56,7 +56,7 @@ static const char *slot_unquiet(uint32_t slot)
 	if (!process || process_paused(&process->base) || process->dying)
 		return "a cart is not up";
 	for (const struct cart_process *zombie = cart_zombies_of(slot); zombie; zombie = zombie->next)
-		if (hears_something(zombie))
+		if (must_hear(zombie, process))
 			return "a cart that was succeeded lives on";
 	for (uint32_t shard = 0; shard < world.plan.inventories; shard++) {
 		const char *why = wire_unquiet(process, shard);

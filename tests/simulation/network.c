@@ -9,6 +9,7 @@
 #define DELAY_MIN_US 50
 #define DELAY_MEAN_US 250
 #define LATE_MAX_US (6 * SECOND)
+#define TWICE_MAX_US (2 * SECOND) /* what comes later than that is too late for itself */
 #define RESET_MAX_US (20 * MS)
 
 static uint64_t numbers;
@@ -133,7 +134,8 @@ static void arrive_again(struct wire_call *call)
 {
 	world.troubles.twice++;
 	world_note("call comes twice", call->number, call->kind, 0);
-	world_after(NULL, delay(), run_arrive, copy_of(call), 0, 0);
+	world_after(NULL, world_below(2) ? delay() : world_between(DELAY_MIN_US, TWICE_MAX_US), run_arrive,
+		copy_of(call), 0, 0);
 }
 
 void network_send(struct wire_call *call)
