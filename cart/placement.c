@@ -36,15 +36,14 @@ uint32_t placement_of_sku(const struct cart_service *service, const char *sku)
 	return hash_shard(sku, service->inventory_shards);
 }
 
-bool placement_heard(const struct cart_service *service, const char *sku, struct rpc_call *call)
+/* Whether each of these links has been heard; one that stopped before it was is passed over, or not. */
+static bool heard(const struct cart_service *service, uint32_t first, uint32_t last, bool pass_stopped,
+	struct rpc_call *call)
 {
-	uint32_t first = sku ? placement_of_sku(service, sku) : 0;
-	uint32_t last = sku ? first : service->inventory_shards - 1;
-
 	for (uint32_t shard = first; shard <= last; shard++) {
 		const struct cart_link *link = &service->cart->links[shard];
 
-		if (link->was_usable || (!sku && link->stopped))
+		if (link->was_usable || (pass_stopped && link->stopped))
 			continue;
 		rpc_fail_reason(call,
 			link->stopped ? COMMON__REASON__REASON_DEPENDENCY_DOWN
@@ -53,6 +52,18 @@ bool placement_heard(const struct cart_service *service, const char *sku, struct
 		return false;
 	}
 	return true;
+}
+
+bool placement_heard(const struct cart_service *service, const char *sku, struct rpc_call *call)
+{
+	uint32_t first = sku ? placement_of_sku(service, sku) : 0;
+
+	return heard(service, first, sku ? first : service->inventory_shards - 1, !sku, call);
+}
+
+bool placement_heard_all(const struct cart_service *service, struct rpc_call *call)
+{
+	return heard(service, 0, service->inventory_shards - 1, false, call);
 }
 
 void item_fail(struct rpc_call *call, bool nested, const struct complaint *complaint)

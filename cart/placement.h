@@ -10,8 +10,10 @@ bool placement_check(const struct cart_service *service, const Common__Placement
 bool placement_check_user(const struct cart_service *service, const char *user, struct rpc_call *call);
 bool placement_owns(const struct cart_service *service, const char *user);
 
-/* Whether what is known of a SKU's holds, or of all (sku NULL), is the truth by now; no: ends the call. */
+/* Whether what is known of a SKU's holds, or of all (sku NULL) but those of links that have stopped, is the truth by now; no: ends the call. */
 bool placement_heard(const struct cart_service *service, const char *sku, struct rpc_call *call);
+/* The same of all: "there is none" can be said. A link that stopped before it was heard is DEPENDENCY_DOWN. */
+bool placement_heard_all(const struct cart_service *service, struct rpc_call *call);
 uint32_t placement_of_sku(const struct cart_service *service, const char *sku);
 
 /* End a call: with what is wrong in it (nested: in its field `item`), or with the reason of a no. */

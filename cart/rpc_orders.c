@@ -35,7 +35,7 @@ struct order *order_named(
 	order = orders_find(service->orders, &id);
 	if (order && order_visible(order) && (!user[0] || !strcmp(order->customer->user, user)))
 		return order;
-	if (placement_heard(service, NULL, call)) /* what is not here may be about to come */
+	if (placement_heard_all(service, call)) /* what is not here may be about to come */
 		rpc_fail_reason(call, COMMON__REASON__REASON_NOT_FOUND, "no such order");
 	return NULL;
 }

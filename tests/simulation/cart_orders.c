@@ -93,6 +93,14 @@ static void call_free(struct rpc_call *call)
 	free(call);
 }
 
+/* Inventory was restored under a cart that knew all of it until then. */
+static bool stopped_later(const struct rpc_call *call, const struct model_order *order)
+{
+	const struct cart_link *link = &call->process->cart->links[order->shard];
+
+	return link->stopped && link->was_usable;
+}
+
 /* A definite no, judged by what the books say: which this cart may not have heard yet. */
 static void check_no(const struct rpc_call *call, Common__Reason reason)
 {
@@ -103,6 +111,7 @@ static void check_no(const struct rpc_call *call, Common__Reason reason)
 			"an order is said to have expired, in state %d", order->state);
 	if (reason == COMMON__REASON__REASON_NOT_FOUND)
 		WORLD_CHECK(!order->created || order->lived_before || order->state > MODEL_SOLD ||
+				    stopped_later(call, order) ||
 				    call->process->cart->links[order->shard].position < order->bound,
 			"promise 9: no such order, and it is in state %d", order->state);
 	WORLD_CHECK(reason != COMMON__REASON__REASON_WRONG_SHARD && reason != COMMON__REASON__REASON_INVALID,

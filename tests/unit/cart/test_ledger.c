@@ -51,6 +51,22 @@ static uint64_t pending(const struct world *world, const char *user)
 	return usage ? usage->pending : 0;
 }
 
+/* Inventory refuses an id that it may have dropped: whatever our clock says, new ones are greater. */
+static void test_new_ids_are_greater_than_all_that_was_dropped(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *first = world_add(world, "ann", SKU, 1, 9, NULL), *second;
+	struct id dropped, id;
+
+	dropped = first->waiter.attempt->id;
+	dropped.bytes[1]++; /* some years ahead of our clock */
+	cart_removed(world->cart, 0, &dropped);
+	second = world_add(world, "bob", SKU, 1, 9, NULL);
+	id = second->waiter.attempt->id;
+	assert_true(id_compare(&id, &dropped) > 0);
+	world_pass_all(world);
+}
+
 static void test_nothing_leaves_before_the_first_fence(void **state)
 {
 	struct world *world = *state;
@@ -609,6 +625,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_nothing_leaves_before_the_first_fence, up, down),
+		cmocka_unit_test_setup_teardown(
+			test_new_ids_are_greater_than_all_that_was_dropped, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_queued_ones_are_judged_when_they_leave, up, down),
 		cmocka_unit_test_setup_teardown(test_a_queued_key_of_another_body_is_refused, up, down),
 		cmocka_unit_test_setup_teardown(test_queued_ones_respect_the_limit_in_order, up, down),
