@@ -348,6 +348,8 @@ static void attempt_granted(
 		return;
 	}
 	line = line_from_answer(cart, attempt, answer, now_ms);
+	if (link->stopped) /* the ledger will not tell of it: for whoever reconciles */
+		cart->options.effects.changed(cart->options.context, line);
 	attempt->epoch = link->fence.accepted;
 	attempts_move(&cart->attempts, attempt, ATTEMPT_GRANTED);
 	attempt_tell_line(cart, attempt, line, answer->remaining);

@@ -486,6 +486,25 @@ static void test_keys_are_forgotten_a_day_after_the_end(void **state)
 	assert_int_equal(world->flight_count, 1);
 }
 
+/* A yes that the ledger did not come to tell of is stored, before the link stopped or after: who reconciles has to know of it. */
+static void test_a_stopped_link_keeps_its_promises(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *before = world_add(world, "ann", SKU, 1, 1, NULL),
+			    *after = world_add(world, "bob", SKU, 1, 1, NULL);
+
+	world_arrive(world, 0);
+	world_arrive(world, 1);
+	world_return(world, 0);
+	granted(before);
+	assert_int_equal(world->changed, 0);
+	cart_stop_link(world->cart, 0);
+	assert_int_equal(world->changed, 1);
+	world_return(world, 0);
+	granted(after);
+	assert_int_equal(world->changed, 2);
+}
+
 /* What comes back over a link that was stopped in between changes nothing but the answers of those who wait. */
 static void test_a_stopped_link_hears_nothing(void **state)
 {
@@ -657,6 +676,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_keys_are_forgotten_a_day_after_the_end, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_a_stopped_link_hears_nothing, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_a_stopped_link_keeps_its_promises, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(
 			test_giving_up_while_the_link_is_away_is_definite, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(

@@ -145,6 +145,27 @@ static void test_keys_live_as_long_as_their_line(void **state)
 	lines_release(&lines);
 }
 
+/* A promise that was made again (cart/reconcile.h): the key leads to what counts, in whatever order they are told. */
+static void test_what_has_ended_lets_go_of_its_key(void **state)
+{
+	struct hold a = with_key(held(1, "ann", "A", 3), "k"), again = with_key(held(2, "ann", "A", 3), "k");
+	struct hold third = with_key(held(3, "ann", "A", 3), "k"), ended = step(a, LINE_EXPIRED, 2);
+	struct line *first, *second;
+	struct lines lines;
+
+	lines_init(&lines, 1, 100);
+	first = lines_add(&lines, &a);
+	assert_true(lines_change(&lines, first, &ended));
+	second = lines_add(&lines, &again);
+	assert_ptr_equal(lines_find_key(&lines, &a.key), second);
+	third.state = LINE_RELEASED;
+	lines_add(&lines, &third);
+	assert_ptr_equal(lines_find_key(&lines, &a.key), second);
+	lines_remove(&lines, first);
+	assert_ptr_equal(lines_find_key(&lines, &a.key), second);
+	lines_release(&lines);
+}
+
 static void test_ended_lines_are_bounded(void **state)
 {
 	struct lines lines;
@@ -342,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_old_news_change_nothing),
 		cmocka_unit_test(test_an_order_takes_lines_out_of_the_cart),
 		cmocka_unit_test(test_keys_live_as_long_as_their_line),
+		cmocka_unit_test(test_what_has_ended_lets_go_of_its_key),
 		cmocka_unit_test(test_ended_lines_are_bounded),
 		cmocka_unit_test(test_deadlines_of_a_shard_move_at_once),
 		cmocka_unit_test(test_equal_hashes_are_not_equal_things),
