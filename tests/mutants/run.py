@@ -5,6 +5,7 @@ Works in a copy of the tree under build/mutants, never in the tree itself. One m
 """
 
 import argparse
+import fcntl
 import os
 import re
 import subprocess
@@ -262,6 +263,13 @@ def main():
     parser.add_argument("--results", help="a JUnit file")
     options = parser.parse_args()
     began = time.monotonic()
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with open(SCRATCH / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # there is one copy of the tree
+        return judge_all(options, began)
+
+
+def judge_all(options, began):
     mutants, bad = read_all(options.names)
     copy_tree()
     configure()
