@@ -110,6 +110,7 @@ static bool read_entry(struct reading *reading, const json_t *entry, struct erro
 		error_prefix(error, "'%.64s'", texts[0]);
 		free(texts[0]);
 		free(texts[1]);
+		texts[0] = texts[1] = NULL;
 	}
 	return ok;
 }

@@ -128,6 +128,11 @@ static void entries_that_are_left_out(void **state)
 		assert_int_equal(left_out, 1);
 		assert_true(why.text[0]);
 		instances_drop(list);
+		list = read_entries("{\"Node\":{},\"Service\":{\"ID\":\"good\",\"Address\":\"h\",\"Port\":1},"
+				    "\"Checks\":[]}",
+			one, NULL); /* also as the last one */
+		assert_int_equal(list->count, 1);
+		instances_drop(list);
 		free(one);
 	}
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
