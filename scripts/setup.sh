@@ -10,7 +10,7 @@ packages=(
 	# to run
 	nginx supervisor lmdb-utils curl procps
 	# to test and measure
-	python3-grpcio python3-protobuf python3-pytest python3-requests wrk clang-format gcovr
+	python3-grpcio python3-protobuf python3-pytest python3-requests wrk clang-format gcovr clang libclang-rt-14-dev
 )
 
 googleapis_version=1.62.0 # newer ones use proto3 `optional`, which protoc-c does not know

@@ -1,7 +1,7 @@
 # Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
 
 # What CI runs, cheap ones first: a slip in form is known in seconds.
-every_suite=(format contracts unit simulation mutants crash system system-consul unit-asan simulation-asan system-asan unit-tsan system-tsan)
+every_suite=(format contracts unit simulation fuzz mutants crash system system-consul unit-asan simulation-asan system-asan unit-tsan system-tsan)
 
 results=$PWD/build/results
 
@@ -40,11 +40,57 @@ run_suite() {
 	unit*) build_quietly "$preset" && run_ctest "$suite" "$preset" ;;
 	coverage) build_quietly coverage "${covered[@]}" && one_check coverage check_coverage ;;
 	simulation*) build_quietly "$preset" simulate && run_simulation "$suite" "$preset" ;;
+	fuzz) build_fuzzers && run_fuzzers ;;
 	mutants) "$python" tests/mutants/run.py --results "$results/$suite.xml" "${mutants[@]}" ;;
 	crash) build_quietly release "${programs[@]}" witness && run_crash "$@" ;;
 	system-consul) build_quietly release "${programs[@]}" && FLASHSALE_TEST_DISCOVERY=consul run_pytest "$suite" release "${with_consul[@]}" "$@" ;;
 	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" tests/system --ignore tests/system/test_consul.py "$@" ;;
 	esac
+}
+
+# Programs of tests/fuzz, with clang, and their seconds in CI: what strangers can send gets more than what only our own files hold.
+fuzzers=(fuzz_consul_json=60 fuzz_consul_watch=60 fuzz_json_read=30 fuzz_inventory_records=15 fuzz_cart_records=15)
+
+build_fuzzers() {
+	echo "building (fuzz)"
+	{
+		{ [[ -f build/fuzz/build.ninja ]] || cmake --preset debug -B build/fuzz -DCMAKE_C_COMPILER=clang; } &&
+			cmake --build build/fuzz ${FLASHSALE_JOBS:+-j "$FLASHSALE_JOBS"} --target "${fuzzers[@]%=*}"
+	} >build/fuzz.log 2>&1 || {
+		tail -n 60 build/fuzz.log
+		return 1
+	}
+}
+
+# Each begins with the seeds that are kept, goes on with what it found before, and leaves an input that it broke with in build/fuzz.
+run_fuzzers() {
+	local fuzzer failures=0
+	export -f run_fuzzer
+	for fuzzer in "${fuzzers[@]}"; do
+		printf '%s %s\n' "${fuzzer%=*}" "${flag[seconds]:-${fuzzer#*=}}"
+	done | xargs -P 2 -L 1 bash -c 'run_fuzzer "$@"' - || true
+	for fuzzer in "${fuzzers[@]%=*}"; do
+		[[ -f build/fuzz/$fuzzer.passed ]] || failures=$((failures + 1))
+	done
+	echo "<testsuite name=\"fuzz\" tests=\"${#fuzzers[@]}\" failures=\"$failures\"/>" >"$results/fuzz.xml"
+	((failures == 0))
+}
+
+# run_fuzzer NAME SECONDS
+run_fuzzer() {
+	local name=$1 seconds=$2 more=() log=build/fuzz/$1.log
+	rm -f "build/fuzz/$name.passed"
+	mkdir -p "build/fuzz/corpus/$name"
+	[[ ! -d tests/fuzz/seeds/$name ]] || more+=("tests/fuzz/seeds/$name")
+	[[ ! -f tests/fuzz/$name.dict ]] || more+=("-dict=tests/fuzz/$name.dict")
+	if nice "build/fuzz/bin/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -artifact_prefix="build/fuzz/$name-" \
+		"build/fuzz/corpus/$name" "${more[@]}" >"$log" 2>&1; then
+		touch "build/fuzz/$name.passed"
+		echo "$name: $(tail -n 1 "$log")"
+	else
+		echo "$name: a finding"
+		tail -n 40 "$log"
+	fi
 }
 
 # What of tests/system runs with Consul too: its own tests, and sales from end to end.
