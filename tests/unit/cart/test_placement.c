@@ -50,7 +50,7 @@ static void test_only_its_own_shard_of_as_many(void **state)
 /* Each person belongs to one shard, whoever asks. */
 static void test_a_person_has_one_shard(void **state)
 {
-	char user[16];
+	char user[24];
 
 	for (int i = 0; i < 100; i++) {
 		int owners = 0;
@@ -69,10 +69,10 @@ static void test_a_person_has_one_shard(void **state)
 	}
 }
 
-static const char *sku_of(uint32_t shard, char sku[16])
+static const char *sku_of(uint32_t shard, char sku[24])
 {
 	for (int i = 0;; i++) {
-		snprintf(sku, 16, "SKU%d", i);
+		snprintf(sku, 24, "SKU%d", i);
 		if (hash_shard(sku, 2) == shard)
 			return sku;
 	}
@@ -84,7 +84,7 @@ static void test_nothing_is_told_of_a_shard_before_it_was_heard(void **state)
 	struct cart_link links[2] = {{.was_usable = true}, {.was_usable = false}};
 	struct cart cart = {.links = links};
 	const struct cart_service service = {.cart = &cart, .inventory_shards = 2, .shards = 1};
-	char heard[16], unheard[16];
+	char heard[24], unheard[24];
 
 	sku_of(0, heard);
 	sku_of(1, unheard);
