@@ -65,6 +65,12 @@ static void on_decide(void *context, struct order *order)
 
 static void on_undecide(void *context, struct order *order)
 {
+	char id[ID_TEXT_LENGTH + 1];
+
+	if (order->payment)
+		log_warn("a payment was reported of an order that inventory does not have: it has to be "
+			 "given back",
+			LOG_TEXT("order", id_format(&order->id, id)), LOG_TEXT("payment", order->payment));
 	decide(context, order, false);
 }
 

@@ -75,8 +75,9 @@ void orders_decided(struct orders *orders, struct order *order, Common__Reason f
 		ask(orders, order, now_ms);
 }
 
-/* Inventory will never bind these holds: the order never was, which is durable before anybody hears of it. */
-static void undo_bind(struct orders *orders, struct order *order, const struct order_answer *answer)
+/* Inventory will never bind these holds, or does not have the order, and its ledger has not told us of it (it was dropped, or lost with a disk): for us it
+ * never was, which is durable before anybody hears of it. */
+static void undo(struct orders *orders, struct order *order, const struct order_answer *answer)
 {
 	order->undoing = true;
 	order->refusal = answer->reason;
@@ -195,12 +196,16 @@ static bool is_passing(Common__Reason reason)
 static void refused(
 	struct orders *orders, struct order *order, const struct order_answer *answer, int64_t now_ms)
 {
+	bool missing;
+
 	if (answer->reason == COMMON__REASON__REASON_STALE_EPOCH)
 		cart_stale(orders->options.cart, order->shard, order->epoch);
+	missing = answer->reason == COMMON__REASON__REASON_GONE ||
+		  answer->reason == COMMON__REASON__REASON_NOT_FOUND;
 	if (is_passing(answer->reason)) {
 		retry_later(order, now_ms);
-	} else if (order->wish == WISH_BIND) {
-		undo_bind(orders, order, answer);
+	} else if (order->wish == WISH_BIND || (missing && !order_visible(order))) {
+		undo(orders, order, answer);
 	} else if (answer->reason == COMMON__REASON__REASON_HOLD_EXPIRED ||
 		   answer->reason == COMMON__REASON__REASON_GONE ||
 		   answer->reason == COMMON__REASON__REASON_WRONG_STATE) {

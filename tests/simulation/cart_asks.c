@@ -61,6 +61,13 @@ static bool stored_decision(struct cart_process *process, const struct id *id,
 	return rc == 0;
 }
 
+static bool is_gone(const struct id *id)
+{
+	const struct model_order *order = model_order_find(id);
+
+	return order && (order->gone || !order->created);
+}
+
 /* A payment or a cancellation that was decided stays so until the books have its outcome; only a refund may follow. */
 static void check_next(struct cart_process *process, const struct decision *decision)
 {
@@ -70,7 +77,8 @@ static void check_next(struct cart_process *process, const struct decision *deci
 	bool there = stored_decision(process, &decision->id, holds, &before, payment);
 
 	if (!decision->record) {
-		WORLD_CHECK(!there || before.wish == WISH_BIND, "a decision %d is taken back", before.wish);
+		WORLD_CHECK(!there || before.wish == WISH_BIND || is_gone(&decision->id),
+			"a decision %d is taken back", before.wish);
 		return;
 	}
 	WORLD_CHECK(record_decision_unpack(&decision->id, decision->record, decision->size, holds, &now),

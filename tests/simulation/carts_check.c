@@ -152,8 +152,8 @@ static void check_decision(const struct cart_process *process, const struct orde
 
 	if (process->cart->links[decision->shard].stopped)
 		return;
-	if (decision->wish == WISH_BIND && process->sim.failed_put &&
-		!orders_find(process->orders, &decision->id))
+	if ((decision->wish == WISH_BIND || (order && (order->gone || !order->created))) &&
+		process->sim.failed_put && !orders_find(process->orders, &decision->id))
 		return; /* refused for good, and then its removal failed: the next start asks again, and removes it */
 	WORLD_CHECK(order && order->created, "promise 7: decision %d about an order that never came to be",
 		decision->wish);

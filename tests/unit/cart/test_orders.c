@@ -539,6 +539,30 @@ static void a_payment_under_way_goes_on_after_a_restart(void **state)
 	counter_free(counter);
 }
 
+/* The ledger that is left tells nothing of it: the decision must not wait for its word. */
+static void a_payment_of_what_inventory_does_not_have_is_forgotten(void **state)
+{
+	static const Common__Reason missing[] = {REASON(GONE), REASON(NOT_FOUND)};
+
+	for (int i = 0; i < 2; i++) {
+		const struct order_answer answer = {.kind = ANSWER_REFUSAL, .reason = missing[i]};
+		struct counter *counter = counter_new(1);
+		struct order_item item;
+		struct order_record record = record_of(LINE_HELD, "", &item);
+		struct order_decision decision = {
+			.id = record.id, .user = record.user, .payment = span_of("a"), .wish = WISH_CONFIRM};
+
+		orders_load_decision(counter->orders, &decision);
+		orders_start(counter->orders);
+		orders_kick(counter->orders, 0, counter->now_ms);
+		counter_answer(counter, &answer);
+		assert_int_equal(counter->undecisions, 1);
+		counter_undo(counter);
+		assert_null(orders_find(counter->orders, &record.id));
+		counter_free(counter);
+	}
+}
+
 static void a_bind_under_way_goes_on_after_a_restart(void **state)
 {
 	struct counter *counter = counter_new(1);
@@ -713,6 +737,7 @@ int main(void)
 		cmocka_unit_test(what_the_ledger_tells_of_is_adopted),
 		cmocka_unit_test(equal_keys_are_one_checkout),
 		cmocka_unit_test(a_payment_under_way_goes_on_after_a_restart),
+		cmocka_unit_test(a_payment_of_what_inventory_does_not_have_is_forgotten),
 		cmocka_unit_test(a_bind_under_way_goes_on_after_a_restart),
 		cmocka_unit_test(wishes_that_came_true_are_not_asked_for_again),
 		cmocka_unit_test(a_stale_epoch_means_that_another_has_taken_over),
