@@ -114,7 +114,7 @@ def put_on_sale(world, units):
 
 def fault(world, chance):
     """One or two services die or stand still, at times one while the other does."""
-    kinds = [chance.choice(("kill", "kill", "pause")) for _ in range(chance.choice((1, 1, 2)))]
+    kinds = [chance.choice(("kill", "pause")) for _ in range(chance.choice((1, 1, 2)))]
     services = []
     while len(services) < len(kinds):
         services += [each for each in chance.choices(SERVICES, WEIGHTS) if each not in services]
@@ -131,7 +131,7 @@ def fault(world, chance):
         time.sleep(chance.random() * 0.2)
     if paused:
         # Longer than every deadline of a buy, or shorter than any.
-        time.sleep(chance.choice((0.05, 0.3, 1, 2.5)))
+        time.sleep(chance.choice((0.05, 0.5, 2.3)))
         for pid in paused:
             signal_to(pid, signal.SIGCONT)
     for service, pid in killed.items():
