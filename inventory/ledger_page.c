@@ -41,12 +41,14 @@ static int read_from(MDB_cursor *cursor, struct arena *arena, const struct ledge
 		enum ledger_kind kind;
 		uint32_t cart_shard;
 
-		if (key.mv_size != 8 || !ledger_peek(value.mv_data, value.mv_size, &kind, &cart_shard))
+		if (key.mv_size != 8)
 			return MDB_CORRUPTED;
 		if (store_get_be64(key.mv_data) > head) {
 			rc = MDB_NOTFOUND;
 			break;
 		}
+		if (!ledger_peek(value.mv_data, value.mv_size, &kind, &cart_shard))
+			return MDB_CORRUPTED;
 		if (passes(filter, kind, cart_shard)) {
 			rc = add_entry(arena, store_get_be64(key.mv_data), &value, standard_ttl_ms, response);
 			if (rc)

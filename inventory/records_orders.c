@@ -114,8 +114,12 @@ bool ledger_order_item(const struct ledger_entry *entry, size_t *at, struct orde
 	struct unpacker u = {
 		entry->order.packed_items + *at, entry->order.packed_items + entry->order.packed_size, false};
 
-	if (u.at == u.end || !item_unpack(&u, ret))
+	bool good;
+
+	if (u.at == u.end)
 		return false;
+	good = item_unpack(&u, ret);
+	assert(good); /* ledger_unpack has looked at each */
 	*at = (size_t)(u.at - entry->order.packed_items);
 	return true;
 }

@@ -200,6 +200,7 @@ static void impossible_decisions_are_refused(void **state)
 			.payment = (char *)(uintptr_t)cases[i].payment};
 		size_t size = pack_long(&order, record, true);
 
+		assert_false(unpack(record, size + 1, true));
 		record[cases[i].at] = cases[i].value;
 		assert_false(unpack(record, size, true));
 		record[size - 1] = ORDER_HOLDS_MAX + 1;

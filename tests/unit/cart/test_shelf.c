@@ -1,6 +1,7 @@
 /* The store behind the follower: what is read back is what was put, positions never run ahead, a restart finds it all. */
 #include "check.h"
 
+#include <errno.h>
 #include <lmdb.h>
 #include <semaphore.h>
 
@@ -18,15 +19,19 @@ struct fixture {
 };
 
 static _Atomic int failing_commits; /* so many of the next fail, before anything is written */
+static _Atomic int failure = MDB_MAP_FULL;
+static _Atomic bool held_up; /* the writer waits in a put while this is so */
 
 int __real_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
 int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);
 
 int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags)
 {
+	while (atomic_load(&held_up))
+		usleep(1000);
 	if (atomic_load(&failing_commits) > 0) {
 		atomic_fetch_sub(&failing_commits, 1);
-		return MDB_MAP_FULL;
+		return atomic_load(&failure);
 	}
 	return __real_mdb_put(txn, dbi, key, data, flags);
 }
@@ -196,6 +201,7 @@ static void forget_one(struct fixture *f)
 
 	shelf_forget(f->shelf, &first);
 	shelf_forget(f->shelf, &never);
+	free(customer);
 }
 
 static void test_what_is_forgotten_is_gone(void **state)
@@ -333,6 +339,157 @@ static void test_a_broken_store_is_refused_with_advice(void **state)
 	cart_free(cart);
 }
 
+/* ---- orders and decisions ---- */
+
+static struct customer *make_customer(void)
+{
+	struct customer *customer = calloc(1, sizeof(*customer) + 4);
+
+	customer->length = 3;
+	memcpy(customer->user, "ann", 4);
+	return customer;
+}
+
+static void put_and_forget_orders(struct fixture *f)
+{
+	static struct order_item item = {.hold = {{1}}, .quantity = 1, .currency = "USD", .sku = "SKU1"};
+	struct customer *customer = make_customer();
+	struct order order = {
+		.customer = customer, .items = &item, .item_count = 1, .truth = LINE_HELD, .shard = 1};
+	const struct id never = {{77}};
+
+	for (uint8_t i = 1; i <= 3; i++) {
+		order.id = (struct id){{i}};
+		shelf_put_order(f->shelf, &order);
+	}
+	shelf_forget_order(f->shelf, &order.id);
+	shelf_forget_order(f->shelf, &never);
+	shelf_forget(f->shelf, &never);
+	free(customer);
+}
+
+static size_t stored_orders(struct fixture *f, size_t *ret_wishing)
+{
+	const struct orders_options options = {
+		.cart = f->cart, .cart_shards = 1, .asks_max = 1, .ended_max = 10};
+	struct orders *orders = orders_new(&options);
+	struct error error = {0};
+	size_t count;
+
+	if (!shelf_load_orders(f->store, orders, &error))
+		fail_msg("%s", error.text);
+	count = orders->by_id.count;
+	*ret_wishing = orders->wishing;
+	orders_free(orders);
+	return count;
+}
+
+static void test_orders_come_and_go(void **state)
+{
+	struct fixture *f = *state;
+	size_t wishing;
+
+	on_loop(f, put_and_forget_orders);
+	while (stored_orders(f, &wishing) != 2)
+		usleep(1000);
+	assert_int_equal(wishing, 0);
+}
+
+static uint8_t decision_record[RECORD_DECISION_BYTES_MAX];
+static size_t decision_size;
+#define DECISIONS 9000 /* more than may wait */
+static struct decision decisions[DECISIONS];
+static Common__Reason reasons[DECISIONS];
+static _Atomic int decided;
+static int deciding;
+static bool taking_back;
+
+static void on_decided(struct decision *decision, Common__Reason reason)
+{
+	reasons[decision - decisions] = reason;
+	atomic_fetch_add(&decided, 1);
+}
+
+static void decide(struct fixture *f)
+{
+	for (int i = 0; i < deciding; i++) {
+		decisions[i] = (struct decision){.id = {{[14] = (uint8_t)(i >> 8), (uint8_t)i}},
+			.record = taking_back ? NULL : decision_record,
+			.size = decision_size,
+			.done = on_decided};
+		shelf_decide(f->shelf, &decisions[i]);
+	}
+}
+
+static void make_decision_record(void)
+{
+	struct customer *customer = make_customer();
+	struct order order = {.customer = customer, .wish = WISH_CANCEL, .shard = 1};
+
+	decision_size = record_decision_pack(&order, decision_record);
+	free(customer);
+}
+
+static void decide_and_wait(struct fixture *f, int count)
+{
+	make_decision_record();
+	atomic_store(&decided, 0);
+	deciding = count;
+	on_loop(f, decide);
+	while (atomic_load(&decided) < count)
+		usleep(1000);
+}
+
+/* Durable when it comes back; taken back, it is gone; a no is a no. */
+static void test_decisions(void **state)
+{
+	struct fixture *f = *state;
+	size_t wishing;
+
+	decide_and_wait(f, 3);
+	assert_int_equal(reasons[2], COMMON__REASON__REASON_UNSPECIFIED);
+	assert_int_equal(stored_orders(f, &wishing), 3);
+	assert_int_equal(wishing, 3);
+	taking_back = true;
+	decide_and_wait(f, 3);
+	decide_and_wait(f, 3); /* also what is not there */
+	taking_back = false;
+	assert_int_equal(reasons[2], COMMON__REASON__REASON_UNSPECIFIED);
+	assert_int_equal(stored_orders(f, &wishing), 0);
+	atomic_store(&failing_commits, 1);
+	decide_and_wait(f, 1);
+	assert_int_equal(reasons[0], COMMON__REASON__REASON_STORE_FULL);
+	atomic_store(&failure, EIO);
+	atomic_store(&failing_commits, 1);
+	decide_and_wait(f, 1);
+	atomic_store(&failure, MDB_MAP_FULL);
+	assert_int_equal(reasons[0], COMMON__REASON__REASON_STORE_FAILED);
+	assert_int_equal(stored_orders(f, &wishing), 0);
+}
+
+/* A disk that stands still: what is beyond the queue hears so, and nobody waits in vain, also when it all ends. */
+static void test_decisions_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	size_t wishing, refused = 0;
+
+	make_decision_record();
+	atomic_store(&held_up, true);
+	atomic_store(&decided, 0);
+	deciding = DECISIONS;
+	on_loop(f, decide);
+	on_loop(f, put_three); /* a batch behind them */
+	atomic_store(&held_up, false);
+	restart(f, f->cart);
+	assert_int_equal(atomic_load(&decided), DECISIONS);
+	for (int i = 0; i < DECISIONS; i++) {
+		refused += reasons[i] == COMMON__REASON__REASON_OVERLOADED;
+		assert_true(!reasons[i] || reasons[i] == COMMON__REASON__REASON_OVERLOADED);
+	}
+	assert_true(refused > 0);
+	assert_int_equal(stored_orders(f, &wishing), DECISIONS - refused);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +500,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_refused_batch_is_tried_again, up, down),
 		cmocka_unit_test_setup_teardown(test_it_says_when_it_is_full, up, down),
 		cmocka_unit_test_setup_teardown(test_a_broken_store_is_refused_with_advice, up, down),
+		cmocka_unit_test_setup_teardown(test_orders_come_and_go, up, down),
+		cmocka_unit_test_setup_teardown(test_decisions, up, down),
+		cmocka_unit_test_setup_teardown(test_decisions_are_bounded, up, down),
 	};
 
 	return RUN(tests);

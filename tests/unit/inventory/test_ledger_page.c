@@ -5,7 +5,10 @@
 /* cmocka.h wants the above first. */
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "inventory/ledger_page.h"
+#include "tests/unit/base/faults.h"
 #include "tests/unit/inventory/shop.h"
 
 static uint64_t read_page(struct shop *shop, const struct ledger_filter *filter, uint64_t head,
@@ -64,11 +67,109 @@ static void test_filters_by_cart(void **state)
 	shop_close(&shop);
 }
 
+/* A page is bounded by entries and by what is looked at, and the next one goes on where it ended. */
+static void test_pages_are_bounded(void **state)
+{
+	const struct ledger_filter all = {.by_cart = false}, others = {.by_cart = true, .cart_shard = 1};
+	struct shop shop;
+	uint64_t head, position;
+	size_t entries;
+
+	shop_open(&shop);
+	shop_add(&shop, "SKU0001", 1000000);
+	shop_begin(&shop);
+	for (uint32_t i = 0; i < LEDGER_PAGE_SCAN; i++)
+		shop_buy(&shop, i, 1);
+	shop_commit(&shop);
+	head = atomic_load(&shop.books->head);
+	assert_int_equal(read_page(&shop, &all, head, 0, &entries), LEDGER_PAGE_ENTRIES);
+	assert_int_equal(entries, LEDGER_PAGE_ENTRIES);
+	position = read_page(&shop, &others, head, 0, &entries);
+	assert_int_equal(position, LEDGER_PAGE_SCAN);
+	assert_int_equal(read_page(&shop, &others, head, position, &entries), head);
+	shop_close(&shop);
+}
+
+/* An entry of a kind that nobody knows. */
+static void put_nonsense(struct shop *shop, uint64_t sequence)
+{
+	uint8_t key[8], row[64] = {99};
+	MDB_val k = {sizeof(key), key}, v = {sizeof(row), row};
+	MDB_txn *txn;
+
+	store_put_be64(key, sequence);
+	assert_int_equal(mdb_txn_begin(shop->store->env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_put(txn, shop->store->tables[TABLE_LEDGER], &k, &v, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+static int read_error(struct shop *shop, uint64_t head)
+{
+	const struct ledger_filter all = {.by_cart = false};
+	Inventory__ReadLedgerResponse response = INVENTORY__READ_LEDGER_RESPONSE__INIT;
+	uint64_t position = 0;
+	struct arena arena;
+	int rc;
+
+	arena_init(&arena, 4096, 1 << 20);
+	rc = ledger_page_read(shop->store, &arena, &all, SHOP_TTL_MS, head, &position, &response);
+	arena_release(&arena);
+	return rc;
+}
+
+/* The store fails, or the page's memory ends, at any point: an error, never half a page that looks whole. */
+static void test_errors_and_damage_are_told(void **state)
+{
+	const struct ledger_filter all = {.by_cart = false};
+	struct shop shop;
+	uint64_t head;
+	size_t entries;
+
+	shop_open(&shop);
+	shop_add(&shop, "SKU0001", 10);
+	shop_buy(&shop, 1, 1);
+	head = atomic_load(&shop.books->head);
+	put_nonsense(&shop, head + 1);
+	assert_int_equal(read_page(&shop, &all, head, 0, &entries), head); /* not published: not looked at */
+	for (int kind = 0; kind <= FAULT_KINDS; kind++)
+		for (int n = 1;; n++) {
+			Inventory__ReadLedgerResponse response = INVENTORY__READ_LEDGER_RESPONSE__INIT;
+			bool memory = kind == FAULT_KINDS, fired;
+			uint64_t position = 0;
+			struct arena arena;
+			int rc;
+
+			arena_init(&arena, 256, memory ? 256 * (size_t)n : 1 << 20);
+			if (!memory)
+				faults_arm((enum fault)kind, n);
+			rc = ledger_page_read(
+				shop.store, &arena, &all, SHOP_TTL_MS, head, &position, &response);
+			fired = memory ? rc != 0 : faults_fired();
+			arena_release(&arena);
+			if (!fired)
+				break;
+			if (kind == FAULT_ABSENT) { /* the end, as far as one can see */
+				assert_int_equal(rc, 0);
+				assert_true(position <= head);
+				continue;
+			}
+			if (kind == FAULT_SHORT_VALUE && rc == 0)
+				continue; /* of the one beyond the head */
+			assert_int_equal(rc, memory		   ? ENOMEM
+					     : kind == FAULT_ERROR ? FAULT_CODE
+								   : MDB_CORRUPTED);
+		}
+	assert_int_equal(read_error(&shop, head + 1), MDB_CORRUPTED); /* published, it is damage */
+	shop_close(&shop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends_at_the_published_head),
 		cmocka_unit_test(test_filters_by_cart),
+		cmocka_unit_test(test_pages_are_bounded),
+		cmocka_unit_test(test_errors_and_damage_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -376,6 +376,36 @@ static void noise_is_refused_or_read_within_its_bounds(void **state)
 	}
 }
 
+/* Records of the right size that nothing ever wrote. */
+static void impossible_records_are_refused(void **state)
+{
+	const uint8_t id[ID_BYTES + 1] = {1};
+	struct ledger_entry entry = {
+		.kind = LEDGER_HOLD_CHANGED, .changed = {.state = HOLD_SOLD, .quantity = 1, .sku = {"S", 1}}};
+	struct adjust_record adjust = {.result = goods};
+	struct hold hold = sample_hold(false), got;
+	uint8_t record[LEDGER_RECORD_MAX];
+	size_t size;
+
+	size = hold_pack(&hold, record);
+	assert_true(hold_unpack(record, size, id, ID_BYTES, &got));
+	assert_false(hold_unpack(record, size, id, ID_BYTES - 1, &got));
+	assert_false(hold_unpack(record, size, id, ID_BYTES + 1, &got));
+	hold.quantity = 0;
+	assert_false(unpack_hold(record, hold_pack(&hold, record)));
+	hold.quantity = QUANTITY_MAX + 1;
+	assert_false(unpack_hold(record, hold_pack(&hold, record)));
+	adjust.result.sku[0] = '\0';
+	assert_false(unpack_adjust(record, adjust_pack(&adjust, record)));
+	size = ledger_pack(&entry, record);
+	assert_true(unpack_ledger(record, size));
+	memset(record + size, 0xab, ID_BYTES);
+	record[size - 1] = ID_BYTES; /* with an order's id */
+	assert_true(unpack_ledger(record, size + ID_BYTES));
+	record[size - 1] = 3; /* with a piece of one */
+	assert_false(unpack_ledger(record, size + 3));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +420,7 @@ int main(void)
 		cmocka_unit_test(changed_entries_go_and_come),
 		cmocka_unit_test(the_other_entries_go_and_come),
 		cmocka_unit_test(noise_is_refused_or_read_within_its_bounds),
+		cmocka_unit_test(impossible_records_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

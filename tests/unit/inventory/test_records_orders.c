@@ -146,6 +146,33 @@ static void the_largest_entry_fits(void **state)
 	assert_int_equal(got.order.item_count, ORDER_HOLDS_MAX);
 }
 
+static void what_no_order_s_entry_looks_like(void **state)
+{
+	struct order_item items[1];
+	struct ledger_entry entry = make_entry(items, 1), got;
+	struct order order = make_order(ORDER_HOLDS_MAX), back;
+	uint8_t record[LEDGER_RECORD_MAX];
+	size_t size = order_pack(&order, record);
+
+	record[size - ORDER_HOLDS_MAX * ID_BYTES - 1] = ORDER_HOLDS_MAX + 1;
+	assert_false(order_unpack(record, size, order.id.bytes, ID_BYTES, &back));
+	assert_true(ledger_unpack(record, ledger_pack(&entry, record), &got));
+	items[0].sku[0] = '\0';
+	assert_false(ledger_unpack(record, ledger_pack(&entry, record), &got));
+	strcpy(items[0].sku, "SS");
+	size = ledger_pack(&entry, record);
+	record[size - 2] = '\0'; /* within the SKU */
+	assert_false(ledger_unpack(record, size, &got));
+	entry.order.state = 9;
+	assert_false(ledger_unpack(record, ledger_pack(&entry, record), &got));
+	entry.order.state = HOLD_SOLD;
+	entry.order.item_count = 0;
+	size = ledger_pack(&entry, record);
+	assert_true(ledger_unpack(record, size, &got));
+	record[size - 1] = ORDER_HOLDS_MAX + 1;
+	assert_false(ledger_unpack(record, size, &got));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +181,7 @@ int main(void)
 		cmocka_unit_test(what_no_order_looks_like),
 		cmocka_unit_test(an_entry_comes_back_with_its_items),
 		cmocka_unit_test(the_largest_entry_fits),
+		cmocka_unit_test(what_no_order_s_entry_looks_like),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
