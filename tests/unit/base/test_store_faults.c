@@ -210,6 +210,67 @@ static void room_that_cannot_be_seen_is_no_room(void **state)
 	store_close(NULL);
 }
 
+static void says(struct fixture *f, const char *what)
+{
+	if (!strstr(f->error.text, what))
+		fail_msg("'%s' does not say '%s'", f->error.text, what);
+}
+
+/* Paths that lead nowhere: told, and nothing is left behind. */
+static void paths_that_lead_nowhere_are_told(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options options = f->options;
+	char *path = memory_format("%s/data.mdb", f->directory), far[5000];
+	struct store *store;
+
+	memset(far, 'x', sizeof(far) - 1);
+	far[sizeof(far) - 1] = '\0';
+	options.directory = far;
+	assert_null(store_open(&options, &f->error));
+	says(f, "the path of");
+	assert_false(store_create(&options, &f->error));
+	far[4090] = '\0'; /* its folder can be named, its files can't */
+	assert_null(store_open_reading(&options, &f->error));
+	says(f, "the path of");
+	mkdir(f->directory, 0700);
+	mkdir(path, 0700);
+	assert_false(open_and_close(f));
+	says(f, "no file");
+	rmdir(path);
+	assert_true(make(f));
+	store = opened(f);
+	options.directory = f->directory;
+	assert_null(store_open(&options, &f->error)); /* flock is of the open file, not of the process */
+	says(f, "another process");
+	options.directory = far;
+	assert_false(store_backup(store, far, &f->error));
+	says(f, "the path of");
+	assert_false(store_restore(store, &options, &f->error));
+	says(f, "the path of");
+	assert_false(store_restore(store, &f->options, &f->error)); /* onto itself, which is in use */
+	store_close(store);
+	free(path);
+}
+
+/* Bytes where the identity's first ones are: whoever made this file, it was not us. */
+static void an_identity_of_somebody_else_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t identity[96] = {0};
+	struct store *store;
+	MDB_txn *txn;
+
+	assert_true(make(f));
+	store = opened(f);
+	assert_int_equal(mdb_txn_begin(store->env, NULL, 0, &txn), 0);
+	assert_int_equal(store_meta_put(store, txn, "identity", identity, 80), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	store_close(store);
+	assert_false(open_and_close(f));
+	says(f, "identity can't be read");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +278,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(opening_fails_with_words, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(copies_are_whole_or_not_there, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_that_cannot_be_seen_is_no_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(paths_that_lead_nowhere_are_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_identity_of_somebody_else_is_refused, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

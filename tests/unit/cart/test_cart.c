@@ -275,6 +275,21 @@ static void test_the_store_s_holds_count_once(void **state)
 	cart_free(NULL); /* as of a service that did not get that far */
 }
 
+/* Inventory keeps no id that is so old: it was never granted, and another try has a new one. */
+static void test_an_id_older_than_memory_is_a_definite_no(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, "k");
+
+	world->flights[0].arrived = true;
+	world->flights[0].answer = (struct answer){.kind = ANSWER_REFUSAL, .reason = REASON(GONE)};
+	world_return(world, 0);
+	refused(waiter, REASON(OVERLOADED));
+	waiter = world_add(world, "ann", SKU, 1, 1, "k");
+	world_pass_all(world);
+	granted(waiter);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +307,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_everybody_can_wait_for_one_attempt, up, down),
 		cmocka_unit_test_setup_teardown(test_an_answer_later_than_memory_is_unknown, up, down),
 		cmocka_unit_test_setup_teardown(test_the_store_s_holds_count_once, up, down),
+		cmocka_unit_test_setup_teardown(test_an_id_older_than_memory_is_a_definite_no, up, down),
 	};
 
 	return RUN(tests);

@@ -640,6 +640,21 @@ static void test_a_sweep_is_bounded(void **state)
 	assert_int_equal(world->forgotten, 3);
 }
 
+/* What inventory has removed goes up only, and new ids are beyond it, whatever the clock says. */
+static void test_new_ids_pass_what_was_removed(void **state)
+{
+	struct world *world = *state;
+	const struct id removed = {{0x02, 0, 0, 0, 0, 0, 0x70, 0, 0x80}},
+			less = {{0x01, 0, 0, 0, 0, 0, 0x70, 0, 0x80}};
+	struct world_waiter *waiter;
+
+	cart_removed(world->cart, 0, &removed);
+	cart_removed(world->cart, 0, &less);
+	assert_memory_equal(&world->cart->links[0].removed, &removed, ID_BYTES);
+	waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+	assert_true(id_compare(&waiter->hold, &removed) > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -688,6 +703,7 @@ int main(void)
 			test_a_successor_is_noticed_in_the_ledger, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_a_forgotten_yes_is_settled, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_a_sweep_is_bounded, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_new_ids_pass_what_was_removed, up_and_at_work, down),
 	};
 
 	return RUN(tests);

@@ -228,7 +228,8 @@ static void a_refusal_waits_for_the_ledger_or_asks_again(void **state)
 	static const struct {
 		Common__Reason reason;
 		bool again;
-	} cases[] = {{REASON(WRONG_STATE), false}, {REASON(HOLD_EXPIRED), false}, {REASON(NOT_FOUND), true}};
+	} cases[] = {{REASON(WRONG_STATE), false}, {REASON(HOLD_EXPIRED), false}, {REASON(GONE), false},
+		{REASON(NOT_FOUND), true}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct counter *counter = counter_new(1);

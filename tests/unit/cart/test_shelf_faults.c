@@ -66,7 +66,7 @@ static void put_position(struct fixture *f, uint32_t shard)
 {
 	const uint8_t key[4] = {
 		(uint8_t)(shard >> 24), (uint8_t)(shard >> 16), (uint8_t)(shard >> 8), (uint8_t)shard};
-	const struct position position = {{{3}}, 7, 2, 500};
+	const struct position position = {.lineage = {{3}}, .sequence = 7, .epoch = 2, .moved_ms = 500};
 	uint8_t row[RECORD_POSITION_BYTES];
 
 	record_position_pack(&position, row);

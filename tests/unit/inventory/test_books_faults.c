@@ -72,8 +72,19 @@ static int fence(struct shop *shop)
 	int rc;
 
 	sender.epoch = 2;
-	rc = books_fence(shop->books, &sender, &answer);
+	rc = books_fence(shop->books, &sender, 0, &answer);
 	return done(rc, answer.verdict);
+}
+
+static int acknowledge(struct shop *shop)
+{
+	struct sender sender = shop->cart;
+	enum verdict said = VERDICT_COUNT;
+	int rc;
+
+	sender.epoch = 2;
+	rc = books_acknowledge(shop->books, &sender, 3, &said);
+	return done(rc, said);
 }
 
 static int create(struct shop *shop)
@@ -191,6 +202,7 @@ static const struct {
 	{refund_order, VERDICT_YES, VERDICT_REPEATED},
 	{release_order, VERDICT_YES, VERDICT_REPEATED},
 	{fence, VERDICT_YES, VERDICT_REPEATED},
+	{acknowledge, VERDICT_YES, VERDICT_REPEATED},
 };
 
 /* ---- groups ---- */

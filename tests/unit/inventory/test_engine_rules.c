@@ -33,6 +33,8 @@ static void books_that_do_not_balance_are_seen(void **state)
 		{.available = INT64_MAX, .held = INT64_MAX, .sold = INT64_MAX},
 		{.stock = 1},
 		{.stock = 1, .held = 2},
+		{.stock = 1, .sold = 1, .archived = -1},
+		{.stock = 1, .sold = 1, .archived = 2},
 	};
 	const struct goods fine = {.stock = STOCK_MAX, .available = STOCK_MAX - 2, .held = 1, .sold = 1};
 

@@ -406,6 +406,18 @@ static void impossible_records_are_refused(void **state)
 	assert_false(unpack_ledger(record, size + 3));
 }
 
+static void a_fence_s_cart_is_gone_or_not(void **state)
+{
+	const struct fence fence = {.epoch = 1, .gone = true};
+	uint8_t record[FENCE_RECORD_BYTES];
+	struct fence got;
+
+	assert_true(fence_unpack(record, fence_pack(&fence, record), &got));
+	assert_true(got.gone);
+	record[FENCE_RECORD_BYTES - 1] = 2;
+	assert_false(fence_unpack(record, sizeof(record), &got));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +433,7 @@ int main(void)
 		cmocka_unit_test(the_other_entries_go_and_come),
 		cmocka_unit_test(noise_is_refused_or_read_within_its_bounds),
 		cmocka_unit_test(impossible_records_are_refused),
+		cmocka_unit_test(a_fence_s_cart_is_gone_or_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
