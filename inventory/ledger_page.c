@@ -75,9 +75,9 @@ int ledger_page_read(struct store *store, struct arena *arena, const struct ledg
 	rc = store_read_begin(store, &txn);
 	if (rc)
 		return rc;
-	rc = mdb_cursor_open(txn, store->tables[TABLE_LEDGER], &cursor);
+	rc = compaction_read_floor(store, txn, &response->floor);
 	if (!rc)
-		rc = compaction_read_floor(store, txn, &response->floor);
+		rc = mdb_cursor_open(txn, store->tables[TABLE_LEDGER], &cursor);
 	if (!rc) {
 		rc = read_from(cursor, arena, filter, standard_ttl_ms, head, position, response);
 		mdb_cursor_close(cursor);
