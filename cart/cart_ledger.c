@@ -208,7 +208,8 @@ static void keep_unseen(struct cart *cart, uint32_t shard)
 	for (; attempt; attempt = attempt->next) {
 		const struct line *line = lines_find(&cart->lines, &attempt->id);
 
-		if (line && line->unseen)
+		assert(!line || line->unseen); /* once it is told, the attempt is over */
+		if (line)
 			cart->options.effects.changed(cart->options.context, line);
 	}
 }

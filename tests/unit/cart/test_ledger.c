@@ -655,6 +655,29 @@ static void test_new_ids_pass_what_was_removed(void **state)
 	assert_true(id_compare(&waiter->hold, &removed) > 0);
 }
 
+/* What inventory granted and its ledger has not told when the link stops is for an operator to see: it is stored as it is known. */
+static void test_a_stopped_link_keeps_its_yeses(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *told = world_add(world, "ann", SKU, 1, 9, NULL), *forgotten, *unseen;
+
+	world_pass_all(world);
+	world_follow(world, 0, 100);
+	granted(told);
+	forgotten = world_add(world, "bob", SKU, 1, 9, NULL);
+	world_arrive(world, 0);
+	world->flights[0].answer.state = LINE_EXPIRED;
+	world_return(world, 0);
+	granted(forgotten);
+	assert_int_equal(cart_sweep(world->cart, world->now_ms + LINES_BARE_MS, 10), 1);
+	unseen = world_add(world, "cy", SKU, 1, 9, NULL);
+	world_pass_all(world);
+	granted(unseen);
+	assert_int_equal(world->changed, 1);
+	cart_stop_link(world->cart, 0);
+	assert_int_equal(world->changed, 2); /* of the three only this one is there and untold */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -704,6 +727,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_forgotten_yes_is_settled, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_a_sweep_is_bounded, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_new_ids_pass_what_was_removed, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_a_stopped_link_keeps_its_yeses, up_and_at_work, down),
 	};
 
 	return RUN(tests);
