@@ -53,6 +53,7 @@ def test_backup_audit_and_export_under_load(own_sale, tmp_path):
     assert {row["goodsSKU"] for row in one if row["kind"] in ("goods", "hold")} == {"TOOLS"}
     again = tool("inventory", "backup", "--store", store, "--to", copy)
     assert again.returncode == 1 and "can't be made" in again.stderr
+    wait_until(lambda: sale.grpc.call("inventory", "GetGoods", sku="TOOLS").goods.held == 0, what="the last hold has ended")
     check_books(sale, "TOOLS")
 
 
