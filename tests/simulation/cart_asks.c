@@ -293,7 +293,7 @@ void __wrap_rpc_request_start(struct rpc_pool *pool, struct rpc_request *request
 	call->context = self;
 	check_decided(process, call);
 	model_order_ask(call->shard, call->kind, call->items, call->holds, call->hold_count, process->shard,
-		sender->epoch, link->position);
+		&call->sender, link->position);
 	network_send(call);
 }
 

@@ -161,6 +161,7 @@ void lane_send_attempt(struct cart_process *process, struct attempt *attempt)
 	struct cart_wire *wire = &process->wires[shard];
 	struct ask *ask = NEW(struct ask);
 	const struct person *person = attempt->usage->person;
+	struct wire_sender sender;
 
 	check_key(process, attempt, shard);
 	ask->attempt = attempt;
@@ -172,10 +173,10 @@ void lane_send_attempt(struct cart_process *process, struct attempt *attempt)
 		.key = attempt->key,
 		.fingerprint = attempt->fingerprint,
 		.deadline_us = cart_process_us(process, attempt->deadline_ms) + GRACE_US};
+	wire_sender_fill(wire, &sender);
 	model_intend(&attempt->id, ask->item.user, ask->item.sku, attempt->quantity,
 		attempt->limit.unlimited ? UINT32_MAX : attempt->limit.units, attempt->keyed, &attempt->key,
-		&attempt->fingerprint, process->cart->links[shard].fence.accepted,
-		process->cart->links[shard].position);
+		&attempt->fingerprint, &sender, process->cart->links[shard].position);
 	lane_put(&wire->lanes[0], ask);
 }
 

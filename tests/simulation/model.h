@@ -113,7 +113,7 @@ void model_fenced(uint32_t shard, const struct wire_sender *sender, const struct
 
 /* A cart lets an add go to inventory, with the epoch and the position that it has. */
 void model_intend(const struct id *id, uint32_t user, uint32_t sku, uint32_t quantity, uint32_t limit, bool keyed,
-	const struct hash128 *key, const struct hash128 *fingerprint, uint64_t epoch, uint64_t position);
+	const struct hash128 *key, const struct hash128 *fingerprint, const struct wire_sender *sender, uint64_t position);
 /* Whether this key has a hold on another shard than `shard`; which. */
 bool model_key_elsewhere(const struct hash128 *key, const struct hash128 *fingerprint, uint32_t shard, uint32_t *ret);
 
@@ -128,7 +128,7 @@ void model_told_ended(const struct id *id, uint32_t at_most);
 
 /* An order command leaves a cart: what its decision says, with the epoch and the position that it has. */
 void model_order_ask(uint32_t shard, enum wire_kind kind, const struct wire_item *item, const struct id *holds, uint32_t hold_count,
-	uint32_t cart, uint64_t epoch, uint64_t position);
+	uint32_t cart, const struct wire_sender *sender, uint64_t position);
 /* Somebody asks a cart for something (PAY, CANCEL, REFUND), and hears, or hears no more. */
 void model_order_waits(const struct id *id, enum wire_kind want, uint32_t payment);
 void model_order_told(const struct id *id, enum wire_kind want, uint32_t payment, enum model_word word,

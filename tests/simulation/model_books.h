@@ -84,6 +84,7 @@ struct model_order *model_order_entry(uint32_t number, const struct model_entry 
 void model_order_answer(const struct model_shard *shard, enum wire_kind kind, const struct wire_sender *sender,
 	const struct wire_item *item, const struct wire_answer *answer);
 bool model_may_be_gone(const struct model_shard *shard, uint32_t cart, const struct id *id);
+bool model_is_in_force(const struct model_cart *cart, const struct wire_sender *sender);
 bool model_in_force(const struct model_shard *shard, const struct wire_sender *sender);
 
 void model_words_forget(uint32_t shard); /* restored; UINT32_MAX: all */

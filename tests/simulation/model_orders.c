@@ -161,16 +161,17 @@ static void intend(struct model_order *order, uint32_t shard, const struct wire_
 }
 
 void model_order_ask(uint32_t shard, enum wire_kind kind, const struct wire_item *item,
-	const struct id *holds, uint32_t hold_count, uint32_t number, uint64_t epoch, uint64_t position)
+	const struct id *holds, uint32_t hold_count, uint32_t number, const struct wire_sender *sender,
+	uint64_t position)
 {
 	const struct model_cart *cart = &model_shards[shard].carts[number];
 	struct model_order *order = order_make(&item->id);
 
-	if (epoch == cart->epoch && epoch != cart->voided)
+	if (model_is_in_force(cart, sender))
 		WORLD_CHECK(position >= cart->sequence,
 			"an order's command leaves with epoch %" PRIu64 " at position %" PRIu64
 			", before its fence at %" PRIu64,
-			epoch, position, cart->sequence);
+			sender->epoch, position, cart->sequence);
 	if (kind == WIRE_BIND && !order->intended)
 		intend(order, shard, item, holds, hold_count, number);
 	else if (kind == WIRE_BIND)

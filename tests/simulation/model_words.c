@@ -7,19 +7,26 @@
 
 /* ---- intents ---- */
 
+bool model_is_in_force(const struct model_cart *cart, const struct wire_sender *sender)
+{
+	return sender->epoch == cart->epoch && cart->epoch != cart->voided &&
+	       id_compare(&cart->instance, &sender->instance) == 0;
+}
+
 void model_intend(const struct id *id, uint32_t user, uint32_t sku, uint32_t quantity, uint32_t limit,
-	bool keyed, const struct hash128 *key, const struct hash128 *fingerprint, uint64_t epoch,
-	uint64_t position)
+	bool keyed, const struct hash128 *key, const struct hash128 *fingerprint,
+	const struct wire_sender *sender, uint64_t position)
 {
 	const struct model_shard *shard = &model_shards[world_inventory_of(sku)];
 	const struct model_cart *cart = &shard->carts[world_cart_of(user)];
 	struct model_hold *hold = model_hold_make(id);
 
-	if (epoch == cart->epoch) /* else a newer process has taken over, or the store is another by now */
+	if (model_is_in_force(
+		    cart, sender)) /* else a newer process has taken over, or the store is another by now */
 		WORLD_CHECK(position >= cart->sequence,
 			"an add leaves with epoch %" PRIu64 " at position %" PRIu64
 			", before its fence at %" PRIu64,
-			epoch, position, cart->sequence);
+			sender->epoch, position, cart->sequence);
 	WORLD_CHECK(!hold->intended || (hold->user == user && hold->sku == sku), "one id for two attempts");
 	hold->asked = quantity;
 	hold->intended = true;
