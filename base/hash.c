@@ -2,7 +2,10 @@
 #include "base/hash.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 /* Compiled in here: a call into the shared library costs more than hashing a short key. */
 #define XXH_INLINE_ALL
@@ -78,4 +81,36 @@ struct hash128 hash128_parts(const struct hash_part *parts, int count)
 			XXH3_128bits_update(&state, parts[i].data, parts[i].size);
 	}
 	return hash_canonical(XXH3_128bits_digest(&state));
+}
+
+struct hash_stream {
+	XXH3_state_t *state; /* aligned as it wants to be */
+};
+
+struct hash_stream *hash_stream_new(void)
+{
+	struct hash_stream *stream = NEW(struct hash_stream);
+
+	stream->state = XXH3_createState();
+	assert(stream->state);
+	XXH3_128bits_reset(stream->state);
+	return stream;
+}
+
+void hash_stream_add(struct hash_stream *stream, const void *data, size_t size)
+{
+	XXH3_128bits_update(stream->state, data, size);
+}
+
+struct hash128 hash_stream_get(const struct hash_stream *stream)
+{
+	return hash_canonical(XXH3_128bits_digest(stream->state));
+}
+
+void hash_stream_free(struct hash_stream *stream)
+{
+	if (!stream)
+		return;
+	XXH3_freeState(stream->state);
+	free(stream);
 }

@@ -23,4 +23,11 @@ struct hash_part {
 };
 struct hash128 hash128_parts(const struct hash_part *parts, int count);
 
+/* hash128 of what comes in pieces. */
+struct hash_stream;
+struct hash_stream *hash_stream_new(void);
+void hash_stream_add(struct hash_stream *stream, const void *data, size_t size);
+struct hash128 hash_stream_get(const struct hash_stream *stream); /* so far */
+void hash_stream_free(struct hash_stream *stream); /* NULL is fine */
+
 #endif

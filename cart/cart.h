@@ -120,7 +120,7 @@ bool cart_stale(struct cart *cart, uint32_t shard, uint64_t epoch);
 void cart_fenced(
 	struct cart *cart, uint32_t shard, bool accepted, uint64_t epoch, uint64_t sequence, int64_t now_ms);
 
-enum entry_kind { ENTRY_CREATED, ENTRY_CHANGED, ENTRY_FENCED, ENTRY_INCARNATION, ENTRY_OTHER, ENTRY_ORDER };
+enum entry_kind { ENTRY_CREATED, ENTRY_CHANGED, ENTRY_FENCED, ENTRY_INCARNATION, ENTRY_OTHER, ENTRY_ORDER, ENTRY_ARCHIVED };
 struct entry {
 	enum entry_kind kind;
 	uint64_t sequence;
@@ -129,6 +129,7 @@ struct entry {
 	uint64_t epoch;	    /* FENCED */
 	struct id instance; /* FENCED */
 	int64_t moved_ms;   /* INCARNATION */
+	struct span sku;    /* ARCHIVED: what was sold of it is gone; cart/orders.h drops the orders */
 	/* ORDER: the cart only counts it; cart/orders.h reads the message */
 };
 /* Inventory keeps no hold or order up to this id that ended unsold: ids that are made from now on are greater, and the ledger may tell of the end of one

@@ -185,6 +185,10 @@ void cart_apply(struct cart *cart, uint32_t shard, const struct entry *entry)
 	case ENTRY_INCARNATION:
 		cart->lines.moved_ms[shard] += entry->moved_ms;
 		break;
+	case ENTRY_ARCHIVED:
+		lines_archive(
+			&cart->lines, entry->sku, cart->options.effects.forgotten, cart->options.context);
+		break;
 	case ENTRY_ORDER: /* the entries of its holds have come; the order itself is for cart/orders.h */
 	case ENTRY_OTHER:
 		break;

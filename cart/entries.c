@@ -110,6 +110,9 @@ bool entry_read(const Inventory__LedgerEntry *message, uint32_t cart_shard, stru
 	case INVENTORY__LEDGER_ENTRY__CHANGE_INCARNATION:
 		ret->kind = ENTRY_INCARNATION;
 		return read_moved(message->incarnation->deadlines_moved, &ret->moved_ms);
+	case INVENTORY__LEDGER_ENTRY__CHANGE_GOODS_ARCHIVED:
+		ret->kind = ENTRY_ARCHIVED;
+		return read_name(message->goods_archived->sku, false, &ret->sku);
 	case INVENTORY__LEDGER_ENTRY__CHANGE_ORDER_CHANGED:
 		if (message->order_changed->cart_shard == cart_shard)
 			ret->kind = ENTRY_ORDER;

@@ -188,6 +188,14 @@ void lines_keep(struct usage *usage)
 	usage->references++;
 }
 
+static void goods_unuse(struct lines *lines, struct goods *goods)
+{
+	if (--goods->usages)
+		return;
+	map_remove(&lines->goods, &goods->node);
+	slab_set_put(&lines->names, goods, sizeof(*goods) + goods->length + 1);
+}
+
 void lines_unuse(struct lines *lines, struct usage *usage)
 {
 	struct person *person = usage->person;
@@ -202,10 +210,7 @@ void lines_unuse(struct lines *lines, struct usage *usage)
 		at = &(*at)->next;
 	*at = usage->next;
 	slab_put(&lines->usage_slab, usage);
-	if (--goods->usages == 0) {
-		map_remove(&lines->goods, &goods->node);
-		slab_set_put(&lines->names, goods, sizeof(*goods) + goods->length + 1);
-	}
+	goods_unuse(lines, goods);
 	if (!person->usages) {
 		map_remove(&lines->persons, &person->node);
 		slab_set_put(&lines->names, person, sizeof(*person) + person->length + 1);
@@ -416,6 +421,51 @@ void lines_remove(struct lines *lines, struct line *line)
 	lines_name_free(lines, line->session);
 	slab_put(&lines->line_slab, line);
 	lines_unuse(lines, usage);
+}
+
+/* What is left of a sale that is over: not what was granted since, which the ledger has yet to tell of. */
+static bool line_is_over(const struct line *line, const struct goods *goods)
+{
+	return line->usage->goods == goods && !line->unseen &&
+	       (line->state == LINE_SOLD || line->state == LINE_REFUNDED);
+}
+
+static size_t archive_slots(struct lines *lines, struct map_node **slots, size_t count,
+	const struct goods *goods, void (*removed)(void *, const struct line *), void *context)
+{
+	size_t taken = 0;
+
+	for (size_t i = 0; slots && i < count; i++) {
+		struct map_node *node = slots[i], *next;
+
+		for (; node; node = next) {
+			struct line *line = container_of(node, struct line, id_node);
+
+			next = node->next;
+			if (!line_is_over(line, goods))
+				continue;
+			removed(context, line);
+			lines_remove(lines, line);
+			taken++;
+		}
+	}
+	return taken;
+}
+
+size_t lines_archive(struct lines *lines, struct span sku,
+	void (*removed)(void *context, const struct line *line), void *context)
+{
+	struct goods *goods = goods_find(lines, sku, hash64(sku.text, sku.length));
+	const struct map *map = &lines->by_id;
+	size_t taken;
+
+	if (!goods)
+		return 0;
+	goods->usages++; /* stays to the end of the walk */
+	taken = archive_slots(lines, map->old, map->old_mask + 1, goods, removed, context) +
+		archive_slots(lines, map->slots, map->mask + 1, goods, removed, context);
+	goods_unuse(lines, goods);
+	return taken;
 }
 
 struct line *lines_forgettable(const struct lines *lines, int64_t now_ms)

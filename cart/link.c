@@ -311,6 +311,8 @@ static bool ledger_apply(struct link *link, const Inventory__ReadLedgerResponse 
 			cart_apply(link->service->cart, link->shard, &entry);
 			if (entry.kind == ENTRY_ORDER)
 				good = ledger_apply_order(link, message->entries[i]);
+			else if (entry.kind == ENTRY_ARCHIVED)
+				orders_archive(link->service->orders, link->shard, entry.sku);
 		}
 		if (!good) {
 			snprintf(why, sizeof(why), "the ledger's entry %llu can't be understood",

@@ -56,6 +56,7 @@ struct order {
 	bool storing, asking;	       /* its wish is being made durable; inventory is being asked */
 	bool answered;		       /* inventory said no to the wish: the ledger tells the rest */
 	bool undoing;		       /* its bind came to nothing, and is being forgotten */
+	bool archived;		       /* gone with its sale, as soon as nothing of it is under way */
 	bool keyed;		       /* of the checkout that made it */
 	struct hash128 key;
 	Common__Reason refusal; /* what inventory said to the wish last */
@@ -213,6 +214,8 @@ struct order_entry {
 	uint32_t item_count;
 };
 void orders_apply(struct orders *orders, uint32_t shard, const struct order_entry *entry);
+/* A sale was archived: its orders that were paid for, refunded or not, are forgotten. Looks at every order. */
+void orders_archive(struct orders *orders, uint32_t shard, struct span sku);
 
 /* The link has become usable, or time has passed: asks what is to be asked. */
 void orders_kick(struct orders *orders, uint32_t shard, int64_t now_ms);

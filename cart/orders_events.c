@@ -63,10 +63,21 @@ static void drop_wish(struct orders *orders, struct order *order, Common__Reason
 	order_changed(orders, order);
 }
 
+/* True: it was only kept for what was under way, and is gone. */
+static bool archived_at_last(struct orders *orders, struct order *order)
+{
+	if (!order->archived || order->storing || order->asking)
+		return false;
+	order_free(orders, order);
+	return true;
+}
+
 void orders_decided(struct orders *orders, struct order *order, Common__Reason failure, int64_t now_ms)
 {
 	assert(order->storing);
 	order->storing = false;
+	if (archived_at_last(orders, order))
+		return;
 	if (!order->wish)
 		return; /* the ledger was quicker */
 	if (failure)
@@ -160,6 +171,51 @@ void orders_apply(struct orders *orders, uint32_t shard, const struct order_entr
 	order_tell(orders, order, COMMON__REASON__REASON_UNSPECIFIED);
 }
 
+/* ---- archives ---- */
+
+static bool order_is_over(const struct order *order, uint32_t shard, struct span sku)
+{
+	if (order->shard != shard || (order->truth != LINE_SOLD && order->truth != LINE_REFUNDED))
+		return false;
+	for (uint32_t i = 0; i < order->item_count; i++)
+		if (strlen(order->items[i].sku) == sku.length &&
+			!memcmp(order->items[i].sku, sku.text, sku.length))
+			return true;
+	return false;
+}
+
+static void archive(struct orders *orders, struct order *order)
+{
+	if (order->wish)
+		order_set_wish(orders, order, WISH_NONE);
+	order_tell(orders, order, COMMON__REASON__REASON_GONE);
+	orders->options.effects.forgotten(orders->options.context, order);
+	order->archived = true;
+	archived_at_last(orders, order);
+}
+
+static void archive_slots(
+	struct orders *orders, struct map_node **slots, size_t count, uint32_t shard, struct span sku)
+{
+	for (size_t i = 0; slots && i < count; i++) {
+		struct map_node *node = slots[i], *next;
+
+		for (; node; node = next) {
+			struct order *order = container_of(node, struct order, node);
+
+			next = node->next;
+			if (!order->archived && order_is_over(order, shard, sku))
+				archive(orders, order);
+		}
+	}
+}
+
+void orders_archive(struct orders *orders, uint32_t shard, struct span sku)
+{
+	archive_slots(orders, orders->by_id.old, orders->by_id.old_mask + 1, shard, sku);
+	archive_slots(orders, orders->by_id.slots, orders->by_id.mask + 1, shard, sku);
+}
+
 /* ---- answers ---- */
 
 static void granted(
@@ -226,6 +282,11 @@ void orders_answered(
 	assert(order->asking && orders->asking);
 	order->asking = false;
 	orders->asking--;
+	if (archived_at_last(orders, order)) {
+		if (crowded)
+			orders_kick(orders, shard, now_ms);
+		return;
+	}
 	if (order->wish != order->asked) {  /* the ledger was quicker */
 		ask(orders, order, now_ms); /* for the next wish, which had to wait for this answer */
 	} else {

@@ -211,7 +211,10 @@ static int load_meta(struct books *books, MDB_txn *txn, int64_t *ret_last_ms, in
 			rc = MDB_CORRUPTED;
 	}
 	mdb_cursor_close(cursor);
-	return rc && rc != MDB_NOTFOUND ? rc : compaction_load(books, txn);
+	if (rc && rc != MDB_NOTFOUND)
+		return rc;
+	rc = compaction_load(books, txn);
+	return rc ? rc : archive_load(books, txn);
 }
 
 static int begin_group(struct books *books, MDB_txn *txn, int64_t now_ms)
@@ -227,6 +230,7 @@ static int begin_group(struct books *books, MDB_txn *txn, int64_t now_ms)
 	books->now_ms = now_ms;
 	books->group_ns = clock_mono_ns();
 	books->wrote = false;
+	books->compaction.dropped = 0;
 	memset(&books->counts, 0, sizeof(books->counts));
 	return rc;
 }
@@ -365,7 +369,7 @@ int books_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms,
 {
 	struct books *books = domain;
 	int rc = begin_group(books, txn, now_ms);
-	int64_t compaction_ms;
+	int64_t compaction_ms, archive_ms;
 
 	if (rc)
 		return rc;
@@ -374,6 +378,8 @@ int books_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms,
 	rc = books_expire_due(books, ret_next_ms);
 	if (!rc)
 		rc = compaction_step(books, &compaction_ms);
+	if (!rc)
+		rc = archive_step(books, &archive_ms);
 	if (rc)
 		return rc;
 	books->counts.dropped = (int64_t)books->compaction.dropped;
@@ -381,6 +387,8 @@ int books_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms,
 		books->wrote = true;
 	if (*ret_next_ms > compaction_ms)
 		*ret_next_ms = compaction_ms;
+	if (*ret_next_ms > archive_ms)
+		*ret_next_ms = archive_ms;
 	if (*ret_next_ms > now_ms + TICK_MAX_MS)
 		*ret_next_ms = now_ms + TICK_MAX_MS;
 	*ret_changed = books->wrote;
@@ -457,6 +465,7 @@ void books_rollback(void *domain)
 	books->cart_shards = books->committed_cart_shards;
 	books->sequence = books->committed_sequence;
 	compaction_rolled_back(books);
+	archive_rolled_back(books);
 	books->txn = NULL;
 }
 
@@ -475,6 +484,7 @@ void books_committed(void *domain)
 	books->committed_cart_shards = books->cart_shards;
 	books->committed_sequence = books->sequence;
 	compaction_committed(books);
+	archive_committed(books);
 	books->room_granted += books->counts.granted;
 	if (books->wrote)
 		books->kept_ms = books->now_ms;

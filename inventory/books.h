@@ -14,15 +14,14 @@
 #include <stdatomic.h>
 
 #include "base/store.h"
+#include "inventory/archive.h"
+#include "inventory/books_table.h"
 #include "inventory/compaction.h"
 #include "inventory/engine.h"
 #include "inventory/records.h"
 #include "inventory/time.h"
 
 #define GOODS_COUNT_MAX 1000000u
-
-/* In the order of store->tables. */
-enum books_table { TABLE_GOODS, TABLE_HOLDS, TABLE_EXPIRY, TABLE_LEDGER, TABLE_FENCES, TABLE_REQUESTS, TABLE_ORDERS, TABLE_COUNT };
 
 /* What a store of ours is; the caller fills directory, shard, shards and map_bytes. */
 extern const struct store_options books_store_options;
@@ -58,6 +57,8 @@ struct books {
 	struct books_options options;
 	struct inventory_time time;
 	struct compaction compaction;
+	struct archive archive, committed_archive;
+	int64_t archive_next_ms;
 	_Atomic uint64_t head; /* last committed sequence; any thread */
 
 	struct goods_row *by_sku;   /* uthash */

@@ -46,6 +46,10 @@ int books_open_goods(
 		ret->verdict = VERDICT_WRONG_SHARD;
 		return 0;
 	}
+	if (row && archive_has(&books->archive, row->now.number)) {
+		ret->verdict = VERDICT_ARCHIVING;
+		return 0;
+	}
 	if (!row && (books->full || books->row_count == GOODS_COUNT_MAX)) {
 		ret->verdict = VERDICT_STORE_FULL;
 		return 0;

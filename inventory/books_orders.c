@@ -300,11 +300,27 @@ int books_bind_order(struct books *books, const struct sender *sender, const str
 
 /* ---- the other commands ---- */
 
+/* Its goods are being archived, and it with them: it is as good as gone. */
+static int is_archiving(struct books *books, const struct order *order, bool *ret)
+{
+	struct goods_row *row;
+	struct hold hold;
+	int rc = 0;
+
+	*ret = false;
+	if (books->archive.phase == ARCHIVE_NONE)
+		return 0;
+	rc = books_load_hold(books, &order->holds[0], &hold, &row);
+	*ret = !rc && archive_has(&books->archive, hold.goods);
+	return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+}
+
 static int command(struct books *books, const struct id *id, enum hold_state to, struct bytes payment,
 	struct order_answer *ret)
 {
 	struct order order;
 	enum verdict verdict;
+	bool archiving = false;
 	int rc = load_settled(books, id, &order);
 
 	if (rc == MDB_NOTFOUND)
@@ -312,6 +328,12 @@ static int command(struct books *books, const struct id *id, enum hold_state to,
 	if (rc)
 		return rc;
 	verdict = engine_order_judge(&order, to, books_same_bytes(payment_of(&order), payment));
+	if (verdict == VERDICT_YES)
+		rc = is_archiving(books, &order, &archiving);
+	if (rc)
+		return rc;
+	if (archiving)
+		verdict = VERDICT_GONE;
 	if (!verdict_is_yes(verdict))
 		return refuse(books, &order, verdict, ret);
 	if (verdict == VERDICT_YES) {

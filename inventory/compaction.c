@@ -98,7 +98,7 @@ static void mark_removed(struct books *books, uint32_t cart_shard, const struct 
 	cart->now.removed = *id;
 }
 
-static int drop_row(struct books *books, enum books_table table, uint32_t cart_shard, const struct id *id)
+int compaction_drop_row(struct books *books, enum books_table table, uint32_t cart_shard, const struct id *id)
 {
 	MDB_val key = books_value(id->bytes, ID_BYTES);
 	int rc = mdb_del(books->txn, books->store->tables[table], &key, NULL);
@@ -118,9 +118,9 @@ static int drop_order(struct books *books, const struct id *id, uint32_t *ret_ro
 	if (order.state != HOLD_RELEASED && order.state != HOLD_EXPIRED)
 		return MDB_CORRUPTED;
 	for (uint32_t i = 0; !rc && i < order.hold_count; i++)
-		rc = drop_row(books, TABLE_HOLDS, order.cart_shard, &order.holds[i]);
+		rc = compaction_drop_row(books, TABLE_HOLDS, order.cart_shard, &order.holds[i]);
 	*ret_rows = order.hold_count + 1;
-	return rc ? rc : drop_row(books, TABLE_ORDERS, order.cart_shard, id);
+	return rc ? rc : compaction_drop_row(books, TABLE_ORDERS, order.cart_shard, id);
 }
 
 /* The id that AdjustStock remembers under the entry it has made. */
@@ -191,7 +191,7 @@ static int pass_created(struct books *books, const struct id *id, struct passing
 	passing->rows = 1;
 	if (!id_is_zero(&hold.order))
 		return drop_order(books, &hold.order, &passing->rows);
-	return drop_row(books, TABLE_HOLDS, hold.cart_shard, &hold.id);
+	return compaction_drop_row(books, TABLE_HOLDS, hold.cart_shard, &hold.id);
 }
 
 /* A later entry of a hold or an order is kept as long as that is. */
@@ -247,6 +247,7 @@ static int pass(struct books *books, const struct ledger_entry *entry, struct pa
 	case LEDGER_CART_FENCED:
 		return pass_fence(books, entry->cart_shard, passing);
 	case LEDGER_INCARNATION:
+	case LEDGER_GOODS_ARCHIVED:
 		break;
 	}
 	return 0;
@@ -337,7 +338,6 @@ int compaction_step(struct books *books, int64_t *ret_next_ms)
 	int rc;
 
 	*ret_next_ms = INT64_MAX;
-	compaction->dropped = 0;
 	if (books->options.compaction_step == 0)
 		return 0;
 	if (books->now_ms >= compaction->next_ms) {

@@ -22,6 +22,8 @@
 
 #include "base/id.h"
 
+#include "inventory/books_table.h"
+
 struct books;
 struct store;
 
@@ -53,6 +55,9 @@ int compaction_load(struct books *books, MDB_txn *txn);
 int compaction_step(struct books *books, int64_t *ret_next_ms);
 void compaction_committed(struct books *books);
 void compaction_rolled_back(struct books *books);
+
+/* Drops a row of a hold or an order and raises the mark of its cart shard. */
+int compaction_drop_row(struct books *books, enum books_table table, uint32_t cart_shard, const struct id *id);
 
 /* Whether something absent with this id may have been there once. cart_shard UINT32_MAX: of whatever cart. */
 bool compaction_may_be_gone(const struct books *books, uint32_t cart_shard, const struct id *id);

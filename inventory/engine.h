@@ -41,6 +41,7 @@ enum verdict {
 	VERDICT_ALREADY_OPEN,
 	VERDICT_KEY_REUSED,
 	VERDICT_NOT_FOUND,
+	VERDICT_ARCHIVING, /* the goods are being archived, or others are */
 	VERDICT_GONE, /* it may have been there: no longer kept (inventory/compaction.h) */
 	VERDICT_HOLD_EXPIRED,
 	VERDICT_WRONG_STATE,

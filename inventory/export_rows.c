@@ -138,6 +138,10 @@ static json_t *change_json(const struct ledger_entry *entry, const char **ret_na
 	case LEDGER_ORDER_CHANGED:
 		*ret_name = "orderChanged";
 		return order_json(entry);
+	case LEDGER_GOODS_ARCHIVED:
+		*ret_name = "goodsArchived";
+		return json_pack("{so sI}", "goodsSKU", bytes_text(entry->archived.sku), "units",
+			(json_int_t)entry->archived.units);
 	}
 	return NULL;
 }

@@ -8,6 +8,7 @@
 #ifndef FLASHSALE_INVENTORY_INVENTORY_H
 #define FLASHSALE_INVENTORY_INVENTORY_H
 
+#include "base/hash.h"
 #include "base/writer.h"
 #include "flashsale/inventory/v1/inventory.pb-c.h"
 #include "inventory/books.h"
@@ -25,6 +26,14 @@ struct inventory_settings {
 
 struct audit_job;
 
+/* An export that was told to its end. */
+#define EXPORTED_MAX 8
+struct exported {
+	struct archive_request sale; /* count 0: none */
+	struct hash128 digest;
+	uint64_t count;
+};
+
 struct inventory {
 	Inventory__InventoryService_Service methods; /* what rpc_serve gets, and the methods are called with */
 	const struct inventory_settings *settings;
@@ -36,6 +45,8 @@ struct inventory {
 	struct watch_board *board;
 	struct followers followers;
 	struct audit_job *audit;
+	struct exported exported[EXPORTED_MAX]; /* the last ones, the newest anywhere; the loop's */
+	uint32_t exported_next;
 	char lineage[ID_TEXT_LENGTH + 1];
 };
 
@@ -114,6 +125,9 @@ INVENTORY_METHOD(read_ledger, ReadLedger);
 INVENTORY_METHOD(acknowledge_ledger, AcknowledgeLedger);
 INVENTORY_METHOD(list_followers, ListFollowers);
 INVENTORY_METHOD(unregister_follower, UnregisterFollower);
+/* rpc_archive.c */
+INVENTORY_METHOD(export_goods, ExportGoods);
+INVENTORY_METHOD(archive_goods, ArchiveGoods);
 /* rpc_audit.c */
 INVENTORY_METHOD(audit_stock, AuditStock);
 

@@ -7,7 +7,7 @@
 
 static bool passes(const struct ledger_filter *filter, enum ledger_kind kind, uint32_t cart_shard)
 {
-	if (!filter->by_cart || kind == LEDGER_INCARNATION)
+	if (!filter->by_cart || kind == LEDGER_INCARNATION || kind == LEDGER_GOODS_ARCHIVED)
 		return true;
 	return kind != LEDGER_GOODS_CHANGED && cart_shard == filter->cart_shard;
 }

@@ -16,6 +16,7 @@ Common__Reason verdict_reason(enum verdict verdict)
 		[VERDICT_ALREADY_OPEN] = COMMON__REASON__REASON_ALREADY_OPEN,
 		[VERDICT_KEY_REUSED] = COMMON__REASON__REASON_KEY_REUSED,
 		[VERDICT_NOT_FOUND] = COMMON__REASON__REASON_NOT_FOUND,
+		[VERDICT_ARCHIVING] = COMMON__REASON__REASON_IN_PROGRESS,
 		[VERDICT_GONE] = COMMON__REASON__REASON_GONE,
 		[VERDICT_HOLD_EXPIRED] = COMMON__REASON__REASON_HOLD_EXPIRED,
 		[VERDICT_WRONG_STATE] = COMMON__REASON__REASON_WRONG_STATE,
@@ -57,6 +58,7 @@ void goods_message_set(struct goods_message *message, const struct goods *goods,
 	message->goods.currency = (char *)(uintptr_t)goods->currency;
 	message->goods.hold_ttl = &message->hold_ttl;
 	message->goods.closed = goods->closed;
+	message->goods.archived = (uint64_t)goods->archived;
 	message->goods.version = goods->version;
 }
 
@@ -349,6 +351,21 @@ static Inventory__OrderChanged *entry_order(struct arena *arena, const struct le
 	return message;
 }
 
+static Inventory__GoodsArchived *entry_archived(
+	struct arena *arena, const struct ledger_entry *entry, bool *bad)
+{
+	Inventory__GoodsArchived *message = arena_alloc(arena, sizeof(*message));
+
+	if (!message) {
+		*bad = true;
+		return NULL;
+	}
+	inventory__goods_archived__init(message);
+	message->sku = copy_text(arena, entry->archived.sku, bad);
+	message->units = entry->archived.units;
+	return message;
+}
+
 static Inventory__Incarnation *entry_incarnation(
 	struct arena *arena, const struct ledger_entry *entry, bool *bad)
 {
@@ -401,6 +418,10 @@ Inventory__LedgerEntry *message_entry(
 	case LEDGER_ORDER_CHANGED:
 		message->change_case = INVENTORY__LEDGER_ENTRY__CHANGE_ORDER_CHANGED;
 		message->order_changed = entry_order(arena, entry, &bad);
+		break;
+	case LEDGER_GOODS_ARCHIVED:
+		message->change_case = INVENTORY__LEDGER_ENTRY__CHANGE_GOODS_ARCHIVED;
+		message->goods_archived = entry_archived(arena, entry, &bad);
 		break;
 	}
 	return bad ? NULL : message;

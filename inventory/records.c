@@ -300,6 +300,10 @@ size_t ledger_pack(const struct ledger_entry *entry, uint8_t to[LEDGER_RECORD_MA
 	case LEDGER_ORDER_CHANGED:
 		order_changed_pack(&p, entry);
 		break;
+	case LEDGER_GOODS_ARCHIVED:
+		pack_bytes(&p, entry->archived.sku);
+		pack_u64(&p, entry->archived.units);
+		break;
 	}
 	assert(p.at - to <= LEDGER_RECORD_MAX);
 	return (size_t)(p.at - to);
@@ -311,7 +315,7 @@ bool ledger_peek(const void *from, size_t size, enum ledger_kind *ret_kind, uint
 
 	*ret_kind = unpack_u8(&u);
 	*ret_cart_shard = unpack_u32(&u);
-	return !u.bad && *ret_kind >= LEDGER_HOLD_CREATED && *ret_kind <= LEDGER_ORDER_CHANGED;
+	return !u.bad && *ret_kind >= LEDGER_HOLD_CREATED && *ret_kind <= LEDGER_GOODS_ARCHIVED;
 }
 
 bool ledger_unpack(const void *from, size_t size, struct ledger_entry *ret)
@@ -343,6 +347,10 @@ bool ledger_unpack(const void *from, size_t size, struct ledger_entry *ret)
 		break;
 	case LEDGER_ORDER_CHANGED:
 		order_changed_unpack(&u, ret);
+		break;
+	case LEDGER_GOODS_ARCHIVED:
+		ret->archived.sku = unpack_bytes(&u, SKU_MAX);
+		ret->archived.units = unpack_u64(&u);
 		break;
 	}
 	return unpack_end(&u);

@@ -60,7 +60,8 @@ enum ledger_kind {
 	LEDGER_GOODS_CHANGED,
 	LEDGER_CART_FENCED,
 	LEDGER_INCARNATION,
-	LEDGER_ORDER_CHANGED
+	LEDGER_ORDER_CHANGED,
+	LEDGER_GOODS_ARCHIVED
 };
 
 /* One change of the books. Times and deadlines in the ledger are external ones, as they were when the entry was written: what a reader gets for
@@ -96,6 +97,10 @@ struct ledger_entry {
 			uint64_t number;
 			int64_t moved_ms;
 		} incarnation;
+		struct {
+			struct bytes sku;
+			uint64_t units;
+		} archived;
 		struct {
 			struct id id;
 			enum hold_state state;

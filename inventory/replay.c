@@ -51,6 +51,34 @@ static void open_entry(struct replay *r, uint64_t sequence, const MDB_val *value
 	hold->goods->goods.available -= hold->quantity;
 }
 
+/* Of what was archived only the number of units is left, in the goods' rows: the GOODS_ARCHIVED have to tell the same. */
+static int open_archived(struct replay *r)
+{
+	struct archive archive;
+	MDB_val key, value;
+	MDB_cursor *cursor;
+	int rc = archive_read(r->store, r->txn, &archive);
+
+	r->archiving = !rc && archive.phase != ARCHIVE_NONE;
+	if (!rc)
+		rc = mdb_cursor_open(r->txn, r->store->tables[TABLE_GOODS], &cursor);
+	if (rc)
+		return rc;
+	while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+		struct replay_goods *replayed;
+		struct goods goods;
+
+		if (!goods_unpack(value.mv_data, value.mv_size, key.mv_data, key.mv_size, &goods) ||
+			!goods.archived)
+			continue; /* what can't be read is said later */
+		replayed = replay_goods_of(r, goods.sku, strlen(goods.sku));
+		replayed->goods.sold += goods.archived;
+		replayed->goods.available -= goods.archived;
+	}
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 static int open_floor(struct replay *r)
 {
 	uint8_t bytes[8];
@@ -64,7 +92,7 @@ static int open_floor(struct replay *r)
 	replay_list_init(&r->told, sizeof(struct id));
 	rc = each_entry(r, open_entry);
 	replay_list_release(&r->told);
-	return rc;
+	return rc ? rc : open_archived(r);
 }
 
 /* ---- playing ---- */
@@ -85,6 +113,22 @@ static void check_frame(struct replay *r, uint64_t sequence, const struct ledger
 		r->time_ms = entry->time_ms;
 }
 
+/* The entry of something that an archive under way has dropped already. */
+static bool is_orphan(const struct replay *r, const struct ledger_entry *entry)
+{
+	struct order order;
+	struct hold hold;
+
+	if (!r->archiving || !replay_sparse(r))
+		return false;
+	if (entry->kind == LEDGER_HOLD_CREATED)
+		return books_read_hold(r->store, r->txn, &entry->created.id, &hold) == MDB_NOTFOUND;
+	if (entry->kind == LEDGER_HOLD_CHANGED)
+		return books_read_hold(r->store, r->txn, &entry->changed.id, &hold) == MDB_NOTFOUND;
+	return entry->kind == LEDGER_ORDER_CHANGED &&
+	       books_read_order(r->store, r->txn, &entry->order.id, &order) == MDB_NOTFOUND;
+}
+
 static void play(struct replay *r, uint64_t sequence, const MDB_val *value)
 {
 	struct ledger_entry entry;
@@ -98,6 +142,8 @@ static void play(struct replay *r, uint64_t sequence, const MDB_val *value)
 		replay_entry(r, "its %zu bytes can't be read: damaged", value->mv_size);
 		return;
 	}
+	if (is_orphan(r, &entry))
+		return;
 	switch (entry.kind) {
 	case LEDGER_HOLD_CREATED:
 		replay_order_is_over(r);
@@ -117,6 +163,9 @@ static void play(struct replay *r, uint64_t sequence, const MDB_val *value)
 		break;
 	case LEDGER_ORDER_CHANGED:
 		replay_order_changed(r, &entry);
+		break;
+	case LEDGER_GOODS_ARCHIVED:
+		replay_archived(r, &entry);
 		break;
 	}
 }

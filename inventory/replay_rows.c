@@ -94,6 +94,9 @@ static void visit_goods(struct replay *r, const MDB_val *key, const MDB_val *val
 			"goods %s: the row and its last entry differ in price, hold time, version or whether "
 			"they are closed",
 			goods.sku);
+	if (r->archiving ? goods.archived < replayed->archived : goods.archived != replayed->archived)
+		replay_say(r, "goods %s: %lld units are archived, the ledger tells of %lld", goods.sku,
+			(long long)goods.archived, (long long)replayed->archived);
 	replayed->known = false; /* done */
 }
 

@@ -12,6 +12,7 @@
 struct replay_goods {
 	struct goods goods; /* as the last operator's entry says; held and sold: as replayed */
 	bool known;	    /* such an entry was there */
+	int64_t archived;   /* units that GOODS_ARCHIVED tells of */
 	UT_hash_handle hh;
 };
 
@@ -71,6 +72,7 @@ struct replay {
 	struct replay_result *result;
 
 	uint64_t floor, sequence, incarnation;
+	bool archiving; /* rows of a sale are being dropped, and then their entries */
 	int64_t time_ms, shift_ms;  /* of the entry; what deadlines were moved by so far */
 	struct replay_goods *goods; /* uthash */
 	struct replay_cart *carts;
@@ -116,6 +118,7 @@ static inline int64_t replay_internal_ms(const struct replay *r, int64_t shown_m
 void replay_created(struct replay *r, const struct ledger_entry *entry);
 void replay_changed(struct replay *r, const struct ledger_entry *entry);
 void replay_goods_changed(struct replay *r, const struct ledger_entry *entry);
+void replay_archived(struct replay *r, const struct ledger_entry *entry);
 void replay_fenced(struct replay *r, const struct ledger_entry *entry);
 void replay_incarnation(struct replay *r, const struct ledger_entry *entry);
 void replay_order_changed(struct replay *r, const struct ledger_entry *entry);

@@ -264,6 +264,17 @@ void replay_goods_changed(struct replay *r, const struct ledger_entry *entry)
 	row->known = true;
 }
 
+/* What it has dropped is not in the ledger any more, and counted from the beginning. */
+void replay_archived(struct replay *r, const struct ledger_entry *entry)
+{
+	struct replay_goods *goods = replay_goods_of(r, entry->archived.sku.data, entry->archived.sku.size);
+
+	replay_order_is_over(r);
+	if (!replay_sparse(r) && (!goods->known || !goods->goods.closed))
+		replay_entry(r, "goods %s: archived while they were on sale", goods->goods.sku);
+	goods->archived += (int64_t)entry->archived.units;
+}
+
 /* ---- carts, incarnations ---- */
 
 void replay_fenced(struct replay *r, const struct ledger_entry *entry)

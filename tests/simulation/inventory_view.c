@@ -110,6 +110,8 @@ static void translate(const struct ledger_entry *entry, uint64_t sequence, struc
 		ret->epoch = entry->fenced.epoch;
 		memcpy(ret->instance.bytes, entry->fenced.instance, ID_BYTES);
 		break;
+	case LEDGER_GOODS_ARCHIVED:
+		world_fail("the ledger tells of an archive, and nobody has asked for one");
 	case LEDGER_INCARNATION:
 		ret->kind = MODEL_INCARNATION;
 		ret->moved_ms = entry->incarnation.moved_ms;

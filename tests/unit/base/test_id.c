@@ -50,6 +50,35 @@ static void test_a_million_ascend_within_one_millisecond(void **state)
 	assert_int_equal(id_time_ms(&last), NOW_MS);
 }
 
+static void test_it_passes_what_others_have_made(void **state)
+{
+	struct id_generator generator, other;
+	struct clock_manual clock, ahead;
+	struct id theirs, ours, before, foreign = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x40}},
+					last = foreign;
+
+	clock_manual_init(&clock, NOW_MS, 0);
+	clock_manual_init(&ahead, NOW_MS + 86400000, 0);
+	id_generator_init(&generator, &clock.base);
+	id_generator_init(&other, &ahead.base);
+	before = id_next(&generator);
+	for (int i = 0; i < 1000; i++) {
+		theirs = id_next(&other);
+		id_generator_pass(&generator, &theirs);
+		ours = id_next(&generator);
+		assert_true(id_compare(&theirs, &ours) < 0); /* though our clock is a day behind */
+		assert_v7(&ours);
+	}
+	id_generator_pass(&generator, &before); /* an older one changes nothing */
+	theirs = id_next(&generator);
+	assert_true(id_compare(&ours, &theirs) < 0);
+	id_generator_pass(&generator, &foreign); /* another version */
+	last.bytes[6] = 0x7f;			 /* no clock has made it */
+	id_generator_pass(&generator, &last);
+	ours = id_next(&generator);
+	assert_true(id_time_ms(&ours) <= NOW_MS + 86400000 + 1);
+}
+
 static void test_the_clock_may_go_back(void **state)
 {
 	struct id_generator generator;
@@ -235,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_million_ascend_by_the_system_s_clock),
 		cmocka_unit_test(test_a_million_ascend_within_one_millisecond),
+		cmocka_unit_test(test_it_passes_what_others_have_made),
 		cmocka_unit_test(test_the_clock_may_go_back),
 		cmocka_unit_test(test_a_used_up_counter_goes_on_in_the_next_millisecond),
 		cmocka_unit_test(test_every_bit_of_the_counter_is_in_the_id),

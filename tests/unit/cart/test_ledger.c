@@ -678,6 +678,72 @@ static void test_a_stopped_link_keeps_its_yeses(void **state)
 	assert_int_equal(world->changed, 2); /* of the three only this one is there and untold */
 }
 
+/* Below inventory's floor the begins of holds are gone, their ends can be there; and new ids are greater than all that are gone. */
+static void test_what_is_gone_from_the_ledger(void **state)
+{
+	struct world *world = *state;
+	struct entry end = {
+		.kind = ENTRY_CHANGED, .hold = {.state = LINE_EXPIRED, .quantity = 1, .version = 2}};
+	uint64_t sequence = world->cart->links[0].position;
+	struct world_waiter *waiter;
+
+	end.hold.id =
+		(struct id){{0x7f, [6] = 0x70, [8] = 0x80, [15] = 9}}; /* made by a clock that is far ahead */
+	cart_removed(world->cart, 0, &end.hold.id);
+	end.sequence = ++sequence;
+	cart_apply(world->cart, 0, &end);
+	assert_int_equal(world->cart->counters.anomalies, 0);
+	end.hold.id.bytes[15]++;
+	end.sequence = ++sequence;
+	cart_apply(world->cart, 0, &end);
+	assert_int_equal(world->cart->counters.anomalies, 1);
+	waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+	end.hold.id.bytes[15]--;
+	assert_true(id_compare(&waiter->hold, &end.hold.id) > 0);
+	world_pass_all(world);
+	world->cart->links[0].position = sequence - 2; /* what was made up here is not in the ledger */
+}
+
+/* A hold of the ledger or of the store is passed too: the process before us may have had another clock. */
+static void test_ids_ascend_over_a_restart_with_another_clock(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *first, *second, *third;
+
+	first = world_add(world, "ann", SKU, 1, 9, NULL);
+	world_pass_all(world);
+	granted(first);
+	world_follow(world, 0, 100);
+	world_persist(world, 0);
+	clock_manual_jump_wall(&world->clock, -3600000);
+	world_restart_cart(world);
+	world_settle_all(world);
+	second = world_add(world, "ann", SKU, 1, 9, NULL);
+	assert_true(id_compare(&second->hold, &first->hold) > 0);
+	world_pass_all(world);
+	granted(second);
+	world_restart_cart(world); /* the second is in the ledger only */
+	world_settle_all(world);
+	third = world_add(world, "ann", SKU, 1, 9, NULL);
+	assert_true(id_compare(&third->hold, &second->hold) > 0);
+	world_pass_all(world);
+	granted(third);
+}
+
+/* Inventory has forgotten ids like that of an add that waited for too long: a definite no. */
+static void test_an_add_that_is_too_old_is_refused(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+	const struct answer gone = {.kind = ANSWER_REFUSAL, .reason = REASON(GONE)};
+
+	cart_answered(world->cart, world->flights[0].attempt, &gone, world->now_ms);
+	world->flights[0].attempt = NULL;
+	refused(waiter, REASON(OVERLOADED));
+	assert_int_equal(units(world, "ann") + pending(world, "ann"), 0);
+	world_drop(world, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -688,6 +754,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_queued_key_of_another_body_is_refused, up, down),
 		cmocka_unit_test_setup_teardown(test_queued_ones_respect_the_limit_in_order, up, down),
 		cmocka_unit_test_setup_teardown(test_the_queue_is_bounded, up, down),
+		cmocka_unit_test_setup_teardown(test_what_is_gone_from_the_ledger, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_ids_ascend_over_a_restart_with_another_clock, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_an_add_that_is_too_old_is_refused, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_lost_but_done_is_adopted, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_lost_and_never_done_leaves_again, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(

@@ -355,10 +355,53 @@ static void test_ids_lie_in_order(void **state)
 	}
 }
 
+static size_t archived;
+
+static void on_archived(void *context, const struct line *line)
+{
+	assert_ptr_equal(context, &archived);
+	assert_true(line->state == LINE_SOLD || line->state == LINE_REFUNDED);
+	archived++;
+}
+
+/* What was sold of the goods goes; what is held of them, and all of others, stays. */
+static void test_an_archived_sale_is_forgotten(void **state)
+{
+	struct lines lines;
+	char user[16];
+
+	lines_init(&lines, 1, 1000);
+	archived = 0;
+	for (uint8_t i = 0; i < 200; i++) {
+		struct hold hold = held(i, user, i % 4 ? "A" : "B", 1);
+
+		snprintf(user, sizeof(user), "user-%u", i % 7);
+		hold.user = span_of(user);
+		hold.state = i % 5 == 1	  ? LINE_HELD
+			     : i % 5 == 2 ? LINE_REFUNDED
+			     : i % 5 == 3 ? LINE_RELEASED
+					  : LINE_SOLD;
+		lines_add(&lines, &hold)->unseen = i == 5;
+	}
+	assert_int_equal(lines_archive(&lines, span_of("C"), on_archived, &archived), 0);
+	assert_int_equal(lines_archive(&lines, span_of("A"), on_archived, &archived), 89);
+	assert_int_equal(archived, 89);
+	assert_int_equal(lines.by_id.count, 111);
+	for (uint8_t i = 0; i < 200; i++) {
+		struct hold hold = held(i, "x", "x", 1);
+		bool over = i % 5 != 1 && i % 5 != 3 && i != 5;
+
+		assert_int_equal(lines_find(&lines, &hold.id) == NULL, i % 4 && over);
+	}
+	assert_int_equal(lines_archive(&lines, span_of("A"), on_archived, &archived), 0);
+	lines_release(&lines);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_units_count_by_person_and_sku),
+		cmocka_unit_test(test_an_archived_sale_is_forgotten),
 		cmocka_unit_test(test_every_step_forward_and_none_back),
 		cmocka_unit_test(test_old_news_change_nothing),
 		cmocka_unit_test(test_an_order_takes_lines_out_of_the_cart),

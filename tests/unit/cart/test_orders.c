@@ -710,10 +710,59 @@ static void a_stored_payment_is_not_forgotten_for_a_decision_s(void **state)
 	orders_free(NULL); /* as of a service that did not get that far */
 }
 
+/* Orders of an archived sale are forgotten, but not while something of them is under way; who waits hears that they are gone. */
+static void an_archived_sale_s_orders_are_forgotten(void **state)
+{
+	struct counter *counter = counter_new(1);
+	struct order *order = counter_open(counter);
+	struct order_waiter waiter = {0};
+	struct order_answer answer;
+	struct id id = order->id;
+
+	orders_archive(counter->orders, 0, span_of("SKU1"));
+	assert_non_null(orders_find(counter->orders, &id)); /* it is not sold */
+	counter_ledger(counter, &id, "ann", LINE_SOLD, "p");
+	orders_archive(counter->orders, 0, span_of("SKU2"));
+	orders_archive(counter->orders, 1, span_of("SKU1"));
+	assert_non_null(orders_find(counter->orders, &id));
+	assert_false(orders_refund(counter->orders, order, &waiter));
+	counter_store(counter, OK);
+	assert_int_equal(counter->last_wish, WISH_REFUND);
+	counter->forgotten = 0;
+	orders_archive(counter->orders, 0, span_of("SKU1"));
+	assert_int_equal(counter->forgotten, 1);
+	assert_int_equal(counter->told, 1);
+	assert_int_equal(waiter.outcome.reason, REASON(GONE));
+	assert_non_null(orders_find(counter->orders, &id)); /* inventory is being asked */
+	orders_archive(counter->orders, 0, span_of("SKU1"));
+	assert_int_equal(counter->forgotten, 1);
+	answer = counter_refusal(REASON(GONE), 0);
+	counter_answer(counter, &answer);
+	assert_null(orders_find(counter->orders, &id));
+	counter_free(counter);
+}
+
+/* Of an order that is gone the ledger can have the end without the begin. */
+static void the_end_of_what_is_gone_is_no_anomaly(void **state)
+{
+	struct counter *counter = counter_new(1);
+	struct id gone = counter_id(5), unknown = counter_id(6);
+
+	cart_removed(counter->cart, 0, &gone);
+	counter_ledger(counter, &gone, "ann", LINE_EXPIRED, "");
+	assert_int_equal(counter->orders->counters.anomalies, 0);
+	counter_ledger(counter, &unknown, "ann", LINE_EXPIRED, "");
+	assert_int_equal(counter->orders->counters.anomalies, 1);
+	assert_null(orders_find(counter->orders, &gone));
+	counter_free(counter);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_checkout_takes_all_that_lies_in_the_cart),
+		cmocka_unit_test(an_archived_sale_s_orders_are_forgotten),
+		cmocka_unit_test(the_end_of_what_is_gone_is_no_anomaly),
 		cmocka_unit_test(a_cart_over_shards_becomes_an_order_each),
 		cmocka_unit_test(a_large_cart_becomes_several_orders),
 		cmocka_unit_test(an_order_s_id_belongs_to_its_owner_s_shard),

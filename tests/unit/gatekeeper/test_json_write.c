@@ -50,7 +50,7 @@ static void test_goods_on_both_surfaces(void **state)
 	assert_string_equal(write_text(JSON_V1, &goods),
 		"{\"goodsSKU\":\"SKU0001\",\"goodsQuantity\":1000000,\"goodsPrice\":99,\"stock\":0,\"held\":"
 		"0,\"sold\":0,"
-		"\"currency\":\"USD\",\"holdTtl\":\"600s\",\"closed\":false,\"version\":0}");
+		"\"currency\":\"USD\",\"holdTtl\":\"600s\",\"closed\":false,\"version\":0,\"archived\":0}");
 }
 
 static void test_emptied(void **state)
