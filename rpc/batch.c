@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "rpc/pack.h"
 
 #define EXPIRY_STEP_MS 10 /* asks of one batch that expire one after the other are looked at no more often */
 #define ARENA_BLOCK_BYTES 65536 /* kept from batch to batch */
@@ -205,7 +206,7 @@ bool batch_send(struct batch *batch, struct rpc_channel *channel, grpc_slice pat
 		prepare(context, request, shard);
 	*count_at(request, batch->shape->request_items) = batch->count;
 	*items_at(request, batch->shape->request_items) = batch->items;
-	message = rpc_pack(request);
+	message = pack_message(request);
 	free(request);
 	ok = rpc_unary_start(&batch->unary, channel, path, message, latest_deadline(batch), NULL);
 	if (ok)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "rpc/pack.h"
 
 /* Most calls fit in one block, which stays with the call in the free list. */
 #define ARENA_BLOCK_BYTES 8192
@@ -412,7 +413,7 @@ static void finish_send(struct rpc_call *call, const struct rpc_status *status)
 	grpc_op *last;
 
 	if (!status) {
-		call->sending = call_pack(call->answer);
+		call->sending = pack_message(call->answer);
 		ops[count] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
 		ops[count++].data.send_message.send_message = call->sending;
 	}

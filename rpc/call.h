@@ -119,7 +119,6 @@ void call_refuse(struct rpc_call *call, enum rpc_code code, const char *reason,
 /* message.c: checks and unpacks `received` into the arena, and gives the buffer back. False: *status is filled. */
 bool call_unpack(
 	struct rpc_call *call, struct arena *arena, const ProtobufCMessage **ret, struct rpc_status *status);
-grpc_byte_buffer *call_pack(const ProtobufCMessage *message);
 /* call.c again */
 size_t call_metadata_op(struct rpc_call *call, grpc_op *op); /* 1 the first time, then 0 */
 

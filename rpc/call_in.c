@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "rpc/call.h"
+#include "rpc/pack.h"
 
 static const struct rpc_status draining = {
 	.code = RPC_UNAVAILABLE, .retry_after_ms = 1000, .message = "this server is going away; ask another"};
@@ -119,7 +120,7 @@ bool stream_both_answer(struct rpc_call *call, const ProtobufCMessage *message)
 
 	assert(rpc_on_loop(call->server->loop) && !call->answered && !call->writing);
 	call->answered = call->writing = true;
-	call->sending = call_pack(message);
+	call->sending = pack_message(message);
 	ops[count] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
 	ops[count++].data.send_message.send_message = call->sending;
 	rpc_tag_init(&call->sent, answer_sent);

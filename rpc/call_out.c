@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "rpc/call.h"
+#include "rpc/pack.h"
 
 static void pump(struct rpc_call *call);
 
@@ -39,7 +40,7 @@ static void send_message(struct rpc_call *call, const ProtobufCMessage *message)
 	grpc_op ops[2];
 	size_t count = call_metadata_op(call, ops);
 
-	call->sending = call_pack(message);
+	call->sending = pack_message(message);
 	ops[count] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
 	ops[count++].data.send_message.send_message = call->sending;
 	rpc_tag_init(&call->sent, message_sent);

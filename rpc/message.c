@@ -1,4 +1,3 @@
-#include <assert.h>
 #include <grpc/byte_buffer.h>
 
 #include "rpc/call.h"
@@ -50,16 +49,4 @@ bool call_unpack(
 		grpc_byte_buffer_destroy(call->received);
 	call->received = NULL;
 	return fine;
-}
-
-grpc_byte_buffer *call_pack(const ProtobufCMessage *message)
-{
-	grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
-	grpc_byte_buffer *buffer;
-	size_t size = protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
-
-	assert(size == GRPC_SLICE_LENGTH(slice));
-	buffer = grpc_raw_byte_buffer_create(&slice, 1);
-	grpc_slice_unref(slice); /* the buffer took a reference of its own */
-	return buffer;
 }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "rpc/pack.h"
 #include "rpc/unary.h"
 
 #define REQUESTS_MAX 16384 /* open at a time in one pool */
@@ -148,7 +149,7 @@ static struct request_call *new_call(struct rpc_pool *pool, struct rpc_request *
 	call->end.run = end_run;
 	call->pool = pool;
 	call->request = request;
-	call->message = rpc_pack(request->input);
+	call->message = pack_message(request->input);
 	call->trace = request->trace ? memory_copy_text(request->trace) : NULL;
 	return call;
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "rpc/pack.h"
 #include "rpc/unary.h"
 
 #define BACKOFF_FIRST_MS 50
@@ -222,7 +223,7 @@ static grpc_byte_buffer *first_message(struct rpc_subscription *subscription)
 	protobuf_c_message_init(options->method->input, request);
 	if (options->open)
 		options->open(options->context, request);
-	buffer = rpc_pack(request);
+	buffer = pack_message(request);
 	free(request);
 	return buffer;
 }

@@ -14,18 +14,6 @@
 #define TRACE_KEY "traceparent"
 #define DETAILS_KEY "grpc-status-details-bin"
 
-grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message)
-{
-	grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
-	grpc_byte_buffer *buffer;
-	size_t size = protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
-
-	assert(size == GRPC_SLICE_LENGTH(slice));
-	buffer = grpc_raw_byte_buffer_create(&slice, 1);
-	grpc_slice_unref(slice);
-	return buffer;
-}
-
 ProtobufCMessage *rpc_unpack(
 	grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type, struct arena *arena)
 {

@@ -21,8 +21,6 @@ struct rpc_unary {
 	void (*done)(struct rpc_unary *unary);
 };
 
-/* The message packed into one slice of its size. */
-grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message);
 /* NULL: does not parse, or needs more than the arena has. */
 ProtobufCMessage *rpc_unpack(grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type, struct arena *arena);
 /* The path of a method; unref it. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "rpc/validate.h"
-#include "rpc/wire.h"
+#include "rpc/wire_kinds.h"
 
 struct unpacking {
 	struct arena *arena;
@@ -22,29 +22,6 @@ static void end_text(struct unpacking *unpacking)
 		*unpacking->text_end = '\0';
 	unpacking->text_end = NULL;
 }
-
-/* How a value comes, and how large it is in a struct or a list. */
-static const struct kind {
-	uint8_t wire, size;
-} kinds[] = {
-	[PROTOBUF_C_TYPE_INT32] = {WIRE_VARINT, 4},
-	[PROTOBUF_C_TYPE_SINT32] = {WIRE_VARINT, 4},
-	[PROTOBUF_C_TYPE_SFIXED32] = {WIRE_32, 4},
-	[PROTOBUF_C_TYPE_INT64] = {WIRE_VARINT, 8},
-	[PROTOBUF_C_TYPE_SINT64] = {WIRE_VARINT, 8},
-	[PROTOBUF_C_TYPE_SFIXED64] = {WIRE_64, 8},
-	[PROTOBUF_C_TYPE_UINT32] = {WIRE_VARINT, 4},
-	[PROTOBUF_C_TYPE_FIXED32] = {WIRE_32, 4},
-	[PROTOBUF_C_TYPE_UINT64] = {WIRE_VARINT, 8},
-	[PROTOBUF_C_TYPE_FIXED64] = {WIRE_64, 8},
-	[PROTOBUF_C_TYPE_FLOAT] = {WIRE_32, 4},
-	[PROTOBUF_C_TYPE_DOUBLE] = {WIRE_64, 8},
-	[PROTOBUF_C_TYPE_BOOL] = {WIRE_VARINT, sizeof(protobuf_c_boolean)},
-	[PROTOBUF_C_TYPE_ENUM] = {WIRE_VARINT, 4},
-	[PROTOBUF_C_TYPE_STRING] = {WIRE_BYTES, sizeof(char *)},
-	[PROTOBUF_C_TYPE_BYTES] = {WIRE_BYTES, sizeof(ProtobufCBinaryData)},
-	[PROTOBUF_C_TYPE_MESSAGE] = {WIRE_BYTES, sizeof(ProtobufCMessage *)},
-};
 
 /* ---- values ---- */
 
@@ -65,7 +42,7 @@ static void put_number(ProtobufCType type, uint64_t number, void *to)
 	default:
 		break;
 	}
-	if (kinds[type].size == sizeof(number))
+	if (wire_kinds[type].size == sizeof(number))
 		memcpy(to, &number, sizeof(number));
 	else
 		memcpy(to, &half, sizeof(half));
@@ -90,7 +67,7 @@ static bool put_value(struct unpacking *unpacking, const ProtobufCFieldDescripto
 {
 	uint8_t *bytes = (uint8_t *)(uintptr_t)on_wire->bytes;
 
-	if (on_wire->type != kinds[field->type].wire)
+	if (on_wire->type != wire_kinds[field->type].wire)
 		return false;
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_STRING:
@@ -113,7 +90,7 @@ static bool put_value(struct unpacking *unpacking, const ProtobufCFieldDescripto
 
 static bool is_packed(const ProtobufCFieldDescriptor *field, const struct wire_field *on_wire)
 {
-	return on_wire->type == WIRE_BYTES && kinds[field->type].wire != WIRE_BYTES;
+	return on_wire->type == WIRE_BYTES && wire_kinds[field->type].wire != WIRE_BYTES;
 }
 
 /* How many elements one field on the wire brings: the last byte of a varint has no high bit. */
@@ -123,8 +100,8 @@ static size_t count_elements(const ProtobufCFieldDescriptor *field, const struct
 
 	if (!is_packed(field, on_wire))
 		return 1;
-	if (kinds[field->type].wire != WIRE_VARINT)
-		return on_wire->size / kinds[field->type].size;
+	if (wire_kinds[field->type].wire != WIRE_VARINT)
+		return on_wire->size / wire_kinds[field->type].size;
 	for (size_t i = 0; i < on_wire->size; i++)
 		count += !(on_wire->bytes[i] & 0x80);
 	return count;
@@ -144,7 +121,7 @@ static char **list_at(ProtobufCMessage *message, const ProtobufCFieldDescriptor 
 static bool list_make(struct unpacking *unpacking, ProtobufCMessage *message,
 	const ProtobufCFieldDescriptor *field, const struct wire_field *first, struct wire rest)
 {
-	size_t size = kinds[field->type].size, count = *list_count(message, field);
+	size_t size = wire_kinds[field->type].size, count = *list_count(message, field);
 	size_t more = count_elements(field, first);
 	char **list = list_at(message, field), *made;
 	struct wire_field on_wire;
@@ -161,8 +138,8 @@ static bool list_make(struct unpacking *unpacking, ProtobufCMessage *message,
 
 static bool put_packed(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, struct wire wire)
 {
-	enum wire_type type = kinds[field->type].wire;
-	size_t size = kinds[field->type].size, *count = list_count(message, field);
+	enum wire_type type = wire_kinds[field->type].wire;
+	size_t size = wire_kinds[field->type].size, *count = list_count(message, field);
 	uint64_t number = 0;
 
 	for (; wire.next < wire.end; ++*count) {
@@ -181,7 +158,7 @@ static bool put_element(struct unpacking *unpacking, ProtobufCMessage *message,
 	if (is_packed(field, on_wire))
 		return put_packed(
 			message, field, (struct wire){on_wire->bytes, on_wire->bytes + on_wire->size});
-	to = *list_at(message, field) + *list_count(message, field) * kinds[field->type].size;
+	to = *list_at(message, field) + *list_count(message, field) * wire_kinds[field->type].size;
 	++*list_count(message, field);
 	return put_value(unpacking, field, on_wire, to, depth);
 }
@@ -197,7 +174,7 @@ static void take_place(ProtobufCMessage *message, const ProtobufCFieldDescriptor
 	if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
 		memcpy(&present, quantifier, sizeof(present));
 		if (present != field->id)
-			memset((char *)message + field->offset, 0, kinds[field->type].size);
+			memset((char *)message + field->offset, 0, wire_kinds[field->type].size);
 		memcpy(quantifier, &field->id, sizeof(field->id));
 	} else if (field->label == PROTOBUF_C_LABEL_OPTIONAL && field->quantifier_offset) {
 		present = 1;

@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "rpc/unpack.h"
-#include "rpc/wire.h"
+#include "rpc/wire_kinds.h"
 
 struct validation {
 	uint32_t items_max;
@@ -72,32 +72,12 @@ static bool check_number(struct validation *validation, ProtobufCType type, uint
 	return fits || invalid(validation, "the number does not fit the field");
 }
 
-static enum wire_type wire_type_of(ProtobufCType type)
-{
-	switch (type) {
-	case PROTOBUF_C_TYPE_STRING:
-	case PROTOBUF_C_TYPE_BYTES:
-	case PROTOBUF_C_TYPE_MESSAGE:
-		return WIRE_BYTES;
-	case PROTOBUF_C_TYPE_FIXED32:
-	case PROTOBUF_C_TYPE_SFIXED32:
-	case PROTOBUF_C_TYPE_FLOAT:
-		return WIRE_32;
-	case PROTOBUF_C_TYPE_FIXED64:
-	case PROTOBUF_C_TYPE_SFIXED64:
-	case PROTOBUF_C_TYPE_DOUBLE:
-		return WIRE_64;
-	default:
-		return WIRE_VARINT;
-	}
-}
-
 /* Elements of a packed field, each checked; they count from *count on. */
 static bool check_packed(struct validation *validation, const ProtobufCFieldDescriptor *field,
 	const struct wire_field *on_wire, uint32_t *count)
 {
 	struct wire wire = {on_wire->bytes, on_wire->bytes + on_wire->size};
-	enum wire_type type = wire_type_of(field->type);
+	enum wire_type type = wire_kinds[field->type].wire;
 
 	while (wire.next < wire.end) {
 		uint64_t number = 0;
@@ -117,7 +97,7 @@ static bool check_packed(struct validation *validation, const ProtobufCFieldDesc
 static bool check_one(struct validation *validation, const ProtobufCFieldDescriptor *field,
 	const struct wire_field *on_wire, int depth)
 {
-	if (on_wire->type != wire_type_of(field->type))
+	if (on_wire->type != wire_kinds[field->type].wire)
 		return invalid(validation, "the message does not parse");
 	if (field->type == PROTOBUF_C_TYPE_STRING)
 		return check_string(validation, on_wire);
@@ -132,7 +112,7 @@ static bool check_field(struct validation *validation, const ProtobufCFieldDescr
 {
 	if (field->label != PROTOBUF_C_LABEL_REPEATED)
 		return check_one(validation, field, on_wire, depth);
-	if (on_wire->type == WIRE_BYTES && wire_type_of(field->type) != WIRE_BYTES)
+	if (on_wire->type == WIRE_BYTES && wire_kinds[field->type].wire != WIRE_BYTES)
 		return check_packed(validation, field, on_wire, count);
 	if (++*count > validation->items_max)
 		return refuse(validation, RPC_RESOURCE_EXHAUSTED, "", "too many elements");

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <grpc/grpc.h>
 
 #include "base/memory.h"
 #include "flashsale/cart/v1/cart.pb-c.h"
 #include "flashsale/inventory/v1/inventory.pb-c.h"
 #include "google/protobuf/struct.pb-c.h"
+#include "rpc/pack.h"
 #include "rpc/unpack.h"
 #include "trial.pb-c.h"
 
@@ -195,6 +197,24 @@ static void assert_same(const ProtobufCMessage *one, const ProtobufCMessage *oth
 	free(b);
 }
 
+static void assert_packed(const ProtobufCMessage *message)
+{
+	size_t size = protobuf_c_message_get_packed_size(message), ours_size;
+	uint8_t *theirs = memory_new(size);
+	grpc_byte_buffer *buffer = pack_message(message);
+	struct arena arena;
+	uint8_t *ours;
+
+	arena_init(&arena, 8192, ARENA_BYTES);
+	protobuf_c_message_pack(message, theirs);
+	ours = there(unpack_bytes(buffer, &arena, &ours_size));
+	assert_int_equal(ours_size, size);
+	assert_memory_equal(ours, theirs, size);
+	grpc_byte_buffer_destroy(buffer);
+	arena_release(&arena);
+	free(theirs);
+}
+
 static void test_as_protobuf_c(void **state)
 {
 	static struct writing writing;
@@ -213,6 +233,7 @@ static void test_as_protobuf_c(void **state)
 		assert_non_null(ours);
 		assert_true(protobuf_c_message_check(ours));
 		assert_same(ours, theirs);
+		assert_packed(ours);
 		protobuf_c_message_free_unpacked(theirs, NULL);
 		arena_clear(&arena);
 	}
@@ -229,12 +250,15 @@ static void test_unknown_fields_are_dropped(void **state)
 	writing.strange = true;
 	for (int round = 0; round < ROUNDS; round++) {
 		const ProtobufCMessageDescriptor *type = types[round % (sizeof(types) / sizeof(types[0]))];
-		ProtobufCMessage *message;
+		ProtobufCMessage *message, *theirs;
 
 		writing.size = 0;
 		put_fields(&writing, type, 0);
 		message = there(unpack_copy(type, &arena, writing.bytes, writing.size));
 		assert_int_equal(message->n_unknown_fields, 0);
+		theirs = there(protobuf_c_message_unpack(type, NULL, writing.size, writing.bytes));
+		assert_packed(theirs); /* those that have them keep them */
+		protobuf_c_message_free_unpacked(theirs, NULL);
 		assert_true(protobuf_c_message_get_packed_size(message) < writing.size);
 		arena_clear(&arena);
 	}
@@ -393,6 +417,10 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_arena_at_its_cap),
 	};
+	int failed;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	grpc_init(); /* the buffers of packed messages are gRPC's */
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	grpc_shutdown();
+	return failed;
 }
