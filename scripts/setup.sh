@@ -16,7 +16,7 @@ packages=(
 googleapis_version=1.62.0 # newer ones use proto3 `optional`, which protoc-c does not know
 googleapis_sha256=4750113612205514f9f6aa4cb00d523a94f3e8c06c5ad2fee466387dc4875f07
 
-go_version_min=23        # 1.23: what the tools' go.mod asks for
+go_version_min=24        # above what the tools' go.mod ask for
 go_toolchain=1.24.4      # fetched when the system's Go is older, as Debian 12's is
 
 setup() {
