@@ -11,7 +11,7 @@ import threading
 import time
 
 import requests
-from flashsale_client import PROJECT, PRESET, free_port, wait_until
+from flashsale_client import PRESET, PROJECT, SANITIZER_WORDS, free_port, wait_until
 
 PROGRAM = shutil.which("consul") or str(PROJECT / ".deps" / "bin" / "consul")
 
@@ -78,8 +78,10 @@ class Process:
 
     def __init__(self, folder, service, agent_variables, *flags, store=None, port=None, prefix="flashsale"):
         self.service, self.port, self.folder = service, port or free_port(), folder
+        self.log = folder / f"{service}-{self.port}.log"
+        self.log.touch()
         self.program = PROJECT / "build" / PRESET / "bin" / f"flashsale-{service}"
-        self.store, self.log = store or folder / f"{service}-{self.port}", folder / f"{service}-{self.port}.log"
+        self.store = store or folder / f"{service}-{self.port}"
         self.environment = other_environment(**agent_variables)
         if not self.store.exists():
             subprocess.run([self.program, "init", "--store", self.store], check=True, stdout=subprocess.DEVNULL)
@@ -102,6 +104,9 @@ class Process:
 
     def has_said(self, *parts):
         return any(all(part in line for part in parts) for line in self.log.read_text().splitlines())
+
+    def sanitizer_reports(self):
+        return [line for line in self.log.read_text().splitlines() if any(word in line for word in SANITIZER_WORDS)]
 
     def metric(self, name):
         text = requests.get(f"http://127.0.0.1:{self.port + 10}/metrics", timeout=10).text

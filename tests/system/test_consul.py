@@ -35,6 +35,7 @@ def processes(tmp_path):
     yield make
     for process in made:
         process.end(kill=True)
+    assert [line for process in made for line in process.sanitizer_reports()] == []
 
 
 @pytest.fixture
