@@ -178,8 +178,7 @@ static bool order_is_over(const struct order *order, uint32_t shard, struct span
 	if (order->shard != shard || (order->truth != LINE_SOLD && order->truth != LINE_REFUNDED))
 		return false;
 	for (uint32_t i = 0; i < order->item_count; i++)
-		if (strlen(order->items[i].sku) == sku.length &&
-			!memcmp(order->items[i].sku, sku.text, sku.length))
+		if (span_equal(span_of(order->items[i].sku), sku))
 			return true;
 	return false;
 }

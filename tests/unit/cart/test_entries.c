@@ -11,6 +11,7 @@ struct message {
 	Inventory__HoldChanged changed;
 	Inventory__CartFenced fenced;
 	Inventory__Incarnation incarnation;
+	Inventory__GoodsArchived archived;
 	Inventory__Hold hold;
 	Google__Protobuf__Timestamp time, deadline;
 	Google__Protobuf__Duration moved;
@@ -144,6 +145,15 @@ static void incarnation(struct message *m)
 	m->entry.incarnation = &m->incarnation;
 }
 
+static void archived(struct message *m)
+{
+	message_init(m);
+	inventory__goods_archived__init(&m->archived);
+	m->archived.sku = TEXT("SKU1");
+	m->entry.change_case = INVENTORY__LEDGER_ENTRY__CHANGE_GOODS_ARCHIVED;
+	m->entry.goods_archived = &m->archived;
+}
+
 static void test_nonsense_of_other_kinds_is_refused(void **state)
 {
 	REFUSED(changed, m.changed.deadline = NULL);
@@ -153,6 +163,8 @@ static void test_nonsense_of_other_kinds_is_refused(void **state)
 	REFUSED(changed, m.changed.order_id = TEXT("x"));
 	REFUSED(changed, m.changed.state = 6);
 	REFUSED(fenced, m.fenced.instance.len = 15);
+	REFUSED(archived, m.archived.sku = TEXT(""));
+	REFUSED(archived, m.archived.sku = TEXT(LONG_NAME));
 	REFUSED(incarnation, m.moved.seconds = -1);
 	REFUSED(incarnation, m.moved.seconds = INT64_MAX / 1000 + 1);
 	REFUSED(incarnation, m.moved.nanos = -1);

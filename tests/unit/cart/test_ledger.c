@@ -744,6 +744,22 @@ static void test_an_add_that_is_too_old_is_refused(void **state)
 	world_drop(world, 0);
 }
 
+static void test_an_archived_sale_counts_no_more(void **state)
+{
+	struct world *world = *state;
+	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL);
+	struct entry archived = {.kind = ENTRY_ARCHIVED, .sku = span_of(SKU)};
+
+	world_pass_all(world);
+	world_end_hold(world, world_hold(world, &waiter->hold), LINE_SOLD);
+	world_follow(world, 0, 100);
+	assert_int_equal(units(world, "ann"), 1);
+	archived.sequence = world->cart->links[0].position + 1;
+	cart_apply(world->cart, 0, &archived);
+	assert_int_equal(units(world, "ann"), 0);
+	assert_int_equal(world->forgotten, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -798,6 +814,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_sweep_is_bounded, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_new_ids_pass_what_was_removed, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_a_stopped_link_keeps_its_yeses, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(test_an_archived_sale_counts_no_more, up_and_at_work, down),
 	};
 
 	return RUN(tests);

@@ -481,6 +481,66 @@ static void an_answer_can_be_two_steps_ahead(void **state)
 	counter_free(counter);
 }
 
+/* ---- archives ---- */
+
+/* What is under way of it comes back first; nothing more is done with it. */
+static void an_archived_order_waits_for_what_is_under_way(void **state)
+{
+	for (int stored = 0; stored < 2; stored++) {
+		struct counter *counter = counter_new(1);
+		struct order *order = in_state(counter, LINE_SOLD), *next[CHECKOUT_ORDERS_MAX];
+		struct id id = order->id;
+		struct order_waiter waiter;
+
+		counter->orders->options.asks_max = 1;
+		assert_false(orders_refund(counter->orders, order, &waiter));
+		if (stored) {
+			counter_store(counter, OK);
+			counter_hold(counter, 2, "bob", "SKU1", 1);
+			counter_checkout(counter, "bob", NULL, next);
+			counter_store(counter, OK);
+			assert_int_equal(counter->asks, 1); /* the other has to wait for this one's answer */
+		}
+		orders_archive(counter->orders, 0, span_of("SKU1"));
+		assert_int_equal(counter->forgotten, 1);
+		assert_int_equal(counter->outcome.reason, REASON(GONE));
+		assert_non_null(orders_find(counter->orders, &id));
+		if (stored) {
+			counter_answer(counter, &(struct order_answer){.kind = ANSWER_LOST});
+			assert_int_equal(counter->asks, 1);
+			assert_ptr_equal(counter->asking[0], next[0]);
+			counter_answer(counter, &(struct order_answer){.kind = ANSWER_LOST});
+		} else {
+			counter_store(counter, OK);
+			assert_int_equal(counter->asks, 0);
+		}
+		assert_null(orders_find(counter->orders, &id));
+		counter_free(counter);
+	}
+}
+
+static void only_what_was_paid_for_with_these_goods_is_archived(void **state)
+{
+	static const struct {
+		enum line_state truth;
+		uint32_t shard;
+		const char *sku;
+		bool gone;
+	} cases[] = {{LINE_SOLD, 0, "SKU1", true}, {LINE_REFUNDED, 0, "SKU1", true},
+		{LINE_HELD, 0, "SKU1", false}, {LINE_EXPIRED, 0, "SKU1", false},
+		{LINE_SOLD, 1, "SKU1", false}, {LINE_SOLD, 0, "SKU2", false}, {LINE_SOLD, 0, "SKU11", false}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct counter *counter = counter_new(1);
+		struct order *order = in_state(counter, cases[i].truth);
+		struct id id = order->id;
+
+		orders_archive(counter->orders, cases[i].shard, span_of(cases[i].sku));
+		assert_int_equal(orders_find(counter->orders, &id) == NULL, cases[i].gone);
+		counter_free(counter);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -505,6 +565,8 @@ int main(void)
 		cmocka_unit_test(who_is_busy_is_not_forgotten),
 		cmocka_unit_test(sweeps_and_ended_orders_are_bounded),
 		cmocka_unit_test(an_answer_can_be_two_steps_ahead),
+		cmocka_unit_test(an_archived_order_waits_for_what_is_under_way),
+		cmocka_unit_test(only_what_was_paid_for_with_these_goods_is_archived),
 	};
 
 	return RUN(tests);

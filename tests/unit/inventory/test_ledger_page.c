@@ -117,6 +117,33 @@ static int read_error(struct shop *shop, uint64_t head)
 	return rc;
 }
 
+/* An archive concerns every cart. */
+static void test_archives_go_to_all(void **state)
+{
+	const struct ledger_filter other = {.by_cart = true, .cart_shard = 1};
+	const struct ledger_entry entry = {.kind = LEDGER_GOODS_ARCHIVED,
+		.cart_shard = LEDGER_NO_CART,
+		.archived = {.sku = {"SKU0001", 7}, .units = 1}};
+	uint8_t key[8], row[LEDGER_RECORD_MAX];
+	MDB_val k = {sizeof(key), key}, v = {0, row};
+	struct shop shop;
+	uint64_t head;
+	size_t before, entries;
+	MDB_txn *txn;
+
+	shop_open(&shop);
+	head = atomic_load(&shop.books->head);
+	read_page(&shop, &other, head, 0, &before);
+	store_put_be64(key, head + 1);
+	v.mv_size = ledger_pack(&entry, row);
+	assert_int_equal(mdb_txn_begin(shop.store->env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_put(txn, shop.store->tables[TABLE_LEDGER], &k, &v, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	assert_int_equal(read_page(&shop, &other, head + 1, 0, &entries), head + 1);
+	assert_int_equal(entries, before + 1);
+	shop_close(&shop);
+}
+
 /* The store fails, or the page's memory ends, at any point: an error, never half a page that looks whole. */
 static void test_errors_and_damage_are_told(void **state)
 {
@@ -169,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_ends_at_the_published_head),
 		cmocka_unit_test(test_filters_by_cart),
 		cmocka_unit_test(test_pages_are_bounded),
+		cmocka_unit_test(test_archives_go_to_all),
 		cmocka_unit_test(test_errors_and_damage_are_told),
 	};
 
