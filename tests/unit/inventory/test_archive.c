@@ -240,6 +240,41 @@ static void meanwhile_nothing_of_it_moves(void **state)
 	run_to_the_end(shop);
 }
 
+/* Without a restart, which would read all of it anew. */
+static void an_undone_step_is_done_again(void **state)
+{
+	struct shop *shop = *state;
+	struct archive_request sale;
+	enum verdict verdict;
+	uint32_t bad;
+
+	sell(shop);
+	close_goods(shop, "SKU0001");
+	close_goods(shop, "SKU0002");
+	get_old(shop);
+	sale = sale_of(shop, "SKU0001", "SKU0002");
+	shop->books->options.compaction_step = 1;
+	shop_begin(shop);
+	assert_int_equal(archive_begin(shop->books, &sale, &verdict, &bad), 0);
+	assert_int_equal(verdict, VERDICT_YES);
+	shop_abort(shop);
+	assert_int_equal(shop->books->archive.phase, ARCHIVE_NONE);
+	assert_int_equal(begin(shop, &sale), VERDICT_YES);
+	for (int i = 0; shop->books->archive.phase != ARCHIVE_NONE; i++) {
+		assert_true(i < 1000);
+		clock_manual_advance(&shop->clock, 2000);
+		shop_begin(shop);
+		shop_abort(shop);
+		clock_manual_advance(&shop->clock, 2000);
+		shop_begin(shop);
+		shop_commit(shop);
+		books_are_right(shop);
+	}
+	assert_int_equal(shop_rows(shop, TABLE_HOLDS), 0);
+	assert_int_equal(shop_goods(shop, "SKU0001").archived, 3);
+	assert_int_equal(shop_goods(shop, "SKU0002").archived, 4);
+}
+
 /* Undone groups and crashes in the middle of it, in steps of one. */
 static void it_goes_on_after_any_failure(void **state)
 {
@@ -280,6 +315,7 @@ int main(void)
 		TEST(goods_can_be_sold_again_afterwards),
 		TEST(it_begins_only_when_all_is_over),
 		TEST(meanwhile_nothing_of_it_moves),
+		TEST(an_undone_step_is_done_again),
 		TEST(it_goes_on_after_any_failure),
 	};
 

@@ -292,6 +292,9 @@ static void only_what_was_exported_is_archived(void **state)
 	request.digest = again.digest;
 	desk_fails(desk, "ArchiveGoods", &request.base, RPC_ABORTED, "VERSION_MISMATCH", "");
 	request.digest = export.digest;
+	request.sku = (char *)(uintptr_t) "SKU0009"; /* a digest is of what was exported */
+	desk_fails(desk, "ArchiveGoods", &request.base, RPC_ABORTED, "VERSION_MISMATCH", "");
+	request.sku = (char *)(uintptr_t) "SKU0001";
 	begun = DESK_CALL(desk, ArchiveGoods, archive_goods, &request, &status);
 	assert_non_null(begun);
 	assert_int_equal(begun->count, 5);
