@@ -19,7 +19,7 @@ struct watcher {
 	LIST_ENTRY(watcher) link;
 	struct rpc_call *call;
 	struct health *health;
-	bool known, told;
+	bool known, liveness, told;
 	health_status last;
 };
 
@@ -31,9 +31,14 @@ struct health {
 	LIST_HEAD(, watcher) watchers; /* the loop's */
 };
 
+static bool is_liveness(const char *service)
+{
+	return !strcmp(service, HEALTH_LIVENESS);
+}
+
 static bool known(const struct rpc_server *server, const char *service)
 {
-	if (!service[0])
+	if (!service[0] || is_liveness(service))
 		return true;
 	for (size_t i = 0; i < server->method_count; i++)
 		if (!strcmp(server->methods[i].service->descriptor->name, service))
@@ -41,9 +46,9 @@ static bool known(const struct rpc_server *server, const char *service)
 	return false;
 }
 
-static health_status status_now(const struct health *health)
+static health_status status_now(const struct health *health, bool liveness)
 {
-	return atomic_load(&health->serving) ? SERVING : NOT_SERVING;
+	return liveness || atomic_load(&health->serving) ? SERVING : NOT_SERVING;
 }
 
 static void check(Grpc__Health__V1__Health_Service *service,
@@ -59,7 +64,7 @@ static void check(Grpc__Health__V1__Health_Service *service,
 		rpc_fail(closure_data, &unknown);
 		return;
 	}
-	response.status = status_now(health);
+	response.status = status_now(health, is_liveness(request->service));
 	closure(&response, closure_data);
 }
 
@@ -67,7 +72,7 @@ static enum rpc_pull watch_next(
 	void *cursor, struct arena *scratch, const ProtobufCMessage **ret, struct rpc_status *status)
 {
 	struct watcher *watcher = cursor;
-	health_status now = watcher->known ? status_now(watcher->health) : SERVICE_UNKNOWN;
+	health_status now = watcher->known ? status_now(watcher->health, watcher->liveness) : SERVICE_UNKNOWN;
 	Grpc__Health__V1__HealthCheckResponse *response;
 
 	if (watcher->told && watcher->last == now)
@@ -100,6 +105,7 @@ static void watch(Grpc__Health__V1__Health_Service *service,
 	watcher->call = closure_data;
 	watcher->health = health;
 	watcher->known = known(health->server, request->service);
+	watcher->liveness = is_liveness(request->service);
 	LIST_INSERT_HEAD(&health->watchers, watcher, link);
 	rpc_stream_open(closure_data, &stream);
 }

@@ -13,8 +13,8 @@ if [[ ! -e $policy ]]; then
 fi
 
 new_services=()
-for service in nginx supervisor; do
-	[[ " $* " != *" $service "* ]] || new_services+=("$service")
+for service in nginx supervisor etcd; do
+	[[ " $* " != *" $service "* && " $* " != *" $service-server "* ]] || new_services+=("$service")
 done
 
 export DEBIAN_FRONTEND=noninteractive

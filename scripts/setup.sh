@@ -1,22 +1,24 @@
 # Sourced by ./flashsale, in the project's root: what building, running and testing need, and the build itself.
 
-packages=(
-	# to build
+packages_to_build=( # k8s/image/programs.sh installs these alone
 	build-essential cmake ninja-build pkg-config git
 	libgrpc-dev protobuf-compiler protobuf-c-compiler libprotobuf-c-dev libprotobuf-dev grpc-proto
 	libcurl4-openssl-dev libc-ares-dev liblmdb-dev nginx-dev libpcre2-dev zlib1g-dev libssl-dev libmicrohttpd-dev libxxhash-dev
 	liburcu-dev libyajl-dev libbsd-dev libjansson-dev libyaml-dev libjwt-dev uthash-dev libcmocka-dev
 	python3 python3-pip unzip ca-certificates
+)
+packages=(
+	"${packages_to_build[@]}"
 	# to run
 	nginx supervisor lmdb-utils curl procps
 	# to test and measure
-	python3-grpcio python3-protobuf python3-pytest python3-requests wrk clang-format gcovr clang libclang-rt-14-dev
+	python3-grpcio python3-protobuf python3-pytest python3-requests wrk clang-format gcovr clang libclang-rt-14-dev python3-yaml buildah debootstrap
 )
 
 googleapis_version=1.62.0 # newer ones use proto3 `optional`, which protoc-c does not know
 googleapis_sha256=4750113612205514f9f6aa4cb00d523a94f3e8c06c5ad2fee466387dc4875f07
 
-go_version_min=24        # above what the tools' go.mod ask for
+go_version_min=24        # 1.24: what the tools' go.mod ask for
 go_toolchain=1.24.4      # fetched when the system's Go is older, as Debian 12's is
 
 setup() {
@@ -106,21 +108,22 @@ need_tools() {
 
 # build_tools MODULE NAME...
 build_tools() {
-	local module=$1 go name packages_of_tools=() stamp
+	local module=$1 go name packages_of_tools=() stamp names=()
 	shift
 	stamp=$(cat "$module/go.mod" "$module/go.sum" | sha256sum | cut -c1-16)
 	for name in "$@"; do
 		[[ -x .deps/bin/$name && -f .deps/bin/.$name.$stamp ]] && continue
-		packages_of_tools+=("$(sed -n "s|^	_ \"\(.*/$name\)\"$|\1|p" "$module/tools.go")")
+		names+=("$name")
+		packages_of_tools+=("$(sed -n "s|^	_ \"\(.*/$name\(/v[0-9]*\)\?\)\"$|\1|p" "$module/tools.go")")
 	done
-	((${#packages_of_tools[@]})) || return 0
+	((${#names[@]})) || return 0
 	find_go
-	echo "setup: building ${packages_of_tools[*]##*/} (once)"
+	echo "setup: building ${names[*]} (once)"
 	mkdir -p .deps/bin
 	local to=$PWD/.deps/bin/
 	(cd "$module" && GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-mod=readonly nice "$go" build -trimpath -buildvcs=false \
 		-ldflags='-s -w' -o "$to" "${packages_of_tools[@]}" 2> >(grep -v '^go: downloading' >&2))
-	for name in "${packages_of_tools[@]##*/}"; do
+	for name in "${names[@]}"; do
 		rm -f .deps/bin/."$name".*
 		touch ".deps/bin/.$name.$stamp"
 	done

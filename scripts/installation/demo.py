@@ -1,24 +1,12 @@
 """The demo sale of an installation, opened once through the gatekeeper, and what to try with it."""
 
-import json
 import shlex
 import urllib.error
 import urllib.request
 
 from .layout import HOST, PROJECT, SERVICES
 
-GOODS = (
-    {"goodsSKU": "SKU0001", "goodsQuantity": 1_000_000, "goodsPrice": 99},
-    {"goodsSKU": "SKU0002", "goodsQuantity": 10_000, "goodsPrice": 45.9},
-    {"goodsSKU": "SKU0003", "goodsQuantity": 5, "goodsPrice": 99.9},
-)
-# userLevel -1 is every level that has no rule of its own.
-POLICIES = (
-    {"goodsSKU": "SKU0001", "userLevel": -1, "quantityLimit": 2},
-    {"goodsSKU": "SKU0001", "userLevel": 5, "quantityLimit": 10},
-    {"goodsSKU": "SKU0002", "userLevel": -1, "quantityLimit": 5},
-    {"goodsSKU": "SKU0003", "userLevel": -1, "quantityLimit": 1},
-)
+SALE = PROJECT / "scripts" / "installation" / "demo-sale.txt"
 
 
 class Failure(Exception):
@@ -29,15 +17,15 @@ def open_sale(home):
     opened = home.path / "demo-sale-open"
     if opened.exists():
         return
-    for goods in GOODS:
-        post(home, "/add", goods, fine=(200, 201, 409))  # 409: an earlier attempt came this far
-    for policy in POLICIES:
-        post(home, "/policy/add", policy, fine=(200, 201))
+    for line in SALE.read_text().splitlines():
+        if line and not line.startswith("#"):
+            path, body = line.split(maxsplit=1)
+            post(home, path, body, fine=(200, 201, 409))  # 409: an earlier attempt came this far
     opened.touch()
 
 
 def post(home, path, body, fine):
-    request = urllib.request.Request(f"http://{HOST}:{home.settings.port}{path}", data=json.dumps(body).encode(),
+    request = urllib.request.Request(f"http://{HOST}:{home.settings.port}{path}", data=body.encode(),
                                      headers={"Content-Type": "application/json"}, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -47,7 +35,7 @@ def post(home, path, body, fine):
     except OSError as error:
         raise Failure(f"opening the demo sale: POST {path}: {error}") from error
     if status not in fine:
-        raise Failure(f"opening the demo sale: POST {path} {json.dumps(body)} was answered {status}: {text.decode(errors='replace')}")
+        raise Failure(f"opening the demo sale: POST {path} {body} was answered {status}: {text.decode(errors='replace')}")
 
 
 def hints(home):

@@ -178,8 +178,8 @@ class Home:
         proxies = values["TRUSTED_PROXIES"].split(",") if values["TRUSTED_PROXIES"] else []
         values |= {
             "TRUSTED_PROXIES": " ".join(f"set_real_ip_from {proxy.strip()};" for proxy in proxies),
-            "HOST": HOST, "PORT": self.port(gatekeeper), "ADMIN_PORT": self.admin_port(gatekeeper),
-            "HOME": self.path, "RUN": self.run / gatekeeper.name, "LOG": self.log,
+            "LISTEN": f"{HOST}:{self.port(gatekeeper)}", "ADMIN": f"{HOST}:{self.admin_port(gatekeeper)}",
+            "RUN": self.run / gatekeeper.name, "ACCESS_LOG": self.log / "access.log",
             "MODULE": self.build() / "bin" / "ngx_http_flashsale_module.so",
             "DISCOVERY": self._nginx_discovery(gatekeeper),
             "ENVIRONMENT": "\n".join(f"env CONSUL_{name};" for name in CONSUL_VARIABLES),

@@ -60,6 +60,19 @@ static void test_check(void **state)
 	assert_int_equal(check(trial, "nobody", &now), RPC_NOT_FOUND);
 }
 
+static void test_liveness_is_no_readiness(void **state)
+{
+	struct trial *trial = *state;
+	int now = -1;
+
+	assert_int_equal(check(trial, "liveness", &now), RPC_OK);
+	assert_int_equal(now, STATUS(SERVING));
+	rpc_server_set_serving(trial->server, true);
+	rpc_server_set_serving(trial->server, false);
+	assert_int_equal(check(trial, "liveness", &now), RPC_OK);
+	assert_int_equal(now, STATUS(SERVING));
+}
+
 static void watch(struct trial *trial, struct client_call *call, const char *service)
 {
 	Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
@@ -116,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_check, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_liveness_is_no_readiness, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watch, setup, teardown),
 	};
 
