@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -120,6 +121,22 @@ static void link_stop_lineage(struct link *link, const char *theirs)
 	link_stop(link, why);
 }
 
+static void link_stop_refused(struct link *link, const struct rpc_status *status)
+{
+	char why[sizeof(status->message) + 128];
+
+	snprintf(why, sizeof(why), "%s: %s; stop the cart and run `flashsale-cart reconcile`", status->reason,
+		status->message);
+	link_stop(link, why);
+}
+
+/* Of the positions that we tell inventory; empty: not known yet. */
+static char *link_lineage(const struct link *link, char ret[ID_TEXT_LENGTH + 1])
+{
+	ret[0] = '\0';
+	return id_is_zero(&link->domain->lineage) ? ret : id_format(&link->domain->lineage, ret);
+}
+
 /* How far the ledger is in our store. */
 static uint64_t link_stored(const struct link *link)
 {
@@ -181,6 +198,8 @@ static void fence_done(struct rpc_request *request)
 	}
 	if (request->output && link->domain->fence.proposed) {
 		fence_answer(link, (const Inventory__FenceCartResponse *)request->output);
+	} else if (!strcmp(request->status.reason, "LINEAGE_CHANGED")) {
+		link_stop_refused(link, &request->status);
 	} else {
 		LOG_LIMITED(LOG_WARN, "no fence yet", LOG_INT("inventory_shard", link->shard),
 			LOG_TEXT("status", rpc_code_name(request->status.code)),
@@ -196,12 +215,14 @@ static void fence_send(struct link *link)
 	Inventory__FenceCartRequest request = INVENTORY__FENCE_CART_REQUEST__INIT;
 	Inventory__Sender sender;
 	Common__Placement placement;
+	char lineage[ID_TEXT_LENGTH + 1];
 
 	if (!link->open || link->fence_flying || link->why[0] || !link->domain->fence.proposed)
 		return;
 	cart_service_sender(link->service, link->shard, &placement, &sender);
 	sender.epoch = link->domain->fence.proposed;
 	request.position = link_stored(link);
+	request.lineage = link_lineage(link, lineage);
 	request.placement = &placement;
 	request.sender = &sender;
 	link->fence = (struct rpc_request){
@@ -244,6 +265,7 @@ void link_acknowledge(struct link *link)
 	int64_t now_ns = clock_mono_ns();
 	Inventory__Sender sender;
 	Common__Placement placement;
+	char lineage[ID_TEXT_LENGTH + 1];
 
 	if (!link->open || link->acknowledging || link->why[0] || !link->domain->usable ||
 		stored <= link->acknowledged ||
@@ -253,6 +275,7 @@ void link_acknowledge(struct link *link)
 	request.placement = &placement;
 	request.sender = &sender;
 	request.sequence = link->acknowledging_to = stored;
+	request.lineage = link_lineage(link, lineage);
 	link->acknowledged_ns = now_ns;
 	link->acknowledgement = (struct rpc_request){
 		.service = &inventory__inventory_service__descriptor,
@@ -279,8 +302,7 @@ static void ledger_open(void *context, ProtobufCMessage *message)
 	link->placement.shard = link->shard;
 	link->placement.shards = link->service->inventory_shards;
 	request->placement = &link->placement;
-	if (!id_is_zero(&link->domain->lineage))
-		request->lineage = id_format(&link->domain->lineage, link->lineage);
+	request->lineage = link_lineage(link, link->lineage);
 	request->after_sequence = link->domain->position;
 	request->floor = link->domain->floor;
 	request->filter_case = INVENTORY__READ_LEDGER_REQUEST__FILTER_CART_SHARD;
@@ -371,18 +393,14 @@ static bool ledger_message(void *context, const ProtobufCMessage *base)
 static void ledger_lost(void *context, const struct rpc_status *status)
 {
 	struct link *link = context;
-	char why[sizeof(status->message) + 128];
 
 	if (link->following)
 		log_warn("the ledger's stream was lost", LOG_INT("inventory_shard", link->shard),
 			LOG_TEXT("status", rpc_code_name(status->code)), LOG_TEXT("why", status->message));
 	link->following = false;
 	if (!strcmp(status->reason, "LINEAGE_CHANGED") || !strcmp(status->reason, "LEDGER_AHEAD") ||
-		!strcmp(status->reason, "LEDGER_COMPACTED")) {
-		snprintf(why, sizeof(why), "%s: %s; stop the cart and run `flashsale-cart reconcile`",
-			status->reason, status->message);
-		link_stop(link, why);
-	}
+		!strcmp(status->reason, "LEDGER_COMPACTED"))
+		link_stop_refused(link, status);
 }
 
 /* ---- its life ---- */

@@ -386,7 +386,15 @@ int books_resize_hold(struct books *books, const struct id *id, uint32_t quantit
 				       : refuse(books, ret, verdict);
 }
 
-int books_fence(struct books *books, const struct sender *sender, uint64_t position, struct fence_answer *ret)
+/* A position of the history before a restore says nothing about this one: taken for one of ours, it would let the floor pass what that cart has yet
+ * to read. */
+static bool other_lineage(const struct books *books, const struct stored_ledger *stored)
+{
+	return !id_is_zero(&stored->lineage) && id_compare(&stored->lineage, &books->store->lineage) != 0;
+}
+
+int books_fence(struct books *books, const struct sender *sender, const struct stored_ledger *stored,
+	struct fence_answer *ret)
 {
 	struct ledger_entry entry = {.kind = LEDGER_CART_FENCED, .cart_shard = sender->cart_shard};
 	struct cart_row *cart;
@@ -398,6 +406,10 @@ int books_fence(struct books *books, const struct sender *sender, uint64_t posit
 		ret->verdict = VERDICT_WRONG_SHARD;
 		return 0;
 	}
+	if (other_lineage(books, stored)) {
+		ret->verdict = VERDICT_LINEAGE_CHANGED;
+		return 0;
+	}
 	cart = books_cart(books, sender->cart_shard);
 	books_cart_touch(books, cart);
 	ret->verdict = engine_fence(&cart->now, sender->epoch, sender->instance);
@@ -406,7 +418,7 @@ int books_fence(struct books *books, const struct sender *sender, uint64_t posit
 		return 0;
 	books->cart_shards = sender->cart_shards;
 	cart->now.sequence = books->sequence + 1;
-	cart->now.position = position < books->sequence ? position : books->sequence;
+	cart->now.position = stored->position < books->sequence ? stored->position : books->sequence;
 	cart->now.gone = false;
 	ret->fence = cart->now;
 	entry.fenced.epoch = sender->epoch;
@@ -415,22 +427,23 @@ int books_fence(struct books *books, const struct sender *sender, uint64_t posit
 	return books_ledger_append(books, &entry);
 }
 
-int books_acknowledge(struct books *books, const struct sender *sender, uint64_t position, enum verdict *ret)
+int books_acknowledge(struct books *books, const struct sender *sender, const struct stored_ledger *stored,
+	enum verdict *ret)
 {
 	struct cart_row *cart;
 
 	assert(sender->given);
-	*ret = books_check_sender(books, sender);
-	if (*ret == VERDICT_YES && position > books->sequence)
+	*ret = other_lineage(books, stored) ? VERDICT_LINEAGE_CHANGED : books_check_sender(books, sender);
+	if (*ret == VERDICT_YES && stored->position > books->sequence)
 		*ret = VERDICT_INVALID;
 	if (*ret != VERDICT_YES)
 		return 0;
 	cart = books_cart(books, sender->cart_shard);
 	*ret = VERDICT_REPEATED;
-	if (position <= cart->now.position)
+	if (stored->position <= cart->now.position)
 		return 0;
 	books_cart_touch(books, cart);
-	cart->now.position = position;
+	cart->now.position = stored->position;
 	books->wrote = true;
 	*ret = VERDICT_YES;
 	return 0;

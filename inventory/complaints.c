@@ -55,6 +55,16 @@ struct complaint sender_fill(const Inventory__Sender *sender, struct sender *ret
 	return content;
 }
 
+struct complaint stored_fill(const char *lineage, uint64_t position, struct stored_ledger *ret)
+{
+	*ret = (struct stored_ledger){.position = position};
+	if (lineage[0] && !id_parse(lineage, &ret->lineage))
+		return complain("lineage", "expected a UUID in its canonical form, or nothing");
+	if (!lineage[0] && position)
+		return complain("lineage", "must be given with a position");
+	return content;
+}
+
 /* Milliseconds; what is finer is cut off. False: not a duration, or beyond the range. */
 static bool duration_get(
 	const Google__Protobuf__Duration *duration, int64_t min_ms, int64_t max_ms, int64_t *ret_ms)

@@ -19,6 +19,9 @@ struct complaint complain_sku(const char *sku);
 /* Absent (NULL) senders are operators; fill() of a command that needs a cart refuses them. */
 struct complaint sender_fill(const Inventory__Sender *sender, struct sender *ret);
 
+/* What a cart says that it has stored: a position needs its lineage. */
+struct complaint stored_fill(const char *lineage, uint64_t position, struct stored_ledger *ret);
+
 struct complaint goods_terms_fill(const Inventory__CreateGoodsRequest *request, struct goods_terms *ret);
 struct complaint goods_update_fill(const Inventory__UpdateGoodsRequest *request, struct goods_update *ret);
 

@@ -155,6 +155,12 @@ void inventory_fail_store(struct rpc_call *call, int rc)
 			mdb_strerror(rc));
 }
 
+void inventory_fail_lineage(const struct inventory *inventory, struct rpc_call *call)
+{
+	rpc_fail_reason(call, COMMON__REASON__REASON_LINEAGE_CHANGED,
+		"this store is %s: it was restored, or is another one", inventory->lineage);
+}
+
 void inventory_fail_large(struct rpc_call *call)
 {
 	rpc_fail_reason(

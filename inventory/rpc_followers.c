@@ -16,7 +16,7 @@ struct acknowledgement {
 	struct inventory *inventory;
 	Inventory__AcknowledgeLedgerResponse_Closure answer;
 	struct sender sender;
-	uint64_t sequence;
+	struct stored_ledger stored;
 	enum verdict verdict;
 };
 
@@ -24,7 +24,7 @@ static int apply_acknowledgement(struct change *change, void *domain, MDB_txn *t
 {
 	struct acknowledgement *self = container_of(change, struct acknowledgement, change);
 
-	return books_acknowledge(domain, &self->sender, self->sequence, &self->verdict);
+	return books_acknowledge(domain, &self->sender, &self->stored, &self->verdict);
 }
 
 static void settle_acknowledgement(struct change *change)
@@ -34,6 +34,10 @@ static void settle_acknowledgement(struct change *change)
 
 	if (self->verdict == VERDICT_INVALID) {
 		rpc_fail_reason(change->call, COMMON__REASON__REASON_LEDGER_AHEAD, "%s", "");
+		return;
+	}
+	if (self->verdict == VERDICT_LINEAGE_CHANGED) {
+		inventory_fail_lineage(self->inventory, change->call);
 		return;
 	}
 	if (!verdict_is_yes(self->verdict)) {
@@ -49,10 +53,13 @@ INVENTORY_METHOD(acknowledge_ledger, AcknowledgeLedger)
 	struct inventory *inventory = container_of(service, struct inventory, methods);
 	struct acknowledgement *self;
 	struct sender sender;
+	struct stored_ledger stored;
 	struct complaint complaint = sender_fill(request->sender, &sender);
 
 	if (!request->sender)
 		complaint = (struct complaint){"sender", "must be given"};
+	else if (!complaint.field)
+		complaint = stored_fill(request->lineage, request->sequence, &stored);
 	if (complaint.field) {
 		rpc_refuse(call, complaint.field, "%s", complaint.why);
 		return;
@@ -71,7 +78,7 @@ INVENTORY_METHOD(acknowledge_ledger, AcknowledgeLedger)
 	self->inventory = inventory;
 	self->answer = answer;
 	self->sender = sender;
-	self->sequence = request->sequence;
+	self->stored = stored;
 	change_submit(&self->change, inventory->writer);
 }
 

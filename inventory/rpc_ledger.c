@@ -109,8 +109,7 @@ static bool may_read(
 		return false;
 	}
 	if (request->lineage[0] && id_compare(&lineage, &inventory->store->lineage) != 0) {
-		rpc_fail_reason(call, COMMON__REASON__REASON_LINEAGE_CHANGED,
-			"this store is %s: it was restored, or is another one", inventory->lineage);
+		inventory_fail_lineage(inventory, call);
 		return false;
 	}
 	if (request->after_sequence > head) {
@@ -155,7 +154,7 @@ struct fence_change {
 	struct inventory *inventory;
 	Inventory__FenceCartResponse_Closure answer;
 	struct sender sender;
-	uint64_t position;
+	struct stored_ledger stored;
 	struct fence_answer result;
 };
 
@@ -163,7 +162,7 @@ static int apply_fence(struct change *change, void *domain, MDB_txn *txn, int64_
 {
 	struct fence_change *self = container_of(change, struct fence_change, change);
 
-	return books_fence(domain, &self->sender, self->position, &self->result);
+	return books_fence(domain, &self->sender, &self->stored, &self->result);
 }
 
 static void settle_fence(struct change *change)
@@ -175,6 +174,10 @@ static void settle_fence(struct change *change)
 	if (self->result.verdict == VERDICT_WRONG_SHARD) {
 		rpc_fail_reason(change->call, COMMON__REASON__REASON_WRONG_SHARD,
 			"this store knows another number of cart shards");
+		return;
+	}
+	if (self->result.verdict == VERDICT_LINEAGE_CHANGED) {
+		inventory_fail_lineage(self->inventory, change->call);
 		return;
 	}
 	if (self->result.verdict == VERDICT_YES)
@@ -195,10 +198,13 @@ INVENTORY_METHOD(fence_cart, FenceCart)
 	struct inventory *inventory = container_of(service, struct inventory, methods);
 	struct fence_change *self;
 	struct sender sender;
+	struct stored_ledger stored;
 	struct complaint complaint = sender_fill(request->sender, &sender);
 
 	if (!request->sender)
 		complaint = (struct complaint){"sender", "must be given"};
+	else if (!complaint.field)
+		complaint = stored_fill(request->lineage, request->position, &stored);
 	if (complaint.field) {
 		rpc_refuse(call, complaint.field, "%s", complaint.why);
 		return;
@@ -215,6 +221,6 @@ INVENTORY_METHOD(fence_cart, FenceCart)
 	self->inventory = inventory;
 	self->answer = answer;
 	self->sender = sender;
-	self->position = request->position;
+	self->stored = stored;
 	change_submit(&self->change, inventory->writer);
 }

@@ -99,6 +99,10 @@ static void fence_done(void *context, struct wire_call *call, enum wire_end end)
 	wire->fence_flying = false;
 	if (wire->why)
 		return;
+	if (end == WIRE_DECIDED && call->answers[0].reason == COMMON__REASON__REASON_LINEAGE_CHANGED) {
+		wire_stop(wire, "the fence is refused: LINEAGE_CHANGED");
+		return;
+	}
 	if (end != WIRE_DECIDED || call->answers[0].reason || !domain(wire)->fence.proposed) {
 		fence_again_later(wire);
 		return;
@@ -128,7 +132,8 @@ void wire_fence(struct cart_wire *wire)
 	call->deadline_us = world.now_us + FENCE_TIMEOUT_US;
 	call->items[0].deadline_us = call->deadline_us;
 	call->items[0].position = stored(wire);
-	model_stored(wire->shard, &call->sender, call->items[0].position);
+	call->items[0].lineage = domain(wire)->lineage;
+	model_stored(wire->shard, &call->sender, &call->items[0].lineage, call->items[0].position);
 	call->from = &wire->process->base;
 	call->done = fence_done;
 	call->context = wire;
@@ -161,7 +166,8 @@ void wire_acknowledge(struct cart_wire *wire)
 	wire_sender_fill(wire, &call->sender);
 	call->deadline_us = call->items[0].deadline_us = world.now_us + ACKNOWLEDGE_TIMEOUT_US;
 	call->items[0].position = wire->acknowledging_to = position;
-	model_stored(wire->shard, &call->sender, position);
+	call->items[0].lineage = domain(wire)->lineage;
+	model_stored(wire->shard, &call->sender, &call->items[0].lineage, position);
 	call->from = &wire->process->base;
 	call->done = acknowledged;
 	call->context = wire;

@@ -181,10 +181,26 @@ static int apply_goods(struct node_command *self, struct books *books)
 	return 0;
 }
 
+static struct stored_ledger stored_of(const struct wire_call *call)
+{
+	return (struct stored_ledger){call->items->lineage, call->items->position};
+}
+
+static int apply_fence(struct node_command *self, struct books *books)
+{
+	const struct stored_ledger stored = stored_of(self->call);
+	int rc = books_fence(books, &self->sender, &stored, &self->fenced);
+
+	if (self->fenced.verdict == VERDICT_LINEAGE_CHANGED)
+		self->call->answers[0].reason = verdict_reason(self->fenced.verdict);
+	return rc;
+}
+
 static int apply_acknowledge(struct node_command *self, struct books *books)
 {
 	enum verdict verdict;
-	int rc = books_acknowledge(books, &self->sender, self->call->items->position, &verdict);
+	const struct stored_ledger stored = stored_of(self->call);
+	int rc = books_acknowledge(books, &self->sender, &stored, &verdict);
 
 	self->call->answers[0] = (struct wire_answer){
 		.reason = verdict_reason(verdict), .repeated = verdict == VERDICT_REPEATED};
@@ -196,7 +212,7 @@ int inventory_apply(struct command *command, void *domain, MDB_txn *txn, int64_t
 	struct node_command *self = container_of(command, struct node_command, command);
 
 	if (self->call->kind == WIRE_FENCE)
-		return books_fence(domain, &self->sender, self->call->items->position, &self->fenced);
+		return apply_fence(self, domain);
 	if (self->call->kind == WIRE_ACKNOWLEDGE)
 		return apply_acknowledge(self, domain);
 	if (wire_is_order(self->call->kind))

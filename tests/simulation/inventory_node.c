@@ -103,7 +103,7 @@ static void done(struct command *command, enum writer_result result)
 	self->result = result;
 	if (result != WRITER_COMMITTED)
 		refuse_all(self);
-	if (call->kind == WIRE_FENCE && result == WRITER_COMMITTED) {
+	if (call->kind == WIRE_FENCE && result == WRITER_COMMITTED && !call->answers[0].reason) {
 		call->fenced = (struct wire_fenced){verdict_is_yes(self->fenced.verdict),
 			self->fenced.fence.epoch, self->fenced.fence.sequence, self->node->store->lineage,
 			self->fenced.fence.removed};
@@ -238,6 +238,7 @@ static void run_start(void *context, uint64_t a, uint64_t b)
 	books.clock = &node->process->clock;
 	node->books = books_open(node->store, &books, &error);
 	WORLD_CHECK(node->books, "inventory does not open: %s", error.text);
+	model_lineage(node->shard, &node->store->lineage);
 	if (node->new_lineage)
 		model_void_epochs(node->shard);
 	node->new_lineage = false;

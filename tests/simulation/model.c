@@ -446,8 +446,6 @@ void model_forget_shard(uint32_t number, uint64_t head, uint64_t floor)
 		memset(&model_skus[i], 0, sizeof(model_skus[i]));
 	}
 	memset(shard, 0, sizeof(*shard));
-	for (uint32_t i = 0; i < world.plan.carts; i++)
-		shard->carts[i].stored = before.carts[i].stored;
 	model_orders_forget(number);
 	model_words_forget(number);
 	for (uint64_t i = 1; i <= head; i++) {

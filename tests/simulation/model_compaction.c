@@ -3,11 +3,21 @@
 
 #include "model_books.h"
 
-void model_stored(uint32_t number, const struct wire_sender *sender, uint64_t position)
+void model_lineage(uint32_t shard, const struct id *lineage)
+{
+	model_shards[shard].lineage = *lineage;
+}
+
+void model_stored(
+	uint32_t number, const struct wire_sender *sender, const struct id *lineage, uint64_t position)
 {
 	struct model_stored *stored = &model_shards[number].carts[sender->cart].stored;
 	uint32_t at = 0;
 
+	if (id_compare(lineage, &model_shards[number].lineage) != 0) {
+		WORLD_CHECK(!id_is_zero(lineage) || !position, "a position of no lineage");
+		return;
+	}
 	while (at < MODEL_INSTANCES && id_compare(&stored->instances[at], &sender->instance) != 0)
 		at++;
 	if (at == MODEL_INSTANCES) {

@@ -296,6 +296,10 @@ void model_answer(uint32_t number, enum wire_kind kind, const struct wire_sender
 	case COMMON__REASON__REASON_STALE_EPOCH:
 		WORLD_CHECK(!surely_in_force(shard, sender), "stale, and in force");
 		return;
+	case COMMON__REASON__REASON_LINEAGE_CHANGED:
+		WORLD_CHECK(!id_is_zero(&item->lineage) && id_compare(&item->lineage, &shard->lineage) != 0,
+			"another lineage, and it is the same");
+		return;
 	case COMMON__REASON__REASON_OVERLOADED:
 		WORLD_CHECK(item->deadline_us <= world.now_us, "its time is not over");
 		return;

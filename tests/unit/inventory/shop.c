@@ -236,7 +236,7 @@ struct fence_answer shop_fence(struct shop *shop, uint32_t shard, uint64_t epoch
 	if (!sender.cart_shards)
 		sender.cart_shards = 1;
 	memcpy(sender.instance, instance, strlen(instance));
-	IN_GROUP(shop, books_fence(shop->books, &sender, 0, &answer));
+	IN_GROUP(shop, books_fence(shop->books, &sender, &(struct stored_ledger){0}, &answer));
 	return answer;
 }
 
@@ -281,9 +281,10 @@ struct order_answer shop_refund_order(struct shop *shop, uint32_t order)
 
 enum verdict shop_acknowledge(struct shop *shop, uint64_t position)
 {
+	const struct stored_ledger stored = {shop->store->lineage, position};
 	enum verdict verdict;
 
-	IN_GROUP(shop, books_acknowledge(shop->books, &shop->cart, position, &verdict));
+	IN_GROUP(shop, books_acknowledge(shop->books, &shop->cart, &stored, &verdict));
 	return verdict;
 }
 

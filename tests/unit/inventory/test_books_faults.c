@@ -72,18 +72,19 @@ static int fence(struct shop *shop)
 	int rc;
 
 	sender.epoch = 2;
-	rc = books_fence(shop->books, &sender, 0, &answer);
+	rc = books_fence(shop->books, &sender, &(struct stored_ledger){0}, &answer);
 	return done(rc, answer.verdict);
 }
 
 static int acknowledge(struct shop *shop)
 {
+	const struct stored_ledger stored = {shop->store->lineage, 3};
 	struct sender sender = shop->cart;
 	enum verdict said = VERDICT_COUNT;
 	int rc;
 
 	sender.epoch = 2;
-	rc = books_acknowledge(shop->books, &sender, 3, &said);
+	rc = books_acknowledge(shop->books, &sender, &stored, &said);
 	return done(rc, said);
 }
 

@@ -317,6 +317,7 @@ static void who_fences_anew_is_waited_for_from_what_it_has(void **state)
 	struct shop *shop = *state;
 	struct fence_answer answer;
 	struct sender sender = shop->cart;
+	struct stored_ledger stored = {.lineage = shop->store->lineage};
 	uint64_t floor;
 
 	get_old(shop);
@@ -327,7 +328,8 @@ static void who_fences_anew_is_waited_for_from_what_it_has(void **state)
 	assert_int_equal(shop_acknowledge(shop, shop->head), VERDICT_YES);
 	sender.epoch = 2;
 	shop_begin(shop);
-	assert_int_equal(books_fence(shop->books, &sender, floor + 1, &answer), 0); /* another store */
+	stored.position = floor + 1; /* another store */
+	assert_int_equal(books_fence(shop->books, &sender, &stored, &answer), 0);
 	assert_int_equal(answer.verdict, VERDICT_YES);
 	shop_commit(shop);
 	shop_pass(shop, RETENTION_MS);
@@ -335,12 +337,42 @@ static void who_fences_anew_is_waited_for_from_what_it_has(void **state)
 	assert_int_equal(floor_of(shop), floor + 1);
 	sender.epoch = 3;
 	shop_begin(shop);
-	assert_int_equal(books_fence(shop->books, &sender, UINT64_MAX, &answer), 0);
+	stored.position = UINT64_MAX;
+	assert_int_equal(books_fence(shop->books, &sender, &stored, &answer), 0);
 	shop_commit(shop);
 	assert_true(answer.fence.position < shop->head);
 	assert_int_equal(shop_acknowledge(shop, shop->head), VERDICT_STALE_EPOCH);
 	shop->cart.epoch = 3;
 	assert_int_equal(shop_acknowledge(shop, shop->head + 1), VERDICT_INVALID);
+}
+
+/* Both were under way when the store was restored: what they say is stored is of the ledger before. */
+static void a_position_of_another_history_is_refused(void **state)
+{
+	struct shop *shop = *state;
+	struct stored_ledger stored = {.lineage = shop->store->lineage, .position = 1};
+	struct sender sender = shop->cart;
+	struct fence_answer answer;
+	enum verdict verdict;
+
+	stored.lineage.bytes[15] ^= 1;
+	sender.epoch = 2;
+	shop_begin(shop);
+	assert_int_equal(books_fence(shop->books, &sender, &stored, &answer), 0);
+	assert_int_equal(answer.verdict, VERDICT_LINEAGE_CHANGED);
+	assert_int_equal(books_check_sender(shop->books, &shop->cart), VERDICT_YES); /* the epoch before */
+	assert_int_equal(books_acknowledge(shop->books, &shop->cart, &stored, &verdict), 0);
+	assert_int_equal(verdict, VERDICT_LINEAGE_CHANGED);
+	shop_commit(shop);
+	shop_pass(shop, RETENTION_MS);
+	shop_pass(shop, 1000);
+	assert_int_equal(floor_of(shop), 0);
+	stored.lineage = shop->store->lineage;
+	shop_begin(shop);
+	assert_int_equal(books_fence(shop->books, &sender, &stored, &answer), 0);
+	assert_int_equal(answer.verdict, VERDICT_YES);
+	assert_int_equal(answer.fence.position, 1);
+	shop_commit(shop);
 }
 
 static void its_steps_are_bounded(void **state)
@@ -370,6 +402,7 @@ static void an_id_that_may_be_gone_is_refused(void **state)
 	struct shop *shop = *state;
 	struct hold_request request = shop_request(3, "SKU0001", "user", 1);
 	struct sender other = {.given = true, .cart_shard = 1, .cart_shards = 2, .epoch = 1, .instance = "b"};
+	struct stored_ledger stored = {.lineage = shop->store->lineage};
 	struct hold_answer answer;
 
 	shop->books->cart_shards = 0; /* two of them from now on */
@@ -381,7 +414,8 @@ static void an_id_that_may_be_gone_is_refused(void **state)
 	shop_release(shop, 5);
 	shop_acknowledge(shop, shop->head);
 	shop_begin(shop);
-	assert_int_equal(books_acknowledge(shop->books, &other, shop->head, &answer.verdict), 0);
+	stored.position = shop->head;
+	assert_int_equal(books_acknowledge(shop->books, &other, &stored, &answer.verdict), 0);
 	shop_commit(shop);
 	shop_pass(shop, RETENTION_MS);
 	shop_pass(shop, 1000);
@@ -604,6 +638,7 @@ int main(void)
 		TEST(it_waits_for_a_live_hold),
 		TEST(it_waits_for_the_slowest_follower),
 		TEST(who_fences_anew_is_waited_for_from_what_it_has),
+		TEST(a_position_of_another_history_is_refused),
 		TEST(its_steps_are_bounded),
 		TEST(an_id_that_may_be_gone_is_refused),
 		TEST(what_is_kept_is_known_below_the_mark_too),

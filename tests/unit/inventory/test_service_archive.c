@@ -61,6 +61,7 @@ static void acknowledge(struct desk *desk, uint64_t sequence)
 	request.placement = &desk->here;
 	request.sender = &desk->cart;
 	request.sequence = sequence;
+	request.lineage = desk->inventory->lineage;
 	answer = DESK_CALL(desk, AcknowledgeLedger, acknowledge_ledger, &request, &status);
 	assert_non_null(answer);
 	desk_free(answer);
@@ -105,6 +106,7 @@ static void followers_are_known_by_what_they_have_stored(void **state)
 	Inventory__UnregisterFollowerRequest gone = INVENTORY__UNREGISTER_FOLLOWER_REQUEST__INIT;
 	Inventory__UnregisterFollowerResponse *unregistered;
 	Inventory__ListFollowersResponse *answer = followers(desk);
+	char other[ID_TEXT_LENGTH + 1];
 	struct rpc_status status;
 
 	assert_int_equal(answer->n_followers, 1);
@@ -116,6 +118,10 @@ static void followers_are_known_by_what_they_have_stored(void **state)
 	assert_int_equal(answer->followers[0]->position, 2);
 	ahead.sender = &desk->cart;
 	ahead.sequence = answer->head + 1;
+	desk_fails(desk, "AcknowledgeLedger", &ahead.base, RPC_INVALID_ARGUMENT, "INVALID", "lineage");
+	ahead.lineage = desk_id(1, other);
+	desk_fails(desk, "AcknowledgeLedger", &ahead.base, RPC_FAILED_PRECONDITION, "LINEAGE_CHANGED", "");
+	ahead.lineage = desk->inventory->lineage;
 	desk_fails(desk, "AcknowledgeLedger", &ahead.base, RPC_OUT_OF_RANGE, "LEDGER_AHEAD", "");
 	desk_free(answer);
 	ahead.sequence = 1;

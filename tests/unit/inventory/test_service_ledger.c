@@ -109,6 +109,7 @@ static void fences_compare_and_set(void **state)
 {
 	struct desk *desk = *state;
 	Inventory__FenceCartRequest request = INVENTORY__FENCE_CART_REQUEST__INIT;
+	char other[ID_TEXT_LENGTH + 1];
 
 	fence(desk, 0, 1, true, 1); /* a repetition */
 	fence(desk, 0, 5, true, 5);
@@ -119,6 +120,13 @@ static void fences_compare_and_set(void **state)
 	fence(desk, 0, 6, true, 6);
 	desk_fails(desk, "FenceCart", &request.base, RPC_INVALID_ARGUMENT, "INVALID", "sender");
 	request.sender = &desk->cart;
+	request.position = 1;
+	desk_fails(desk, "FenceCart", &request.base, RPC_INVALID_ARGUMENT, "INVALID", "lineage");
+	request.lineage = "x";
+	desk_fails(desk, "FenceCart", &request.base, RPC_INVALID_ARGUMENT, "INVALID", "lineage");
+	request.lineage = desk_id(1, other);
+	desk_fails(desk, "FenceCart", &request.base, RPC_FAILED_PRECONDITION, "LINEAGE_CHANGED", "");
+	request.lineage = desk->inventory->lineage;
 	desk->cart.cart_shards = 4;
 	desk_fails(desk, "FenceCart", &request.base, RPC_FAILED_PRECONDITION, "WRONG_SHARD", "");
 	desk->here.shard = 1;
@@ -325,6 +333,7 @@ static void acknowledge(struct desk *desk, uint64_t sequence)
 	request.placement = &desk->here;
 	request.sender = &desk->cart;
 	request.sequence = sequence;
+	request.lineage = desk->inventory->lineage;
 	answer = DESK_CALL(desk, AcknowledgeLedger, acknowledge_ledger, &request, &status);
 	assert_non_null(answer);
 	desk_free(answer);
