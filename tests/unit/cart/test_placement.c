@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cart/placement.h"
+#include "cart/rpc_orders.h"
 #include "rpc/reason.h"
 
 #define REASON(name) COMMON__REASON__REASON_##name
@@ -98,12 +99,52 @@ static void test_nothing_is_told_of_a_shard_before_it_was_heard(void **state)
 	expect(placement_heard(&service, unheard, NULL), REASON(UNSPECIFIED));
 }
 
+/* What is not here may be with the shard that was never heard: no "there is none" before all were, not even if that one has stopped. */
+static void test_none_is_said_only_once_all_were_heard(void **state)
+{
+	struct cart_link links[2] = {{.was_usable = true}, {.was_usable = false}};
+	struct cart cart = {.links = links};
+	const struct cart_service service = {.cart = &cart, .inventory_shards = 2, .shards = 1};
+
+	expect(placement_heard_all(&service, NULL), REASON(STARTING));
+	links[1].stopped = true;
+	expect(placement_heard_all(&service, NULL), REASON(DEPENDENCY_DOWN));
+	links[1].was_usable = true; /* it stopped after it was heard */
+	expect(placement_heard_all(&service, NULL), REASON(UNSPECIFIED));
+	links[1].stopped = false;
+	expect(placement_heard_all(&service, NULL), REASON(UNSPECIFIED));
+	links[0] = (struct cart_link){.stopped = true};
+	expect(placement_heard_all(&service, NULL), REASON(DEPENDENCY_DOWN));
+}
+
+static void test_an_order_is_denied_only_once_all_were_heard(void **state)
+{
+	struct cart_link links[2] = {{.was_usable = true}, {.was_usable = false}};
+	struct cart cart = {.options = {.shards = 2}, .links = links};
+	const struct orders_options options = {.cart = &cart, .cart_shards = 1};
+	struct cart_service service = {.cart = &cart, .inventory_shards = 2, .shards = 1};
+	static const char id[] = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+	service.orders = orders_new(&options);
+	assert_null(order_named(&service, id, "", NULL));
+	expect(false, REASON(STARTING));
+	links[1].stopped = true;
+	assert_null(order_named(&service, id, "", NULL));
+	expect(false, REASON(DEPENDENCY_DOWN));
+	links[1].was_usable = true;
+	assert_null(order_named(&service, id, "", NULL));
+	expect(false, REASON(NOT_FOUND));
+	orders_free(service.orders);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_only_its_own_shard_of_as_many),
 		cmocka_unit_test(test_a_person_has_one_shard),
 		cmocka_unit_test(test_nothing_is_told_of_a_shard_before_it_was_heard),
+		cmocka_unit_test(test_none_is_said_only_once_all_were_heard),
+		cmocka_unit_test(test_an_order_is_denied_only_once_all_were_heard),
 	};
 
 	return RUN(tests);
