@@ -134,6 +134,24 @@ need_consul() {
 	command -v consul >/dev/null || need_tools consul
 }
 
+# For k8s/: what renders it and checks it, and the description of Kubernetes' API, which is in the module of the version that tools/kubernetes names.
+need_kubernetes() {
+	local to=.deps/kubernetes module
+	need_tools kustomize kubeconform
+	[[ -f $to/swagger.json && $to/swagger.json -nt tools/kubernetes/go.mod ]] && return
+	find_go
+	module=$(cd tools/kubernetes && GOTOOLCHAIN=local GOFLAGS=-mod=readonly "$go" mod download -json k8s.io/kubernetes | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+	mkdir -p "$to"
+	cp --no-preserve=mode "$module/api/openapi-spec/swagger.json" "$to/swagger.json"
+}
+
+# And a real API server, for test kubernetes --full: some minutes of building, the first time.
+need_api_server() {
+	build_tools tools/kubernetes kubectl
+	build_tools tools/kubernetes kube-apiserver
+	command -v etcd >/dev/null || PATH=$PATH:/usr/sbin command -v etcd >/dev/null || install_packages etcd-server
+}
+
 # Sets `go` to one that is new enough; an old one can fetch a newer as a module, checked by Go's checksum database.
 find_go() {
 	local name="go$go_toolchain.linux-$(go env GOARCH)" fetched

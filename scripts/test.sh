@@ -1,7 +1,7 @@
 # Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
 
 # What CI runs, cheap ones first: a slip in form is known in seconds.
-every_suite=(format contracts unit coverage simulation fuzz mutants crash system system-consul unit-asan simulation-asan system-asan unit-tsan system-tsan)
+every_suite=(format contracts unit coverage simulation fuzz mutants crash system system-consul kubernetes unit-asan simulation-asan system-asan unit-tsan system-tsan)
 
 results=$PWD/build/results
 
@@ -17,6 +17,8 @@ run_suites() {
 	[[ ${suites[*]} != *contracts* ]] || need_tools buf
 	[[ ${suites[*]} != *system* ]] || need_tools grpcurl
 	[[ ${suites[*]} != *system-consul* ]] || need_consul
+	[[ ${suites[*]} != *kubernetes* ]] || need_kubernetes
+	[[ ! ${flag[full]:-} ]] || need_api_server
 	rm -rf "$results"
 	mkdir -p "$results"
 	for suite in "${suites[@]}"; do
@@ -44,6 +46,7 @@ run_suite() {
 	mutants) "$python" tests/mutants/run.py --results "$results/$suite.xml" "${mutants[@]}" ;;
 	crash) build_quietly release "${programs[@]}" witness && run_crash "$@" ;;
 	system-consul) build_quietly release "${programs[@]}" && FLASHSALE_TEST_DISCOVERY=consul run_pytest "$suite" release "${with_consul[@]}" "$@" ;;
+	kubernetes) build_quietly release "${programs[@]}" && run_pytest kubernetes release tests/kubernetes ${flag[full]:+--full} "$@" ;;
 	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" tests/system --ignore tests/system/test_consul.py "$@" ;;
 	esac
 }

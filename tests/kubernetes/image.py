@@ -24,7 +24,20 @@ def missing():
     for program in ("debootstrap", "buildah"):
         if not shutil.which(program):
             return f"there is no {program} (./flashsale setup installs it)"
+    if subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], stderr=subprocess.DEVNULL).returncode:
+        return "this machine gives root no namespaces and mounts of its own"
     return ""
+
+
+class NoBase(Exception):
+    """debootstrap can't make a Debian here: no mirror, no device nodes."""
+
+
+def mirror():
+    """Where this machine has its own packages from."""
+    result = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Codename: bookworm", "Component: main"],
+                            stdout=subprocess.PIPE, text=True)
+    return next(iter(result.stdout.splitlines()), MIRROR)
 
 
 class Image:
@@ -46,10 +59,10 @@ class Image:
             return
         tree = self.folder / "base"
         shutil.rmtree(tree, ignore_errors=True)
-        result = subprocess.run(["nice", "debootstrap", "--variant=minbase", "bookworm", str(tree), MIRROR],
+        result = subprocess.run(["nice", "debootstrap", "--variant=minbase", "bookworm", str(tree), mirror()],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if result.returncode:
-            raise RuntimeError(f"debootstrap ended with {result.returncode}:\n{result.stdout[-3000:]}")
+            raise NoBase(f"debootstrap ended with {result.returncode}:\n{result.stdout[-3000:]}")
         (tree / "etc/dpkg/dpkg.cfg.d/slim").write_text(SLIM)
         for pattern in ("usr/share/doc/*", "usr/share/man/*", "usr/share/locale/*", "usr/share/info/*", "usr/share/lintian/*",
                         "var/cache/apt/archives/*.deb", "var/cache/apt/*.bin", "var/lib/apt/lists/*", "var/log/*"):

@@ -1,0 +1,35 @@
+"""The image, once for all tests that need it, and nodes to run it on."""
+
+import pytest
+from cluster import Cluster
+from image import PROJECT, Image, NoBase, missing
+from manifests import render
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="build the image's programs in the image too; ask a real API server")
+
+
+@pytest.fixture(scope="session")
+def image(request):
+    """Built from what is in build/release; kept for the next run, base and all."""
+    if why := missing():
+        pytest.skip(why)
+    made = Image(PROJECT / "build" / "kubernetes")
+    try:
+        made.make_base()
+    except NoBase as why:
+        pytest.skip(str(why))
+    made.build(full=request.config.getoption("--full"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def make_cluster(image, tmp_path_factory):
+    made = []
+
+    def make(overlay, things=None):
+        made.append(Cluster(things or render(overlay), image, tmp_path_factory.mktemp(overlay)))
+        return made[-1]
+
+    return make
