@@ -423,11 +423,12 @@ void lines_remove(struct lines *lines, struct line *line)
 	lines_unuse(lines, usage);
 }
 
-/* What is left of a sale that is over: not what was granted since, which the ledger has yet to tell of. */
+/* What is left of a sale that is over: not what was granted since, which the ledger has yet to tell of. One that is HELD was sold: its end was dropped before
+ * we could read it. */
 static bool line_is_over(const struct line *line, const struct goods *goods)
 {
-	return line->usage->goods == goods && !line->unseen &&
-	       (line->state == LINE_SOLD || line->state == LINE_REFUNDED);
+	return line->usage->goods == goods && !line->unseen && line->state != LINE_RELEASED &&
+	       line->state != LINE_EXPIRED;
 }
 
 static size_t archive_slots(struct lines *lines, struct map_node **slots, size_t count,

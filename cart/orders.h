@@ -214,7 +214,7 @@ struct order_entry {
 	uint32_t item_count;
 };
 void orders_apply(struct orders *orders, uint32_t shard, const struct order_entry *entry);
-/* A sale was archived: its orders that were paid for, refunded or not, are forgotten. Looks at every order. */
+/* A sale was archived: its orders that were paid for, refunded or not, are forgotten, after its lines (lines_archive). Looks at every order. */
 void orders_archive(struct orders *orders, uint32_t shard, struct span sku);
 
 /* The link has become usable, or time has passed: asks what is to be asked. */

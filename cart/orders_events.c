@@ -173,13 +173,17 @@ void orders_apply(struct orders *orders, uint32_t shard, const struct order_entr
 
 /* ---- archives ---- */
 
-static bool order_is_over(const struct order *order, uint32_t shard, struct span sku)
+/* The lines of the sale have gone before. An order that is still open without its line was paid for: its end was dropped before we could read it. */
+static bool order_is_over(
+	const struct orders *orders, const struct order *order, uint32_t shard, struct span sku)
 {
-	if (order->shard != shard || (order->truth != LINE_SOLD && order->truth != LINE_REFUNDED))
+	if (order->shard != shard || !order->truth || order->truth == LINE_RELEASED ||
+		order->truth == LINE_EXPIRED)
 		return false;
 	for (uint32_t i = 0; i < order->item_count; i++)
 		if (span_equal(span_of(order->items[i].sku), sku))
-			return true;
+			return order->truth != LINE_HELD ||
+			       !lines_find(&orders->options.cart->lines, &order->items[i].hold);
 	return false;
 }
 
@@ -203,7 +207,7 @@ static void archive_slots(
 			struct order *order = container_of(node, struct order, node);
 
 			next = node->next;
-			if (!order->archived && order_is_over(order, shard, sku))
+			if (!order->archived && order_is_over(orders, order, shard, sku))
 				archive(orders, order);
 		}
 	}

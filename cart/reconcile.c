@@ -1,4 +1,4 @@
-/* cart/reconcile.c - both sides read, and what differs. See reconcile.h; the steps are in reconcile_ask.c. */
+/* cart/reconcile.c - both sides read, and what differs. See reconcile.h; it is carried out in reconcile_carry.c. */
 #include "cart/reconcile.h"
 
 #include <assert.h>
@@ -109,6 +109,10 @@ static bool hear(void *context, const Inventory__ReadLedgerResponse *message)
 		cart_apply(r->theirs, r->inventory_shard, &entry);
 		if (entry.kind == ENTRY_ORDER && !apply_order(r, message->entries[i]))
 			return false;
+		if (entry.kind != ENTRY_ARCHIVED)
+			continue;
+		orders_archive(r->their_orders, r->inventory_shard, entry.sku);
+		reconcile_hear_archived(r, entry.sku, entry.hold.created_ms);
 	}
 	return true;
 }
@@ -163,6 +167,7 @@ void reconcile_release(struct reconcile *r)
 		HASH_DEL(r->skus, sku);
 		free(sku);
 	}
+	reconcile_release_archived(r);
 	orders_free(r->our_orders);
 	orders_free(r->their_orders);
 	cart_free(r->ours);
@@ -225,10 +230,14 @@ struct id reconcile_newer_id(const struct reconcile *r, const struct id *id, boo
 	return order ? order_id_instead(r, &ret) : ret;
 }
 
-static enum fate fate_of_hold(const struct promise *promise)
+static enum fate fate_of_hold(const struct reconcile *r, const struct promise *promise)
 {
 	const struct line *ours = promise->ours, *theirs = promise->theirs;
 
+	if (reconcile_hold_is_gone(r, ours))
+		return !reconcile_counts(ours->state) || (theirs && theirs->state == ours->state)
+			       ? FATE_SAME
+			       : FATE_THEIRS;
 	if (!reconcile_counts(ours->state))
 		return theirs && theirs->state == LINE_HELD ? FATE_GIVE_BACK : FATE_SAME;
 	if (!theirs || theirs->state == LINE_EXPIRED)
@@ -244,24 +253,29 @@ static enum fate fate_of_hold(const struct promise *promise)
 	return ours->state == theirs->state ? FATE_SAME : FATE_THEIRS;
 }
 
+static struct promise *promise_new(struct reconcile *r)
+{
+	if (r->promise_count == r->promise_room) {
+		r->promise_room = r->promise_room ? r->promise_room * 2 : 256;
+		r->promises = memory_resize(r->promises, r->promise_room, sizeof(r->promises[0]));
+	}
+	return &r->promises[r->promise_count++];
+}
+
 static void plan_hold(struct reconcile *r, struct line *ours)
 {
 	struct promise *promise;
 
 	if (ours->usage->goods->shard != r->inventory_shard)
 		return;
-	if (r->promise_count == r->promise_room) {
-		r->promise_room = r->promise_room ? r->promise_room * 2 : 256;
-		r->promises = memory_resize(r->promises, r->promise_room, sizeof(r->promises[0]));
-	}
-	promise = &r->promises[r->promise_count++];
+	promise = promise_new(r);
 	*promise = (struct promise){
 		.ours = ours, .theirs = lines_find(&r->theirs->lines, &ours->id), .there = ours->id};
-	promise->fate = fate_of_hold(promise);
+	promise->fate = fate_of_hold(r, promise);
 	if (promise->fate == FATE_MAKE && promise->theirs) {
 		promise->there = id_instead(r, &ours->id, 0);
 		promise->theirs = lines_find(&r->theirs->lines, &promise->there);
-		promise->fate = fate_of_hold(promise);
+		promise->fate = fate_of_hold(r, promise);
 	}
 }
 
@@ -274,6 +288,11 @@ static void plan_order(struct reconcile *r, struct order *ours)
 	if (ours->shard != r->inventory_shard || !ours->truth)
 		return;
 	*pact = (struct pact){.ours = ours, .theirs = theirs, .there = ours->id};
+	r->pact_count++;
+	if (reconcile_order_is_gone(r, ours)) {
+		pact->fate = !counts || (theirs && theirs->truth == ours->truth) ? FATE_SAME : FATE_THEIRS;
+		return;
+	}
 	if (counts && theirs && theirs->truth == LINE_EXPIRED) {
 		pact->there = order_id_instead(r, &ours->id);
 		pact->theirs = theirs = orders_find(r->their_orders, &pact->there);
@@ -289,7 +308,6 @@ static void plan_order(struct reconcile *r, struct order *ours)
 		pact->fate = FATE_SELL;
 	else
 		pact->fate = ours->truth == theirs->truth ? FATE_SAME : FATE_THEIRS;
-	r->pact_count++;
 }
 
 /* Calls visit for each id of a table of our store, in their order. */
@@ -371,11 +389,7 @@ static void plan_told(struct reconcile *r)
 
 		if (!theirs || theirs->state != LINE_HELD || !id_is_zero(&theirs->order))
 			continue;
-		if (r->promise_count == r->promise_room) {
-			r->promise_room = r->promise_room ? r->promise_room * 2 : 256;
-			r->promises = memory_resize(r->promises, r->promise_room, sizeof(r->promises[0]));
-		}
-		r->promises[r->promise_count++] =
+		*promise_new(r) =
 			(struct promise){.theirs = theirs, .there = theirs->id, .fate = FATE_GIVE_BACK};
 	}
 }
@@ -393,107 +407,4 @@ bool reconcile_plan(struct reconcile *r, struct error *error)
 		if (!tie(r, &r->pacts[i], error))
 			return false;
 	return true;
-}
-
-/* ---- carrying it out ---- */
-
-static bool make_missing(struct reconcile *r, struct pact *pact, struct error *error)
-{
-	for (uint32_t i = 0; i < pact->ours->item_count; i++) {
-		struct promise *promise = pact->promises[i];
-
-		if (promise->fate == FATE_SHRINK && !reconcile_ask_shrink(r, promise, error))
-			return false;
-		if (promise->fate == FATE_MAKE && !reconcile_ask_make(r, promise, error))
-			return false;
-		if (promise->outcome == OUTCOME_SHORT || promise->fate == FATE_THEIRS) {
-			pact->outcome = OUTCOME_SHORT;
-			memcpy(pact->why, promise->outcome == OUTCOME_SHORT ? promise->why : "WRONG_STATE",
-				promise->outcome == OUTCOME_SHORT ? sizeof(promise->why)
-								  : sizeof("WRONG_STATE"));
-			return true;
-		}
-	}
-	return true;
-}
-
-/* An order is whole, or it is not. What was paid for and can't be had together is not kept; what was only held stays in the cart, as far as it is there. */
-static bool undo_made(struct reconcile *r, struct pact *pact, struct error *error)
-{
-	for (uint32_t i = 0; pact->ours->truth == LINE_SOLD && i < pact->ours->item_count; i++) {
-		struct promise *promise = pact->promises[i];
-
-		if (promise->outcome == OUTCOME_SHORT)
-			continue;
-		if ((promise->fate == FATE_MAKE && promise->outcome == OUTCOME_DONE) ||
-			(promise->theirs && promise->theirs->state == LINE_HELD))
-			if (!reconcile_ask_give_back(r, promise, error))
-				return false;
-		promise->outcome = OUTCOME_SHORT;
-		memcpy(promise->why, pact->why, sizeof(promise->why));
-	}
-	return true;
-}
-
-static bool keep_pact(struct reconcile *r, struct pact *pact, struct error *error)
-{
-	if (pact->fate == FATE_MAKE) {
-		if (!make_missing(r, pact, error))
-			return false;
-		if (pact->outcome != OUTCOME_SHORT && !reconcile_ask_bind(r, pact, error))
-			return false;
-		if (pact->outcome == OUTCOME_SHORT)
-			return undo_made(r, pact, error);
-	}
-	if (pact->ours->truth == LINE_SOLD && (pact->fate == FATE_MAKE || pact->fate == FATE_SELL))
-		return reconcile_ask_pay(r, pact, error);
-	return true;
-}
-
-static bool keep_promise(struct reconcile *r, struct promise *promise, struct error *error)
-{
-	if (promise->fate == FATE_MAKE && !reconcile_ask_make(r, promise, error))
-		return false;
-	if (promise->fate == FATE_SHRINK && !reconcile_ask_shrink(r, promise, error))
-		return false;
-	if (promise->outcome == OUTCOME_SHORT || promise->ours->state != LINE_SOLD)
-		return true;
-	return promise->fate == FATE_THEIRS || promise->fate == FATE_SAME ||
-	       reconcile_ask_sell(r, promise, error);
-}
-
-static bool give_back_all(struct reconcile *r, struct error *error)
-{
-	for (size_t i = 0; i < r->pact_count; i++)
-		if (r->pacts[i].fate == FATE_GIVE_BACK &&
-			!reconcile_ask_end(r, &r->pacts[i], r->pacts[i].theirs->truth == LINE_SOLD, error))
-			return false;
-	for (size_t i = 0; i < r->promise_count; i++) {
-		struct promise *promise = &r->promises[i];
-
-		/* One that is bound there goes with its order. */
-		if (promise->fate == FATE_GIVE_BACK && id_is_zero(&promise->theirs->order) &&
-			!reconcile_ask_give_back(r, promise, error))
-			return false;
-	}
-	return true;
-}
-
-/* What is in `state` here. */
-static bool keep_all(struct reconcile *r, uint8_t state, struct error *error)
-{
-	for (size_t i = 0; i < r->pact_count; i++)
-		if (r->pacts[i].ours->truth == state && !keep_pact(r, &r->pacts[i], error))
-			return false;
-	for (size_t i = 0; i < r->promise_count; i++)
-		if (r->promises[i].ours && r->promises[i].ours->state == state && !r->promises[i].pact &&
-			!keep_promise(r, &r->promises[i], error))
-			return false;
-	return true;
-}
-
-bool reconcile_carry_out(struct reconcile *r, struct error *error)
-{
-	return (!r->apply || reconcile_ask_fence(r, error)) && give_back_all(r, error) &&
-	       keep_all(r, LINE_SOLD, error) && keep_all(r, LINE_HELD, error);
 }

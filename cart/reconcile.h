@@ -5,6 +5,8 @@
  * there meanwhile (its time ran on) under a new id, which follows from the old one and the lineage, so that a second run finds it. Orders are bound again with their ids and
  * paid again with their payment references. What ended here goes back there. First what goes back, then what was paid, then what was held, the oldest first; what the stock does
  * not give is short, and listed.
+ * What inventory does not have because it let it go by its own rules is nothing to be made again: its sale was archived, or (where the history is the one that we
+ * know, and only went on without us) it has ended.
  * Carried out (`apply`) it goes through inventory's own commands, under a new epoch of this cart shard; else the stock is only counted. Both take the same way.
  * Every step can be done again. At the end the cart's store forgets the old history of the shard (reconcile_accept), in one commit: the cart follows the new ledger from its
  * beginning, where everything that was made again stands. What ended, and what is short, is remembered for its key.
@@ -59,6 +61,12 @@ struct reconcile_sku {
 	UT_hash_handle hh;
 };
 
+struct reconcile_archived {
+	char sku[LINES_NAME_MAX + 1];
+	int64_t time_ms; /* of the last archive */
+	UT_hash_handle hh;
+};
+
 struct reconcile {
 	struct store *store; /* the cart's */
 	struct tool_client *client;
@@ -78,7 +86,8 @@ struct reconcile {
 	size_t pact_count;
 	struct id *told; /* holds made up to our position that are not in our store */
 	size_t told_count, told_room;
-	struct reconcile_sku *skus; /* uthash */
+	struct reconcile_sku *skus;	     /* uthash */
+	struct reconcile_archived *archived; /* uthash: what their ledger tells of archives */
 	Common__Placement placement;
 	Inventory__Sender sender;
 	uint8_t instance[ID_BYTES];
@@ -96,6 +105,13 @@ void reconcile_release(struct reconcile *r);
 
 /* An id that inventory takes, instead of one that it does not. */
 struct id reconcile_newer_id(const struct reconcile *r, const struct id *id, bool order);
+
+/* reconcile_gone.c */
+void reconcile_hear_archived(struct reconcile *r, struct span sku, int64_t time_ms);
+void reconcile_release_archived(struct reconcile *r);
+/* Whether inventory, if it does not have it, has let it go by its own rules. */
+bool reconcile_hold_is_gone(const struct reconcile *r, const struct line *line);
+bool reconcile_order_is_gone(const struct reconcile *r, const struct order *order);
 
 /* reconcile_ask.c: one step. False: inventory could not be asked, *error. A no: OUTCOME_SHORT with why. */
 bool reconcile_ask_fence(struct reconcile *r, struct error *error);

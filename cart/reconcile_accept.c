@@ -73,6 +73,9 @@ static int accept_orders(struct reconcile *r, MDB_txn *txn)
 			rc = end_order(r, txn, order);
 		else if (reconcile_counts(order->truth) || there)
 			rc = delete (r, txn, SHELF_ORDERS, &order->id);
+		if (!rc && !there && order->truth == LINE_SOLD && pact->fate == FATE_THEIRS)
+			rc = delete (
+				r, txn, SHELF_DECISIONS, &order->id); /* archived: nothing is asked of it */
 	}
 	return rc;
 }

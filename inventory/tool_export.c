@@ -130,11 +130,15 @@ static bool entry_wanted(const struct exporter *e, const struct ledger_entry *en
 		return wanted(e, entry->changed.sku.data, entry->changed.sku.size);
 	case LEDGER_GOODS_CHANGED:
 		return wanted(e, entry->goods.sku, strlen(entry->goods.sku));
+	case LEDGER_GOODS_ARCHIVED:
+		return wanted(e, entry->archived.sku.data, entry->archived.sku.size);
 	case LEDGER_ORDER_CHANGED:
 		return order_entry_wanted(e, entry);
-	default:
-		return false;
+	case LEDGER_CART_FENCED:
+	case LEDGER_INCARNATION:
+		break;
 	}
+	return false;
 }
 
 static int visit_entry(struct exporter *e, const MDB_val *key, const MDB_val *value)

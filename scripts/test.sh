@@ -52,7 +52,7 @@ run_suite() {
 }
 
 # Programs of tests/fuzz, with clang, and their seconds in CI: what strangers can send gets more than what only our own files hold.
-fuzzers=(fuzz_consul_json=60 fuzz_consul_watch=60 fuzz_json_read=30 fuzz_inventory_records=15 fuzz_cart_records=15)
+fuzzers=(fuzz_consul_json=60 fuzz_consul_watch=60 fuzz_messages=60 fuzz_json_read=30 fuzz_inventory_records=15 fuzz_cart_records=15)
 
 build_fuzzers() {
 	echo "building (fuzz)"

@@ -4,6 +4,8 @@ import hashlib
 import json
 import shutil
 
+import grpc
+
 from crowd import Load, attempt, check_books, held_units
 from flashsale_client import wait_until
 from test_orders import confirm, get, order_of, put_on_sale, state
@@ -243,3 +245,77 @@ def test_what_ended_there_meanwhile_is_made_again(own_sale, tmp_path):
     assert sale.rest.get("/v1/users/holder/units/SHORT").json()["goodsQuantity"] == 2
     check_books(sale, "SHORT")
     proved(home / "store" / "inventory")
+
+
+def archive(sale, sku):
+    """Closed, told to its end, and dropped."""
+    assert sale.rest.delete(f"/v1/goods/{sku}").status_code == 200
+
+    def digest():
+        try:
+            return [page.digest for page in sale.grpc.stream("inventory", "ExportGoods", sku=sku)][-1]
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.FAILED_PRECONDITION, error  # the floor is on its way
+            return None
+    answer = sale.rest.post(f"/v1/goods/{sku}/archive", {"withSkus": [], "digest": wait_until(digest, what="the sale can be exported")})
+    assert answer.status_code == 200, answer.text
+    wait_until(lambda: is_archived(sale, sku), what="it is archived")
+
+
+def is_archived(sale, sku):
+    rows = tool("inventory", "export", "--store", sale.home / "store" / "inventory", "--sku", sku).stdout.splitlines()
+    return any(row["kind"] == "entry" and "goodsArchived" in row for row in map(json.loads, rows))
+
+
+def of_user(sale, user):
+    return sale.rest.get(f"/v1/users/{user}/orders").json()["orders"]
+
+
+def test_what_inventory_let_go_of_is_not_made_again(installations, tmp_path):
+    """A cart's store from before a sale was archived: what it still has as held had ended, what was paid is in the export."""
+    sale = installations("--hold-ttl", "3s", "--set", "inventory.retention=1s")
+    sale.up()
+    home, stale, copy = sale.home, tmp_path / "stale", tmp_path / "copy"
+    put_on_sale(sale, "OVER", 10)
+    put_on_sale(sale, "ON", 10)
+    paid, kept = order_of(sale, "payer", "OVER"), order_of(sale, "keeper", "ON")
+    for order in (paid, kept):
+        assert confirm(sale, order, "pay-1").status_code == 200
+    buy(sale, "holder", "OVER", 2)
+    buy(sale, "other", "ON", 2)
+    supervise(sale, "stop", "cart")
+    shutil.copytree(home / "store" / "cart", stale)
+    supervise(sale, "start", "cart")
+    archive(sale, "OVER")
+    assert tool("inventory", "backup", "--store", home / "store" / "inventory", "--to", copy).returncode == 0
+    put_on_sale(sale, "OVER", 50)
+
+    def reconciled(*nothing_of):
+        """With the old store of the cart."""
+        supervise(sale, "stop", "cart")
+        (home / "store" / "cart").rename(tmp_path / f"cart-{len(list(tmp_path.iterdir()))}")
+        shutil.copytree(stale, home / "store" / "cart")
+        supervise(sale, "start", "cart")
+        wait_until(lambda: links_stopped(sale) == 1, what="the cart stops the shard")
+        assert any("flashsale-cart reconcile" in line.get("why", "") for line in sale.log_lines("cart"))
+        supervise(sale, "stop", "cart")
+        applied = reconcile(sale, "--apply")
+        assert (applied.returncode, "accepted" in applied.stdout) == (0, True), applied
+        assert all(f"goods {sku}" not in applied.stdout for sku in nothing_of) and "SHORT" not in applied.stdout, applied
+        supervise(sale, "start", "cart")
+        wait_until(lambda: sale.is_healthy(), what="the sale goes on")
+        assert of_user(sale, "payer") == []
+        assert [(order["state"], order["paymentReference"]) for order in of_user(sale, "keeper")] == [("ORDER_STATE_PAID", "pay-1")]
+        assert held_units(sale, "OVER") == {}
+        wait_until(lambda: held_units(sale, "ON") == {"keeper": 1}, what="the other holds end")
+        assert not [line for line in sale.log_lines("cart") if "a payment was reported" in line.get("message", "")]
+        check_books(sale, "ON")
+        proved(home / "store" / "inventory")
+
+    reconciled("OVER", "ON")
+    buy(sale, "holder", "OVER")  # a sale of its own
+    supervise(sale, "stop", "inventory")
+    (home / "store" / "inventory").rename(tmp_path / "lost")
+    assert tool("inventory", "restore", "--from", copy, "--store", home / "store" / "inventory").returncode == 0
+    supervise(sale, "start", "inventory")
+    reconciled("OVER")  # its time ran on: what was held of the others is made again

@@ -720,7 +720,7 @@ static void an_archived_sale_s_orders_are_forgotten(void **state)
 	struct id id = order->id;
 
 	orders_archive(counter->orders, 0, span_of("SKU1"));
-	assert_non_null(orders_find(counter->orders, &id)); /* it is not sold */
+	assert_non_null(orders_find(counter->orders, &id)); /* it is not sold: one of the next sale */
 	counter_ledger(counter, &id, "ann", LINE_SOLD, "p");
 	orders_archive(counter->orders, 0, span_of("SKU2"));
 	orders_archive(counter->orders, 1, span_of("SKU1"));
@@ -738,6 +738,22 @@ static void an_archived_sale_s_orders_are_forgotten(void **state)
 	assert_int_equal(counter->forgotten, 1);
 	answer = counter_refusal(REASON(GONE), 0);
 	counter_answer(counter, &answer);
+	assert_null(orders_find(counter->orders, &id));
+	counter_free(counter);
+}
+
+static void ignore_line(void *context, const struct line *line)
+{
+}
+
+/* The ledger was read while its entries were dropped: that it was sold is not in it any more. Its lines went before. */
+static void an_archived_order_whose_end_was_not_told_is_forgotten(void **state)
+{
+	struct counter *counter = counter_new(1);
+	struct id id = counter_open(counter)->id;
+
+	lines_archive(&counter->cart->lines, span_of("SKU1"), ignore_line, NULL);
+	orders_archive(counter->orders, 0, span_of("SKU1"));
 	assert_null(orders_find(counter->orders, &id));
 	counter_free(counter);
 }
@@ -762,6 +778,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_checkout_takes_all_that_lies_in_the_cart),
 		cmocka_unit_test(an_archived_sale_s_orders_are_forgotten),
+		cmocka_unit_test(an_archived_order_whose_end_was_not_told_is_forgotten),
 		cmocka_unit_test(the_end_of_what_is_gone_is_no_anomaly),
 		cmocka_unit_test(a_cart_over_shards_becomes_an_order_each),
 		cmocka_unit_test(a_large_cart_becomes_several_orders),
