@@ -26,6 +26,25 @@ static const struct rpc_limits limits = {
 
 static const struct service_tool *const tools[] = {&tool_reconcile, &tool_cart_export};
 
+/* Who may call what, where there is TLS. Operators may call all of it. */
+static const struct rpc_access access[] = {
+	{"AddItem", ROLE_GATEKEEPER},
+	{"BatchAddItems", ROLE_GATEKEEPER},
+	{"BatchLookupKeys", ROLE_GATEKEEPER},
+	{"UpdateItem", ROLE_GATEKEEPER},
+	{"RemoveItem", ROLE_GATEKEEPER},
+	{"GetCart", ROLE_GATEKEEPER},
+	{"GetItem", ROLE_GATEKEEPER},
+	{"GetUserUnits", ROLE_GATEKEEPER},
+	{"Checkout", ROLE_GATEKEEPER},
+	{"GetOrder", ROLE_GATEKEEPER},
+	{"ListOrders", ROLE_GATEKEEPER},
+	{"ConfirmOrder", ROLE_GATEKEEPER},
+	{"CancelOrder", ROLE_GATEKEEPER},
+	{"RefundOrder", ROLE_GATEKEEPER},
+	{NULL, 0},
+};
+
 static const struct service_definition definition = {
 	.name = "cart",
 	.purpose = "who has what: the limit per person, idempotency keys and carts",
@@ -43,6 +62,7 @@ static const struct service_definition definition = {
 	.tool_count = sizeof(tools) / sizeof(tools[0]),
 	.limits = &limits,
 	.check = cart_service_check,
+	.access = access,
 	.start = cart_service_start,
 	.stop = cart_service_stop,
 	.release = cart_service_release,

@@ -254,7 +254,7 @@ bool cart_service_start(struct service *host, struct error *error)
 	sending_init(service);
 	service->links = NEW_ARRAY(service->inventory_shards, struct link *);
 	service->shelf = new_shelf(service);
-	service->inventory = rpc_pool_new(service->loop, host->discovery, "inventory", NULL);
+	service->inventory = rpc_pool_new(service->loop, host->discovery, "inventory", host->tls);
 	host->state = service;
 	rpc_serve(host->server, &service->methods.base);
 	run_on_loop(service, begin);

@@ -18,24 +18,40 @@
 #define LEDGER_BYTES_MAX (32 << 20)
 
 struct tool_client {
+	struct rpc_tls *tls;
 	struct rpc_loop *loop;
 	struct discovery *discovery;
 	struct rpc_pool *pool;
 };
 
-struct tool_client *tool_client_new(const char *discovery_file, struct error *error)
+static bool open_tls(struct tool_client *client, const struct service_settings *settings, struct error *error)
+{
+	struct rpc_tls_files files = service_tls_files(settings);
+
+	if (!files.certificate)
+		return true;
+	client->tls = rpc_tls_new(&files, "cart", error);
+	return client->tls || error_prefix(error, "TLS");
+}
+
+struct tool_client *tool_client_new(const struct service_settings *settings, struct error *error)
 {
 	struct tool_client *client = NEW(struct tool_client);
 
-	client->discovery = discovery_static_new(discovery_file, error);
+	if (!open_tls(client, settings, error)) {
+		free(client);
+		return NULL;
+	}
+	client->discovery = discovery_static_new(settings->discovery_file, error);
 	if (!client->discovery) {
 		error_prefix(error, "--discovery-file");
+		rpc_tls_free(client->tls);
 		free(client);
 		return NULL;
 	}
 	rpc_reason_init();
 	client->loop = rpc_loop_new("tool");
-	client->pool = rpc_pool_new(client->loop, client->discovery, "inventory", NULL);
+	client->pool = rpc_pool_new(client->loop, client->discovery, "inventory", client->tls);
 	return client;
 }
 
@@ -46,6 +62,7 @@ void tool_client_free(struct tool_client *client)
 	rpc_pool_free(client->pool);
 	rpc_loop_free(client->loop);
 	discovery_free(client->discovery);
+	rpc_tls_free(client->tls);
 	free(client);
 }
 

@@ -7,11 +7,13 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "flashsale/inventory/v1/inventory.pb-c.h"
+#include "rpc/service.h"
 #include "rpc/status.h"
 
 struct tool_client;
 
-struct tool_client *tool_client_new(const char *discovery_file, struct error *error);
+/* From the service's settings: where inventory is, and the certificates to ask it with. */
+struct tool_client *tool_client_new(const struct service_settings *settings, struct error *error);
 void tool_client_free(struct tool_client *client); /* NULL is fine */
 
 /* The answer, in the arena; NULL: *ret_status says why. While inventory can't be reached it is asked again, for some seconds. */

@@ -270,7 +270,7 @@ static int run_reconcile(const struct tool_call *call)
 	run.store = open_store(call, own->apply);
 	if (!run.store)
 		return TOOL_CANNOT;
-	run.client = tool_client_new(call->common->discovery_file, &error);
+	run.client = tool_client_new(call->common, &error);
 	code = run.client ? reconcile_all(&run) : tool_end(call, TOOL_CANNOT, "%s", error.text);
 	tool_client_free(run.client);
 	store_close(run.store);

@@ -54,6 +54,40 @@ static void release(struct service *service)
 
 static const struct service_tool *const tools[] = {&tool_audit, &tool_export};
 
+/* Who may call what, where there is TLS. Operators may call all of it. */
+static const struct rpc_access access[] = {
+	{"CreateGoods", ROLE_GATEKEEPER},
+	{"GetGoods", ROLE_GATEKEEPER | ROLE_CART},
+	{"ListGoods", ROLE_GATEKEEPER},
+	{"UpdateGoods", ROLE_GATEKEEPER},
+	{"CloseGoods", ROLE_GATEKEEPER},
+	{"SetAvailable", ROLE_GATEKEEPER},
+	{"AdjustStock", ROLE_GATEKEEPER},
+	{"ArchiveGoods", ROLE_GATEKEEPER},
+	{"ValidateStock", ROLE_GATEKEEPER},
+	{"GetHold", ROLE_GATEKEEPER | ROLE_CART},
+	{"ListHolds", ROLE_GATEKEEPER},
+	{"WatchStock", ROLE_GATEKEEPER},
+	{"ListFollowers", ROLE_GATEKEEPER},
+	{"UnregisterFollower", ROLE_GATEKEEPER},
+	{"AuditStock", ROLE_GATEKEEPER},
+	{"CreateHold", ROLE_CART},
+	{"BatchCreateHolds", ROLE_CART},
+	{"ReleaseHold", ROLE_CART},
+	{"BatchReleaseHolds", ROLE_CART},
+	{"ConfirmHold", ROLE_CART},
+	{"BatchConfirmHolds", ROLE_CART},
+	{"ResizeHold", ROLE_CART},
+	{"BindOrderHolds", ROLE_CART},
+	{"ConfirmOrderHolds", ROLE_CART},
+	{"ReleaseOrderHolds", ROLE_CART},
+	{"RefundOrderHolds", ROLE_CART},
+	{"FenceCart", ROLE_CART},
+	{"ReadLedger", ROLE_CART},
+	{"AcknowledgeLedger", ROLE_CART},
+	{NULL, 0},
+};
+
 static const struct service_definition definition = {
 	.name = "inventory",
 	.purpose = "the one truth about stock: goods, holds and the ledger of one shard",
@@ -76,6 +110,7 @@ static const struct service_definition definition = {
 		    "since the backup, and\n"
 		    "with --apply makes it good or lists what is short.",
 	.limits = &limits,
+	.access = access,
 	.start = start,
 	.stop = stop,
 	.release = release,

@@ -10,6 +10,18 @@ static const struct config_setting settings[] = {
 		"how many rules there can be"},
 };
 
+/* Who may call what, where there is TLS. Operators may call all of it. */
+static const struct rpc_access access[] = {
+	{"ValidatePurchase", ROLE_GATEKEEPER},
+	{"BatchValidatePurchases", ROLE_GATEKEEPER},
+	{"SetPolicy", ROLE_GATEKEEPER},
+	{"GetPolicy", ROLE_GATEKEEPER},
+	{"ListPolicies", ROLE_GATEKEEPER},
+	{"DeletePolicy", ROLE_GATEKEEPER},
+	{"WatchPolicies", ROLE_GATEKEEPER},
+	{NULL, 0},
+};
+
 static const struct service_definition definition = {
 	.name = "policy",
 	.purpose = "how many units of a SKU one person may have, and when the sale is open",
@@ -22,6 +34,7 @@ static const struct service_definition definition = {
 	.store_tables = shelf_tables,
 	.store_table_count = SHELF_TABLE_COUNT,
 	.store_size = "1g",
+	.access = access,
 	.start = policy_start,
 	.stop = policy_stop,
 	.release = policy_release,

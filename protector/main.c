@@ -10,6 +10,26 @@ static const struct config_setting settings[] = {
 		"how many bans there can be"},
 };
 
+/* Who may call what, where there is TLS. Operators may call all of it. */
+static const struct rpc_access access[] = {
+	{"ValidateClient", ROLE_GATEKEEPER},
+	{"BatchValidateClients", ROLE_GATEKEEPER},
+	{"CreateBan", ROLE_GATEKEEPER},
+	{"GetBan", ROLE_GATEKEEPER},
+	{"ListBans", ROLE_GATEKEEPER},
+	{"DeleteBan", ROLE_GATEKEEPER},
+	{"AddBadAccount", ROLE_GATEKEEPER},
+	{"ListBadAccounts", ROLE_GATEKEEPER},
+	{"GetBadAccount", ROLE_GATEKEEPER},
+	{"RemoveBadAccount", ROLE_GATEKEEPER},
+	{"AddBadAddress", ROLE_GATEKEEPER},
+	{"ListBadAddresses", ROLE_GATEKEEPER},
+	{"GetBadAddress", ROLE_GATEKEEPER},
+	{"RemoveBadAddress", ROLE_GATEKEEPER},
+	{"WatchBans", ROLE_GATEKEEPER},
+	{NULL, 0},
+};
+
 static const struct service_definition definition = {
 	.name = "protector",
 	.purpose = "is this client welcome? Bans of accounts and addresses",
@@ -23,6 +43,7 @@ static const struct service_definition definition = {
 	.store_table_count = SHELF_TABLE_COUNT,
 	.store_size = "4g",
 	.check = protector_check,
+	.access = access,
 	.start = protector_start,
 	.stop = protector_stop,
 	.release = protector_release,

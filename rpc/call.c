@@ -97,6 +97,7 @@ static void call_reset(struct rpc_call *call, struct rpc_method *method)
 	call->answer = NULL;
 	call->state = NULL;
 	call->peer = "";
+	call->roles = 0;
 	call->trace[0] = 0;
 	call->cancelled = 0;
 }
@@ -239,6 +240,19 @@ static void read_trace(struct rpc_call *call)
 	}
 }
 
+/* The names that gRPC found in the client's certificate and believes. */
+static uint32_t read_roles(const grpc_auth_context *context)
+{
+	grpc_auth_property_iterator names =
+		grpc_auth_context_find_properties_by_name(context, GRPC_PEER_DNS_PROPERTY_NAME);
+	const grpc_auth_property *name;
+	uint32_t roles = 0;
+
+	while ((name = grpc_auth_property_iterator_next(&names)))
+		roles |= role_of(name->value, name->value_length);
+	return roles;
+}
+
 static void read_peer(struct rpc_call *call)
 {
 	grpc_auth_context *context = grpc_call_auth_context(call->grpc);
@@ -254,7 +268,28 @@ static void read_peer(struct rpc_call *call)
 
 		call->peer = copy ? copy : "";
 	}
+	call->roles = read_roles(context);
 	grpc_auth_context_release(context);
+}
+
+static bool may_call(const struct rpc_call *call)
+{
+	return call->method->roles == ROLE_ANY || call->roles & call->method->roles;
+}
+
+static void refuse_stranger(struct rpc_call *call)
+{
+	char are[128], wanted[128];
+
+	role_list(call->roles, are, sizeof(are));
+	role_list(call->method->roles, wanted, sizeof(wanted));
+	LOG_LIMITED(LOG_WARN, "refused a call for the client's certificate", LOG_TEXT("client", call->peer),
+		LOG_TEXT("method", call->method->path), LOG_TEXT("for", wanted));
+	call_claim(call);
+	rpc_status_set(&call->status, RPC_PERMISSION_DENIED, "FORBIDDEN",
+		"the client's certificate %s%s; this method is for %s",
+		are[0] ? "is that of " : "has no name of this system's", are, wanted);
+	call_finish(call);
 }
 
 static bool admit(struct rpc_call *call)
@@ -314,7 +349,9 @@ static void call_begin(struct rpc_call *call)
 	read_trace(call);
 	if (call->server->secure)
 		read_peer(call);
-	if (admit(call))
+	if (call->server->secure && !may_call(call))
+		refuse_stranger(call);
+	else if (admit(call))
 		start_method(call);
 	else
 		call_refuse(call, RPC_RESOURCE_EXHAUSTED, "OVERLOADED", shed_text);

@@ -16,6 +16,7 @@
 #include "rpc/descriptors.h"
 #include "rpc/health.h"
 #include "rpc/server.h"
+#include "rpc/role.h"
 #include "rpc/tag.h"
 
 #define CALL_MAGIC 0xca11ed01u
@@ -31,6 +32,7 @@ struct rpc_method {
 	const ProtobufCMethodDescriptor *type;
 	enum rpc_shape shape;
 	bool vital; /* answers even when the limit of calls is reached: health */
+	uint32_t roles; /* who may call it, where there is TLS; ROLE_ANY: every certificate */
 	char *path;
 	void *registered; /* gRPC's */
 	struct method_counters *counters;
@@ -47,6 +49,7 @@ struct rpc_call {
 	struct rpc_call *newer, *older; /* in the server's list of live calls */
 	int64_t arrived_ns, deadline_ns;
 	const char *peer;
+	uint32_t roles; /* of the client's certificate */
 	char trace[TRACE_LENGTH + 1];
 
 	grpc_call *grpc;
@@ -139,6 +142,7 @@ void methods_add(struct rpc_server *server, ProtobufCService *service);
 void methods_arm(struct rpc_server *server);
 bool methods_register(struct rpc_server *server);
 void methods_release(struct rpc_server *server);
+void methods_restrict(struct rpc_server *server, const struct rpc_access *table);
 
 /* server.c */
 void server_check_drained(struct rpc_server *server);

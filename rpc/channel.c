@@ -125,7 +125,6 @@ struct rpc_channel *rpc_channel_new(struct rpc_pool *pool, const struct instance
 	channel->address = memory_copy_text(instance->address);
 	channel->shard = instance->shard;
 	channel->health = instance->health;
-	channel->listed = true;
 	channel->state = GRPC_CHANNEL_IDLE;
 	channel->channel = connect_to(instance->address, credentials, name);
 	rpc_tag_init(&channel->watch, watch_done);

@@ -22,8 +22,8 @@
 struct rpc_pool;
 struct rpc_tls;
 
-/* `service` is discovery's name ("inventory"). `tls` must outlive the pool; NULL: plaintext. While its files can't be read nobody is connected. */
-struct rpc_pool *rpc_pool_new(struct rpc_loop *loop, struct discovery *discovery, const char *service, const struct rpc_tls *tls);
+/* `service` is discovery's name ("inventory"). `tls` must outlive the pool; NULL: plaintext. */
+struct rpc_pool *rpc_pool_new(struct rpc_loop *loop, struct discovery *discovery, const char *service, struct rpc_tls *tls);
 void rpc_pool_free(struct rpc_pool *pool); /* what is open comes back UNAVAILABLE first; not from the loop */
 size_t rpc_pool_count(const struct rpc_pool *pool); /* instances known; any thread */
 /* Hears once soon, then of every change of the set of instances and of an instance that was lost or came back; on the loop. From any thread. */

@@ -1,4 +1,5 @@
-/* rpc/grpc_log.h - what gRPC's library has to say goes where our lines go: its errors as warnings, the rest is left out. Any thread. */
+/* rpc/grpc_log.h - what gRPC has to say goes to our log: errors, and why a connection did not come about.
+ * Of TLS it says only that a certificate did not verify; the reason is caught where OpenSSL has it and told along. Threads: any. */
 #ifndef FLASHSALE_RPC_GRPC_LOG_H
 #define FLASHSALE_RPC_GRPC_LOG_H
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "rpc/access.h"
 #include "rpc/call.h"
 #include "rpc/validate.h"
 
@@ -42,6 +43,7 @@ static void add_method(struct rpc_server *server, ProtobufCService *service, uns
 		.index = index,
 		.type = type,
 		.shape = shape_of(server, service->descriptor->name, type->name),
+		.roles = ROLE_ANY,
 		.vital = server->health && service == health_service(server->health),
 		.path = memory_format("/%s/%s", service->descriptor->name, type->name),
 	};
@@ -52,6 +54,36 @@ void methods_add(struct rpc_server *server, ProtobufCService *service)
 {
 	for (unsigned i = 0; i < service->descriptor->n_methods; i++)
 		add_method(server, service, i);
+}
+
+static struct rpc_method *find_method(struct rpc_server *server, const char *service, const char *name)
+{
+	for (size_t i = 0; i < server->method_count; i++) {
+		struct rpc_method *method = &server->methods[i];
+
+		if (!strcmp(method->service->descriptor->name, service) && !strcmp(method->type->name, name))
+			return method;
+	}
+	return NULL;
+}
+
+void methods_restrict(struct rpc_server *server, const struct rpc_access *table)
+{
+	const char *service = server->first_service;
+
+	for (size_t i = 0; i < server->method_count; i++)
+		if (!strcmp(server->methods[i].service->descriptor->name, service))
+			server->methods[i].roles = ROLE_OPERATOR;
+	for (; table->method; table++) {
+		struct rpc_method *method = find_method(server, service, table->method);
+
+		if (!method) {
+			log_error("the table of who may call what names a method that is not there",
+				LOG_TEXT("service", service), LOG_TEXT("method", table->method));
+			abort();
+		}
+		method->roles |= table->roles;
+	}
 }
 
 bool methods_register(struct rpc_server *server)

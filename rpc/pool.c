@@ -10,9 +10,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "rpc/role.h"
 #include "rpc/tls.h"
 
-#define CREDENTIALS_AGAIN_MS 1000
+#define RENEW_MS 1000 /* how often certificates are looked at */
 
 TAILQ_HEAD(channel_list, rpc_channel);
 TAILQ_HEAD(user_list, rpc_pool_user);
@@ -22,10 +23,11 @@ struct rpc_pool {
 	struct discovery_watch *watch;
 	struct client_metrics *metrics;
 	char *service;
-	const struct rpc_tls *tls;	       /* NULL: plaintext */
-	grpc_channel_credentials *credentials; /* the last good ones; NULL: none were readable so far */
-	const struct instances *list;	       /* waits for the first good ones */
-	struct rpc_timer again;
+	struct rpc_tls *tls;	  /* NULL: plaintext */
+	char name[ROLE_NAME_MAX]; /* that their certificates must have; with TLS */
+	grpc_channel_credentials *credentials;
+	uint64_t version; /* of the certificates in them */
+	struct rpc_timer renewal;
 	struct channel_list channels; /* retired ones too, until their last call ended */
 	struct user_list users;
 	size_t user_count;
@@ -100,6 +102,63 @@ static struct rpc_pool_user *next_user(struct rpc_pool *pool)
 	return user;
 }
 
+/* ---- a new connection in the place of an old one: made first, taken when it stands, so that no call notices ---- */
+
+/* The one that was to take its place goes too. */
+static void abandon_successor(struct rpc_channel *channel)
+{
+	struct rpc_channel *successor = channel->successor;
+
+	if (!successor)
+		return;
+	channel->successor = NULL;
+	successor->predecessor = NULL;
+	rpc_channel_retire(successor);
+}
+
+static void replace_channel(struct rpc_pool *pool, struct rpc_channel *channel)
+{
+	const struct instance instance = {.id = channel->id,
+		.address = channel->address,
+		.shard = channel->shard,
+		.health = channel->health};
+	struct rpc_channel *successor;
+
+	abandon_successor(channel);
+	successor = rpc_channel_new(pool, &instance, pool->credentials, pool->tls ? pool->name : NULL);
+	channel->successor = successor;
+	successor->predecessor = channel;
+	TAILQ_INSERT_TAIL(&pool->channels, successor, link);
+}
+
+/* Calls on the old one end there. */
+static void take_over(struct rpc_channel *successor)
+{
+	struct rpc_channel *channel = successor->predecessor;
+
+	successor->shard = channel->shard;
+	successor->health = channel->health;
+	successor->listed = true;
+	channel->successor = NULL;
+	successor->predecessor = NULL;
+	rpc_channel_retire(channel);
+}
+
+static bool may_take_over(const struct rpc_channel *channel)
+{
+	return channel->predecessor &&
+	       (channel->state == GRPC_CHANNEL_READY || channel->predecessor->state != GRPC_CHANNEL_READY);
+}
+
+static void take_over_where_ready(struct rpc_pool *pool)
+{
+	struct rpc_channel *channel;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (may_take_over(channel))
+			take_over(channel);
+}
+
 /* The last thing that the loop does to a pool: after it, the memory is rpc_pool_free's. */
 static void say_closed(struct rpc_pool *pool)
 {
@@ -116,6 +175,7 @@ static void stir_run(struct rpc_task *task)
 	bool tell = pool->tell;
 
 	pool->stirred = pool->tell = false;
+	take_over_where_ready(pool);
 	for (size_t left = pool->user_count; left && (user = next_user(pool)); left--)
 		user->changed(user);
 	if (tell && pool->changed && !pool->closing)
@@ -215,9 +275,9 @@ static struct rpc_channel *find_channel(struct rpc_pool *pool, const struct inst
 static void add_channel(struct rpc_pool *pool, const struct instance *instance)
 {
 	struct rpc_channel *channel =
-		rpc_channel_new(pool, instance, pool->credentials, pool->tls ? pool->tls->name : NULL);
+		rpc_channel_new(pool, instance, pool->credentials, pool->tls ? pool->name : NULL);
 
-	channel->seen = true;
+	channel->listed = channel->seen = true;
 	TAILQ_INSERT_TAIL(&pool->channels, channel, link);
 	pool->listed++;
 	metric_add(&pool->metrics->instances, 1);
@@ -227,6 +287,7 @@ static void retire_channel(struct rpc_pool *pool, struct rpc_channel *channel)
 {
 	pool->listed--;
 	metric_add(&pool->metrics->instances, -1);
+	abandon_successor(channel);
 	rpc_channel_retire(channel);
 }
 
@@ -263,53 +324,37 @@ static void update(struct rpc_pool *pool, const struct instances *list)
 	rpc_pool_state_changed(pool, true);
 }
 
-/* Certificates are renewed in their files: new channels get what is there now. */
-static bool refresh_credentials(struct rpc_pool *pool)
+/* Certificates are renewed in their files: connections follow. */
+static void refresh_credentials(struct rpc_pool *pool)
 {
-	struct error error;
-	grpc_channel_credentials *fresh;
+	uint64_t version = pool->tls ? rpc_tls_refresh(pool->tls) : 0;
+	struct rpc_channel *channel;
 
-	if (pool->credentials && !pool->tls)
-		return true;
-	fresh = rpc_tls_channel(pool->tls, &error);
-	if (!fresh) {
-		LOG_LIMITED(LOG_ERROR,
-			pool->credentials ? "certificates can't be read, the last good ones stay"
-					  : "certificates can't be read, no connection until they can",
-			LOG_TEXT("of", pool->service), LOG_TEXT("why", error.text));
-		return pool->credentials;
-	}
+	if (pool->credentials && version == pool->version)
+		return;
 	if (pool->credentials)
 		grpc_channel_credentials_release(pool->credentials);
-	pool->credentials = fresh;
-	return true;
+	pool->credentials = rpc_tls_channel(pool->tls);
+	pool->version = version;
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (channel->listed)
+			replace_channel(pool, channel);
 }
 
-static void forget_list(struct rpc_pool *pool)
+static void renew_run(struct rpc_task *task)
 {
-	instances_drop(pool->list);
-	pool->list = NULL;
-	rpc_timer_stop(pool->loop, &pool->again);
+	struct rpc_pool *pool = container_of(task, struct rpc_pool, renewal.task);
+
+	refresh_credentials(pool);
+	rpc_timer_start(pool->loop, &pool->renewal, RENEW_MS);
 }
 
 static void take_list(struct rpc_pool *pool, const struct instances *list)
 {
-	if (refresh_credentials(pool)) {
-		update(pool, list);
-		forget_list(pool);
-		return;
-	}
-	instances_keep(list);
-	forget_list(pool);
-	pool->list = list;
-	rpc_timer_start(pool->loop, &pool->again, CREDENTIALS_AGAIN_MS);
-}
-
-static void again_run(struct rpc_task *task)
-{
-	struct rpc_pool *pool = container_of(task, struct rpc_pool, again.task);
-
-	take_list(pool, pool->list);
+	refresh_credentials(pool);
+	update(pool, list);
+	if (pool->tls && !pool->renewal.position)
+		rpc_timer_start(pool->loop, &pool->renewal, RENEW_MS);
 }
 
 static void update_run(struct rpc_task *task)
@@ -335,13 +380,15 @@ static void list_changed(void *context, const struct instances *list)
 /* ---- its life ---- */
 
 struct rpc_pool *rpc_pool_new(
-	struct rpc_loop *loop, struct discovery *discovery, const char *service, const struct rpc_tls *tls)
+	struct rpc_loop *loop, struct discovery *discovery, const char *service, struct rpc_tls *tls)
 {
 	struct rpc_pool *pool = NEW(struct rpc_pool);
 
 	pool->loop = loop;
 	pool->tls = tls;
-	pool->again.task.run = again_run;
+	if (tls)
+		role_certificate_name(service, pool->name);
+	pool->renewal.task.run = renew_run;
 	pool->metrics = client_metrics_of(service);
 	pool->service = memory_copy_text(service);
 	pool->stir.run = stir_run;
@@ -389,7 +436,7 @@ static void close_run(struct rpc_task *task)
 	struct rpc_pool_user *user;
 
 	pool->closing = true;
-	forget_list(pool);
+	rpc_timer_stop(pool->loop, &pool->renewal);
 	for (size_t left = pool->user_count; left && (user = next_user(pool)); left--)
 		user->closed(user);
 	TAILQ_FOREACH (channel, &pool->channels, link)

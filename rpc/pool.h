@@ -29,7 +29,9 @@ struct rpc_channel {
 	int32_t shard;
 	enum instance_health health;
 	uint32_t calls;                  /* calls and streams that use it */
-	bool listed;                     /* discovery names it */
+	bool listed;                     /* discovery names it, and it is the one for its instance: new calls go here */
+	struct rpc_channel *successor;   /* connects, to take this one's place; or NULL */
+	struct rpc_channel *predecessor; /* the other way round */
 	bool seen;                       /* scratch of an update */
 	int64_t avoid_until_ns;          /* its last call found it unavailable: others first */
 };

@@ -70,6 +70,12 @@ void rpc_serve(struct rpc_server *server, ProtobufCService *service)
 	methods_add(server, service);
 }
 
+void rpc_server_restrict(struct rpc_server *server, const struct rpc_access *table)
+{
+	assert(!server->grpc && server->first_service);
+	methods_restrict(server, table);
+}
+
 void rpc_server_set_serving(struct rpc_server *server, bool serving)
 {
 	health_set(server->health, serving);
@@ -177,14 +183,11 @@ static void grpc_drop(struct rpc_server *server)
 	server->grpc = NULL;
 }
 
-bool rpc_listen(
-	struct rpc_server *server, const char *address, const struct rpc_tls *tls, struct error *error)
+bool rpc_listen(struct rpc_server *server, const char *address, struct rpc_tls *tls, struct error *error)
 {
-	grpc_server_credentials *credentials = rpc_tls_server(tls, error);
+	grpc_server_credentials *credentials = rpc_tls_server(tls);
 
 	assert(!server->grpc && !rpc_on_loop(server->loop));
-	if (!credentials)
-		return false;
 	server->secure = tls != NULL;
 	server->grpc = grpc_new(&server->limits);
 	grpc_server_register_completion_queue(server->grpc, rpc_loop_queue(server->loop), NULL);

@@ -24,6 +24,7 @@
 struct rpc_call;
 struct rpc_server;
 struct rpc_tls; /* rpc/tls.h; NULL means plaintext */
+struct rpc_access; /* rpc/access.h */
 
 struct rpc_limits {
 	uint32_t request_bytes_max; /* on the wire */
@@ -38,7 +39,10 @@ struct rpc_server *rpc_server_new(struct rpc_loop *loop, const struct rpc_limits
 void rpc_serve(struct rpc_server *server, ProtobufCService *service); /* before listen; shapes come from the descriptor set */
 /* Services that are not in the embedded descriptor set; `set` must outlive the server. Before rpc_serve. */
 bool rpc_describe(struct rpc_server *server, const void *set, size_t size, struct error *error);
-bool rpc_listen(struct rpc_server *server, const char *address, const struct rpc_tls *tls, struct error *error);
+/* Who may call what, where there is TLS: the rows, the last with a NULL method, must outlive the server. After rpc_serve, before listen. Without it: anybody with a
+ * certificate, everything. Health and reflection are always open to those. */
+void rpc_server_restrict(struct rpc_server *server, const struct rpc_access *table);
+bool rpc_listen(struct rpc_server *server, const char *address, struct rpc_tls *tls, struct error *error);
 const char *rpc_server_service(const struct rpc_server *server); /* the full name of the first one served; "": none */
 int rpc_server_port(const struct rpc_server *server);
 /* "" is the whole server. Set from any thread; Watch streams hear of it. NOT_SERVING from the start. */

@@ -160,6 +160,7 @@ static void end(struct service_run *run)
 	if (service->store)
 		unregister_store_metrics();
 	store_close(service->store);
+	rpc_tls_free(service->tls);
 }
 
 /* What others reach this instance at. */
@@ -180,8 +181,9 @@ static bool enroll(struct service_run *run, struct error *error)
 			.shard = sharded ? (int32_t)settings->shard : -1,
 			.shards = sharded ? (int32_t)settings->shards : 0,
 			.health = INSTANCE_PASSING},
-		/* by its name: what took over the port of one that is gone is not taken for it */
-		.health_service = rpc_server_service(service->server),
+		/* by its name: what took over the port of one that is gone is not taken for it. An agent has no certificate of ours: with TLS it asks
+		 * the admin port. */
+		.health_service = service->tls ? NULL : rpc_server_service(service->server),
 	};
 	bool good = discovery_register(service->discovery, &registration, error);
 
@@ -204,6 +206,19 @@ static bool open_discovery(struct service *service, struct error *error)
 	return service->discovery || error_prefix(error, "--discovery-file");
 }
 
+static bool open_tls(struct service *service, struct error *error)
+{
+	struct rpc_tls_files files = service_tls_files(service->common);
+
+	if (!files.certificate)
+		return true;
+	service->tls = rpc_tls_new(&files, service->definition->name, error);
+	if (!service->tls)
+		return error_prefix(error, "TLS");
+	rpc_tls_publish(service->tls);
+	return true;
+}
+
 static bool open_parts(struct service_run *run, struct error *error)
 {
 	struct service *service = &run->service;
@@ -219,7 +234,7 @@ static bool open_parts(struct service_run *run, struct error *error)
 		store_fault_env(service->store->env);
 		register_store_metrics(service->store);
 	}
-	if (!open_discovery(service, error))
+	if (!open_discovery(service, error) || !open_tls(service, error))
 		return false;
 	service->loop = rpc_loop_new(definition->name);
 	service->server =
@@ -237,7 +252,9 @@ static bool begin(struct service_run *run, struct error *error)
 	run->started = service->definition->start(service, error);
 	if (!run->started)
 		return false;
-	if (!rpc_listen(service->server, settings->listen, NULL, error))
+	if (service->definition->access)
+		rpc_server_restrict(service->server, service->definition->access);
+	if (!rpc_listen(service->server, settings->listen, service->tls, error))
 		return error_prefix(error, "--listen");
 	run->admin = admin_new(settings->admin, is_healthy, run, error);
 	if (!run->admin)
@@ -275,6 +292,8 @@ static void wait_for_end(struct service_run *run, const sigset_t *signals)
 		if (number != SIGHUP)
 			break;
 		read_level_again(run);
+		if (run->service.tls)
+			rpc_tls_refresh(run->service.tls);
 	}
 	log_info("ending", LOG_TEXT("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"));
 }

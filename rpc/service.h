@@ -5,7 +5,7 @@
  *  1. settings: the common ones below and the program's own, from flags, file, environment (base/config.h). Then check().
  *  2. start-up: log, store, loop, discovery, server; start(), which builds the domain and calls rpc_serve(); the gRPC port; the admin port.
  *     start() or whoever finishes what start() began says service_set_serving(service, true); until then health says NOT_SERVING.
- *  3. SIGHUP reads the settings again and applies the log level; SIGTERM and SIGINT end the service: it leaves discovery, health says
+ *  3. SIGHUP reads the settings again and applies the log level, and looks whether the certificates changed; SIGTERM and SIGINT end the service: it leaves discovery, health says
  *     NOT_SERVING, no new calls, those in flight end (at most --drain-time); stop(): the domain's own threads end and answer what they
  *     still hold; the server goes, and what was posted to the loop has run; release(): everything else of the domain; then the loop, the store,
  *     the admin port.
@@ -25,8 +25,10 @@
 #include "base/id.h"
 #include "base/store.h"
 #include "discovery/discovery.h"
+#include "rpc/access.h"
 #include "rpc/loop.h"
 #include "rpc/server.h"
+#include "rpc/tls.h"
 
 /* The settings that every service has; the first member of a program's own struct. */
 struct service_settings {
@@ -41,6 +43,7 @@ struct service_settings {
 	char *log_level;      /* --log-level info */
 	int64_t shard, shards;
 	int64_t drain_ms; /* --drain-time 5s */
+	char *tls_cert, *tls_key, *tls_ca; /* --tls-cert FILE and so on; NULL: plaintext */
 };
 
 struct service;
@@ -72,6 +75,7 @@ struct service_definition {
 	const char *restored; /* what to do after a restore, for people; may be NULL */
 
 	const struct rpc_limits *limits; /* NULL: rpc_limits_standard */
+	const struct rpc_access *access; /* who may call what, with TLS; NULL: every certificate everything */
 
 	/* Looks at the settings beyond what a range can say; false: exit 2 with the error. Also before a tool. May be NULL. */
 	bool (*check)(const void *settings, struct error *error);
@@ -90,12 +94,15 @@ struct service {
 	struct store *store;   /* NULL: the program has none */
 	struct rpc_loop *loop;
 	struct discovery *discovery; /* NULL: neither a --discovery-file nor Consul */
+	struct rpc_tls *tls; /* NULL: plaintext */
 	struct rpc_server *server;
 	void *state;		 /* the program's own, set by start() */
 	struct service_run *run; /* service.c's */
 };
 
 int service_run(const struct service_definition *definition, int argc, char **argv);
+
+struct rpc_tls_files service_tls_files(const struct service_settings *settings); /* NULLs: plaintext */
 
 /* What health and the admin port say. After the end has begun, true changes nothing. */
 void service_set_serving(struct service *service, bool serving);

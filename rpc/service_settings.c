@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "rpc/advertise.h"
 
-#define COMMON_MAX 16
+#define COMMON_MAX 24
 
 static void add(struct config_setting *table, size_t *count, struct config_setting setting)
 {
@@ -34,6 +34,21 @@ static size_t discovery_settings(struct config_setting *table, size_t count)
 	return count;
 }
 
+static size_t tls_settings(struct config_setting *table, size_t count)
+{
+	add(table, &count,
+		(struct config_setting){"tls-cert", CONFIG_TEXT, FIELD(tls_cert), NULL, true, 0, 0,
+			"PEM file with this service's certificate; with the next two: mutual TLS on the gRPC "
+			"port and to others"});
+	add(table, &count,
+		(struct config_setting){"tls-key", CONFIG_TEXT, FIELD(tls_key), NULL, true, 0, 0,
+			"PEM file with its private key"});
+	add(table, &count,
+		(struct config_setting){"tls-ca", CONFIG_TEXT, FIELD(tls_ca), NULL, true, 0, 0,
+			"PEM file with who signs the others' certificates"});
+	return count;
+}
+
 static size_t common_settings(
 	const struct service_definition *definition, struct config_setting table[COMMON_MAX])
 {
@@ -56,6 +71,7 @@ static size_t common_settings(
 				"how large the store may become; disk is used as it grows"});
 	}
 	count = discovery_settings(table, count);
+	count = tls_settings(table, count);
 	add(table, &count,
 		(struct config_setting){"log-level", CONFIG_TEXT, FIELD(log_level), "info", false, 0, 0,
 			"debug, info, warn or error; read again on SIGHUP"});
@@ -135,6 +151,18 @@ static bool check_discovery(const struct service_settings *settings, struct erro
 	return true;
 }
 
+struct rpc_tls_files service_tls_files(const struct service_settings *settings)
+{
+	return (struct rpc_tls_files){settings->tls_cert, settings->tls_key, settings->tls_ca};
+}
+
+static bool check_tls(const struct service_settings *settings, struct error *error)
+{
+	struct rpc_tls_files files = service_tls_files(settings);
+
+	return rpc_tls_complete(&files, "--tls-", error);
+}
+
 static bool check_common(const struct service_definition *definition, const struct service_settings *settings,
 	struct error *error)
 {
@@ -143,7 +171,7 @@ static bool check_common(const struct service_definition *definition, const stru
 	if (!check_address("listen", settings->listen, error) ||
 		!check_address("admin", settings->admin, error))
 		return false;
-	if (!check_discovery(settings, error))
+	if (!check_discovery(settings, error) || !check_tls(settings, error))
 		return false;
 	if (!log_level_parse(settings->log_level, &level))
 		return error_set(error, "--log-level is '%s'; expected debug, info, warn or error",

@@ -10,7 +10,7 @@ packages_to_build=( # k8s/image/programs.sh installs these alone
 packages=(
 	"${packages_to_build[@]}"
 	# to run
-	nginx supervisor lmdb-utils curl procps
+	nginx supervisor lmdb-utils curl procps openssl
 	# to test and measure
 	python3-grpcio python3-protobuf python3-pytest python3-requests wrk clang-format gcovr clang libclang-rt-14-dev python3-yaml buildah debootstrap
 )

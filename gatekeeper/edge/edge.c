@@ -182,6 +182,7 @@ static void release(struct edge *edge)
 	if (edge->discovery)
 		discovery_free(edge->discovery);
 	free(edge->instance);
+	rpc_tls_free(edge->tls);
 	identifier_free(edge->identifier);
 	stock_marks_free(edge->marks);
 	ban_list_free(edge->bans);
@@ -226,6 +227,22 @@ static bool open_discovery(struct edge *edge, struct error *error)
 	return edge->discovery && (!options->advertise || enroll(edge, error));
 }
 
+static bool open_tls(struct edge *edge, struct error *error)
+{
+	const struct edge_options *options = &edge->options;
+	const struct rpc_tls_files files = {options->tls_cert, options->tls_key, options->tls_ca};
+
+	if (!rpc_tls_complete(&files, "flashsale_tls_", error))
+		return false;
+	if (!files.certificate)
+		return true;
+	edge->tls = rpc_tls_new(&files, "gatekeeper", error);
+	if (!edge->tls)
+		return error_prefix(error, "TLS to the services");
+	rpc_tls_publish(edge->tls);
+	return true;
+}
+
 static bool open_all(struct edge *edge, struct error *error)
 {
 	const struct identity_options identity = {
@@ -239,7 +256,7 @@ static bool open_all(struct edge *edge, struct error *error)
 	edge->identifier = identifier_new(&identity, error);
 	if (!edge->identifier)
 		return false;
-	return open_discovery(edge, error);
+	return open_tls(edge, error) && open_discovery(edge, error);
 }
 
 struct edge *edge_new(const struct edge_options *options, struct error *error)
@@ -264,7 +281,7 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 	}
 	edge->loop = rpc_loop_new("edge");
 	for (int i = 0; i < EDGE_SERVICES; i++)
-		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, pool_names[i], NULL);
+		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, pool_names[i], edge->tls);
 	edge->echo = options->bench ? echo_new(edge) : NULL;
 	run_and_wait(edge, &edge->start_task, start_on_loop);
 	snapshots_count(edge);

@@ -67,6 +67,7 @@ struct edge_options {
 	const char *consul_prefix;         /* by names that begin so; NULL: the standard one */
 	const char *advertise;             /* HOST:PORT that Consul tells others; NULL: this gatekeeper is not registered */
 	const char *advertise_admin;       /* HOST:PORT where Consul asks for /healthz; with `advertise` */
+	const char *tls_cert, *tls_key, *tls_ca; /* PEM files, all or none: mutual TLS to the services */
 	bool demo;                         /* identity from the body; only on a loopback listener unless told outright */
 	const char *keys_folder;           /* public keys of the tokens; needed unless demo */
 	bool protector_fail_closed;        /* refuse buys while the protector is away */

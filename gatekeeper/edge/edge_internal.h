@@ -21,6 +21,7 @@
 #include "gatekeeper/edge/stock_marks.h"
 #include "gatekeeper/edge/trace.h"
 #include "rpc/client.h"
+#include "rpc/tls.h"
 
 enum edge_service { EDGE_INVENTORY, EDGE_CART, EDGE_POLICY, EDGE_PROTECTOR, EDGE_SERVICES };
 
@@ -49,6 +50,7 @@ struct edge {
 	struct discovery *discovery;
 	char *instance; /* our id there */
 	struct rpc_loop *loop;
+	struct rpc_tls *tls; /* NULL: plaintext */
 	struct rpc_pool *pools[EDGE_SERVICES];
 	struct rpc_batcher *clients, *limits, *lines, *keys; /* used on the loop only */
 	struct follower **stock_followers;		     /* by inventory shard */

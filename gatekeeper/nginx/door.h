@@ -17,6 +17,7 @@ extern ngx_module_t ngx_http_flashsale_module;
 
 /* Settings of the http block; one a configuration. */
 struct door_conf {
+	ngx_str_t tls_cert, tls_key, tls_ca;
 	ngx_str_t discovery_file, consul_prefix, advertise, advertise_admin, keys_folder;
 	ngx_uint_t demo; /* enum door_demo */
 	ngx_flag_t protector_fail_closed, bench;

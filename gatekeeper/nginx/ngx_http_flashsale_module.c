@@ -2,7 +2,7 @@
  *
  *   http:     flashsale_discovery FILE; or flashsale_consul PREFIX;  flashsale_advertise HOST:PORT ADMIN_HOST:PORT;  flashsale_demo loopback|off|forced;  flashsale_keys FOLDER;  flashsale_protector_fail_closed on|off;
  *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;
- *             flashsale_bench on|off;
+ *             flashsale_tls_cert FILE;  flashsale_tls_key FILE;  flashsale_tls_ca FILE;  flashsale_bench on|off;
  *   location: flashsale;          the API            flashsale_problem;  answers error_page's internal redirects
  *             flashsale_health;   200 when every dependency was seen       flashsale_metrics;  this worker's metrics as Prometheus text
  *   variables for the access log: $flashsale_reason _user _session _trace _route */
@@ -42,6 +42,9 @@ static ngx_command_t commands[] = {
 	MAIN("flashsale_consul", ngx_conf_set_str_slot, consul_prefix, NULL),
 	{ngx_string("flashsale_advertise"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_advertise,
 		NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+	MAIN("flashsale_tls_cert", ngx_conf_set_str_slot, tls_cert, NULL),
+	MAIN("flashsale_tls_key", ngx_conf_set_str_slot, tls_key, NULL),
+	MAIN("flashsale_tls_ca", ngx_conf_set_str_slot, tls_ca, NULL),
 	MAIN("flashsale_keys", ngx_conf_set_str_slot, keys_folder, NULL),
 	MAIN("flashsale_demo", ngx_conf_set_enum_slot, demo, demo_names),
 	MAIN("flashsale_deadline", ngx_conf_set_msec_slot, deadline, NULL),
@@ -124,6 +127,17 @@ static void *create_conf(ngx_conf_t *cf)
 	return conf;
 }
 
+static bool check_tls(ngx_conf_t *cf, const struct door_conf *conf)
+{
+	const size_t given = (conf->tls_cert.len > 0) + (conf->tls_key.len > 0) + (conf->tls_ca.len > 0);
+
+	if (given == 0 || given == 3)
+		return true;
+	refuse(cf, "TLS to the services needs flashsale_tls_cert, flashsale_tls_key and flashsale_tls_ca, or "
+		   "none of them");
+	return false;
+}
+
 static char *init_conf(ngx_conf_t *cf, void *data)
 {
 	struct door_conf *conf = data;
@@ -145,6 +159,8 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 	if (conf->demo == DOOR_DEMO_OFF && !conf->keys_folder.len)
 		return refuse(cf, "flashsale_demo is off, so flashsale_keys must name the folder of the "
 				  "tokens' public keys");
+	if (!check_tls(cf, conf))
+		return NGX_CONF_ERROR;
 	if (conf->deadline < 100 || conf->deadline > 60000)
 		return refuse(cf, "flashsale_deadline is out of range: 100ms to 60s");
 	if (conf->queue_max < 1 || conf->queue_max > 1000000)

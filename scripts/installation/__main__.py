@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-from . import demo
+from . import certificates, demo
 from .layout import PROJECT, SERVICES, SOCKET_PATH_MAX, Home, Settings
 from .supervisor import (Supervisor, children, complain, end_processes, is_healthy, is_port_free, stray_processes, tail,
                          wait_until)
@@ -35,6 +35,8 @@ def up(arguments):
         supervisor = Supervisor(home)
         was_running = supervisor.is_running()
         home.settings = settle(home, arguments, was_running)
+        if home.settings.tls:
+            certificates.provide(home.tls, [service.name for service in SERVICES] + ["operator"])
         started = supervisor.start_missing() if was_running else start(home, supervisor)
         failed = wait_healthy(home, supervisor)
         if failed:
@@ -47,7 +49,8 @@ def up(arguments):
 
 def settle(home, arguments, was_running):
     """The settings to run with: of a running home its own, and what is asked for must not differ; else what is asked for."""
-    asked = {"port": arguments.port, "discovery": arguments.discovery, "hold_ttl": arguments.hold_ttl, "extra": arguments.set, "preset": arguments.preset}
+    asked = {"port": arguments.port, "discovery": arguments.discovery, "hold_ttl": arguments.hold_ttl, "extra": arguments.set, "preset": arguments.preset,
+             "tls": arguments.tls}
     asked = {name: value for name, value in asked.items() if value}
     if not was_running:
         return settle_discovery(Settings(**asked), arguments.discovery)
@@ -241,6 +244,7 @@ def main():
             command.add_argument("--discovery", choices=("static", "consul"))
             command.add_argument("--hold-ttl")
             command.add_argument("--set", action="append", default=[])
+            command.add_argument("--tls", action="store_true")
             command.add_argument("--no-demo", action="store_true")
         if run is status:
             command.add_argument("--json", action="store_true")

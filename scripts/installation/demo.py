@@ -41,6 +41,11 @@ def post(home, path, body, fine):
 def hints(home):
     ports = {service.name: home.port(service) for service in SERVICES}
     grpcurl = shlex.quote(str(PROJECT / ".deps" / "bin" / "grpcurl"))
+    if home.settings.tls:
+        files = home.tls_files("operator")
+        how = " ".join(f"-{flag} {shlex.quote(str(files[name]))}" for flag, name in (("cacert", "ca"), ("cert", "cert"), ("key", "key")))
+    else:
+        how = "-plaintext"
     rest = f"http://{HOST}:{ports['gatekeeper']}"
     down = "" if home.path == PROJECT / "var" else f" --home {shlex.quote(str(home.path))}"
     buy = '{"sessionID":"sid00001","clientIP":"127.0.0.1","userID":"user00001","userLevel":5,"goodsSKU":"SKU0001","goodsQuantity":1}'
@@ -51,11 +56,11 @@ The sale is open. Shop over REST:
   curl -H 'Content-Type: application/json' -H 'Idempotency-Key: try-1' -d '{buy}' {rest}/buy
   curl {rest}/user/userid/user00001/sku/SKU0001
 Look inside with grpcurl:
-  {grpcurl} -plaintext {HOST}:{ports['inventory']} list
-  {grpcurl} -plaintext {HOST}:{ports['inventory']} describe flashsale.inventory.v1.InventoryService
-  {grpcurl} -plaintext -d '{hold}' {HOST}:{ports['inventory']} flashsale.inventory.v1.InventoryService/GetGoods
-  {grpcurl} -plaintext -d '{{"user_id":"user00001"}}' {HOST}:{ports['cart']} flashsale.cart.v1.CartService/GetCart
-  {grpcurl} -plaintext {HOST}:{ports['policy']} flashsale.policy.v1.PolicyService/ListPolicies
-  {grpcurl} -plaintext {HOST}:{ports['protector']} flashsale.protector.v1.ProtectorService/ListBans
+  {grpcurl} {how} {HOST}:{ports['inventory']} list
+  {grpcurl} {how} {HOST}:{ports['inventory']} describe flashsale.inventory.v1.InventoryService
+  {grpcurl} {how} -d '{hold}' {HOST}:{ports['inventory']} flashsale.inventory.v1.InventoryService/GetGoods
+  {grpcurl} {how} -d '{{"user_id":"user00001"}}' {HOST}:{ports['cart']} flashsale.cart.v1.CartService/GetCart
+  {grpcurl} {how} {HOST}:{ports['policy']} flashsale.policy.v1.PolicyService/ListPolicies
+  {grpcurl} {how} {HOST}:{ports['protector']} flashsale.protector.v1.ProtectorService/ListBans
 Metrics: curl http://{HOST}:{home.admin_port(SERVICES[0])}/metrics     Logs: {home.log}
 Stop:    ./flashsale down{down}"""

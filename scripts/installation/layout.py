@@ -1,7 +1,7 @@
 """Where everything of an installation is: ports, folders, generated configuration.
 
     HOME/installation.json     the settings it was started with
-    HOME/etc/                  generated: supervisord.conf, nginx.conf, services.list
+    HOME/etc/                  generated: supervisord.conf, nginx.conf, services.list; tls/ with `up --tls`
     HOME/store/SERVICE/        LMDB, made once by the service's own `init`
     HOME/log/SERVICE.log       a file a service, and access.log; consul.log when there is an agent of our own
     HOME/run/                  sockets and pids; run/SERVICE is the service's working folder
@@ -53,6 +53,7 @@ class Settings:
     discovery: str = "static"
     consul: str = ""  # the program, when the installation has an agent of its own
     preset: str = "release"
+    tls: bool = False
     hold_ttl: str = ""  # empty: inventory's own default
     extra: list = field(default_factory=list)  # "SERVICE.NAME=VALUE"
 
@@ -70,6 +71,7 @@ class Home:
         self.path = Path(path).absolute()
         self.settings = settings or Settings()
         self.etc, self.log, self.run = self.path / "etc", self.path / "log", self.path / "run"
+        self.tls = self.etc / "tls"
         self.socket = self.run / "supervisor.sock"
         self.state = self.path / "installation.json"
 
@@ -153,9 +155,15 @@ class Home:
             command += ["--shard", "0", "--shards", str(service.shards)]
         if service.name == "inventory" and self.settings.hold_ttl:
             command += ["--hold-ttl", self.settings.hold_ttl]
+        if self.settings.tls:
+            for name, path in self.tls_files(service.name).items():
+                command += [f"--tls-{name}", str(path)]
         for name, value in self.settings.of(service):
             command += [f"--{name}", value]
         return command
+
+    def tls_files(self, name):
+        return {"cert": self.tls / f"{name}.crt", "key": self.tls / f"{name}.key", "ca": self.tls / "ca.crt"}
 
     def consul_command(self):
         http, gossip, rpc = self.consul_ports()
@@ -182,6 +190,7 @@ class Home:
             "RUN": self.run / gatekeeper.name, "ACCESS_LOG": self.log / "access.log",
             "MODULE": self.build() / "bin" / "ngx_http_flashsale_module.so",
             "DISCOVERY": self._nginx_discovery(gatekeeper),
+            "TLS": self._nginx_tls(gatekeeper),
             "ENVIRONMENT": "\n".join(f"env CONSUL_{name};" for name in CONSUL_VARIABLES),
             "SETTINGS": " ".join(f"flashsale_{name.replace('-', '_')} {value};" for name, value in settings.items()),
         }
@@ -193,6 +202,11 @@ class Home:
             return f'flashsale_discovery "{self.etc / "services.list"}";'
         return (f"flashsale_consul {self.consul_prefix()}; "
                 f"flashsale_advertise {HOST}:{self.port(gatekeeper)} {HOST}:{self.admin_port(gatekeeper)};")
+
+    def _nginx_tls(self, gatekeeper):
+        if not self.settings.tls:
+            return ""
+        return " ".join(f'flashsale_tls_{name} "{path}";' for name, path in self.tls_files(gatekeeper.name).items())
 
     def _supervisord_conf(self):
         open_files = min(16384, resource.getrlimit(resource.RLIMIT_NOFILE)[1])

@@ -41,8 +41,8 @@ def fresh():
     return lambda prefix: f"{prefix}-{next(names):05}"
 
 
-def run_installation(home):
-    installation = Installation(home)
+def run_installation(home, *flags):
+    installation = Installation(home, flags)
     try:
         installation.up()
         yield installation

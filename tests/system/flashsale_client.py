@@ -66,6 +66,7 @@ class Installation:
         self.home, self.flags, self.environment = Path(home), list(flags), environment
         self.discovery = DISCOVERY
         self.port = free_port()
+        self.tls = self.home / "etc" / "tls" if "--tls" in flags else None
         self.rest = Rest(f"http://127.0.0.1:{self.port}")
         self.grpc = Grpc(self)
 
@@ -173,10 +174,13 @@ class Contracts:
 
 
 class Grpc:
-    """Calls of an installation's services: grpc.call("inventory", "GetGoods", sku="SKU0001").goods.available."""
+    """Calls of an installation's services: grpc.call("inventory", "GetGoods", sku="SKU0001").goods.available.
 
-    def __init__(self, installation):
-        self.installation = installation
+    With --tls it is an operator, or who `name` says, by the certificate of that name in the installation.
+    """
+
+    def __init__(self, installation, name="operator"):
+        self.installation, self.name = installation, name
         self.channels = {}
         self._contracts = None
 
@@ -191,8 +195,14 @@ class Grpc:
             # Reconnect quickly: tests kill services on purpose.
             options = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500),
                        ("grpc.max_receive_message_length", 64 << 20), ("grpc.enable_http_proxy", 0)]
-            self.channels[service] = grpc.insecure_channel(self.installation.address(service), options)
+            self.channels[service] = self._connect(self.installation.address(service), options)
         return self.channels[service]
+
+    def _connect(self, address, options):
+        if not self.installation.tls:
+            return grpc.insecure_channel(address, options)
+        files = [(self.installation.tls / name).read_bytes() for name in ("ca.crt", f"{self.name}.key", f"{self.name}.crt")]
+        return grpc.secure_channel(address, grpc.ssl_channel_credentials(*files), options)
 
     def call(self, service, method, *, of=None, timeout=10, wait_for_ready=None, metadata=None, **fields):
         """A unary call. `of` names another service than the process's own, such as grpc.health.v1.Health."""
@@ -231,6 +241,6 @@ def as_dict(message):
     return json_format.MessageToDict(message, including_default_value_fields=True, preserving_proto_field_name=True)
 
 
-def grpcurl(*words, timeout=30):
-    return subprocess.run([str(GRPCURL), "-plaintext", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+def grpcurl(*words, security=("-plaintext",), timeout=30):
+    return subprocess.run([str(GRPCURL), *map(str, security), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           timeout=timeout)

@@ -301,7 +301,8 @@ static void *read_set(size_t *ret_size)
 	return bytes;
 }
 
-struct trial *trial_new_at(const struct rpc_limits *limits, const char *address, const struct rpc_tls *tls)
+static struct trial *new_trial(const struct rpc_limits *limits, const char *address, struct rpc_tls *tls,
+	const struct rpc_access *access)
 {
 	struct trial *trial = NEW(struct trial);
 	struct error error = {""};
@@ -326,9 +327,21 @@ struct trial *trial_new_at(const struct rpc_limits *limits, const char *address,
 	trial->set = read_set(&size);
 	assert_true(rpc_describe(trial->server, trial->set, size, &error));
 	rpc_serve(trial->server, &trial->service.base);
+	if (access)
+		rpc_server_restrict(trial->server, access);
 	if (!rpc_listen(trial->server, address, tls, &error))
 		fail_msg("%s", error.text);
 	return trial;
+}
+
+struct trial *trial_new_at(const struct rpc_limits *limits, const char *address, struct rpc_tls *tls)
+{
+	return new_trial(limits, address, tls, NULL);
+}
+
+struct trial *trial_new_restricted(const char *address, struct rpc_tls *tls, const struct rpc_access *access)
+{
+	return new_trial(&trial_limits, address, tls, access);
 }
 
 struct trial *trial_new(const struct rpc_limits *limits)

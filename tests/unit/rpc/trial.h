@@ -40,7 +40,8 @@ struct trial {
 
 extern const struct rpc_limits trial_limits;
 struct trial *trial_new(const struct rpc_limits *limits);
-struct trial *trial_new_at(const struct rpc_limits *limits, const char *address, const struct rpc_tls *tls);
+struct trial *trial_new_at(const struct rpc_limits *limits, const char *address, struct rpc_tls *tls);
+struct trial *trial_new_restricted(const char *address, struct rpc_tls *tls, const struct rpc_access *access);
 void trial_free(struct trial *trial);
 void trial_tick(struct trial *trial); /* any thread */
 void trial_await(const _Atomic uint32_t *counter, uint32_t value); /* at least */
