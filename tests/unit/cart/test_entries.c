@@ -154,6 +154,22 @@ static void archived(struct message *m)
 	m->entry.goods_archived = &m->archived;
 }
 
+/* It has no cart shard: each cart has sold of these goods. */
+static void test_archived(void **state)
+{
+	struct message m;
+	struct entry entry;
+
+	archived(&m);
+	m.archived.units = 7;
+	for (uint32_t shard = 0; shard < 3; shard++) {
+		assert_true(entry_read(&m.entry, shard, &entry));
+		assert_int_equal(entry.kind, ENTRY_ARCHIVED);
+		assert_int_equal(entry.sequence, 9);
+		assert_true(span_equal(entry.sku, span_of("SKU1")));
+	}
+}
+
 static void test_nonsense_of_other_kinds_is_refused(void **state)
 {
 	REFUSED(changed, m.changed.deadline = NULL);
@@ -324,6 +340,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_created),
 		cmocka_unit_test(test_nonsense_is_refused),
+		cmocka_unit_test(test_archived),
 		cmocka_unit_test(test_nonsense_of_other_kinds_is_refused),
 		cmocka_unit_test(test_nonsense_of_orders_is_refused),
 		cmocka_unit_test(test_what_concerns_others_is_passed_over),
