@@ -139,6 +139,8 @@ void cart_removed(struct cart *cart, uint32_t shard, const struct id *removed);
 bool cart_lineage(struct cart *cart, uint32_t shard, const struct id *lineage);
 void cart_apply(
 	struct cart *cart, uint32_t shard, const struct entry *entry); /* at or below the position: ignored */
+/* Forgets lines of a sale that was archived, so many slots at a time (lines_archive); false when it is through, and its entry can be applied. */
+bool cart_archive(struct cart *cart, struct span sku, struct map_walk *walk, size_t slots);
 void cart_applied(struct cart *cart, uint32_t shard, uint64_t position,
 	int64_t now_ms);				/* everything up to here came */
 void cart_stop_link(struct cart *cart, uint32_t shard); /* for good */

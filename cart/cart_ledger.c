@@ -185,14 +185,17 @@ void cart_apply(struct cart *cart, uint32_t shard, const struct entry *entry)
 	case ENTRY_INCARNATION:
 		cart->lines.moved_ms[shard] += entry->moved_ms;
 		break;
-	case ENTRY_ARCHIVED:
-		lines_archive(
-			&cart->lines, entry->sku, cart->options.effects.forgotten, cart->options.context);
-		break;
-	case ENTRY_ORDER: /* the entries of its holds have come; the order itself is for cart/orders.h */
+	case ENTRY_ARCHIVED: /* its lines have gone before: cart_archive */
+	case ENTRY_ORDER:    /* the entries of its holds have come; the order itself is for cart/orders.h */
 	case ENTRY_OTHER:
 		break;
 	}
+}
+
+bool cart_archive(struct cart *cart, struct span sku, struct map_walk *walk, size_t slots)
+{
+	return lines_archive(
+		&cart->lines, sku, walk, slots, cart->options.effects.forgotten, cart->options.context);
 }
 
 void cart_applied(struct cart *cart, uint32_t shard, uint64_t position, int64_t now_ms)

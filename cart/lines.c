@@ -425,48 +425,38 @@ void lines_remove(struct lines *lines, struct line *line)
 
 /* What is left of a sale that is over: not what was granted since, which the ledger has yet to tell of. One that is HELD was sold: its end was dropped before
  * we could read it. */
-static bool line_is_over(const struct line *line, const struct goods *goods)
+static bool line_is_over(const struct line *line, struct span sku)
 {
-	return line->usage->goods == goods && !line->unseen && line->state != LINE_RELEASED &&
-	       line->state != LINE_EXPIRED;
+	const struct goods *goods = line->usage->goods;
+
+	return !line->unseen && line->state != LINE_RELEASED && line->state != LINE_EXPIRED &&
+	       span_equal((struct span){goods->sku, goods->length}, sku);
 }
 
-static size_t archive_slots(struct lines *lines, struct map_node **slots, size_t count,
-	const struct goods *goods, void (*removed)(void *, const struct line *), void *context)
+struct archived {
+	struct lines *lines;
+	struct span sku;
+	void (*removed)(void *context, const struct line *line);
+	void *context;
+};
+
+static void archive_line(void *context, struct map_node *node)
 {
-	size_t taken = 0;
+	const struct archived *archived = context;
+	struct line *line = container_of(node, struct line, id_node);
 
-	for (size_t i = 0; slots && i < count; i++) {
-		struct map_node *node = slots[i], *next;
-
-		for (; node; node = next) {
-			struct line *line = container_of(node, struct line, id_node);
-
-			next = node->next;
-			if (!line_is_over(line, goods))
-				continue;
-			removed(context, line);
-			lines_remove(lines, line);
-			taken++;
-		}
-	}
-	return taken;
+	if (!line_is_over(line, archived->sku))
+		return;
+	archived->removed(archived->context, line);
+	lines_remove(archived->lines, line);
 }
 
-size_t lines_archive(struct lines *lines, struct span sku,
+bool lines_archive(struct lines *lines, struct span sku, struct map_walk *walk, size_t slots,
 	void (*removed)(void *context, const struct line *line), void *context)
 {
-	struct goods *goods = goods_find(lines, sku, hash64(sku.text, sku.length));
-	const struct map *map = &lines->by_id;
-	size_t taken;
+	struct archived archived = {lines, sku, removed, context};
 
-	if (!goods)
-		return 0;
-	goods->usages++; /* stays to the end of the walk */
-	taken = archive_slots(lines, map->old, map->old_mask + 1, goods, removed, context) +
-		archive_slots(lines, map->slots, map->mask + 1, goods, removed, context);
-	goods_unuse(lines, goods);
-	return taken;
+	return map_walk(&lines->by_id, walk, slots, archive_line, &archived);
 }
 
 struct line *lines_forgettable(const struct lines *lines, int64_t now_ms)

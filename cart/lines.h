@@ -159,10 +159,10 @@ bool lines_change(struct lines *lines, struct line *line, const struct hold *cha
 /* The ledger tells of a hold that was known from its answer only: what the answer did not say is filled in. */
 void lines_see(struct lines *lines, struct line *line, const struct hold *hold);
 void lines_remove(struct lines *lines, struct line *line);
-/* Removes what was sold of these goods (or sold and refunded), and what the ledger has only told the begin of, after telling of each: their sale was archived. Looks at every line there is, so it is nothing
- * for every day; their number. */
-size_t lines_archive(struct lines *lines, struct span sku, void (*removed)(void *context, const struct line *line),
-	void *context);
+/* Removes what was sold of these goods (or sold and refunded) after telling of each: their sale was archived. Looks at every line there is, so many slots
+ * at a time (cart/map.h): false when it is through. */
+bool lines_archive(struct lines *lines, struct span sku, struct map_walk *walk, size_t slots,
+	void (*removed)(void *context, const struct line *line), void *context);
 
 /* The oldest ended line whose memory is over, or NULL. */
 struct line *lines_forgettable(const struct lines *lines, int64_t now_ms);

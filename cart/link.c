@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cart/archiving.h"
 #include "cart/entries.h"
 #include "cart/service.h"
 
@@ -35,7 +36,8 @@ struct link {
 	uint64_t loaded; /* the position that the store had at the start */
 	uint64_t acknowledged, acknowledging_to;
 	int64_t acknowledged_ns;
-	struct rpc_subscription *ledger; /* NULL: not yet, or no more */
+	struct rpc_subscription *ledger; /* NULL: not yet, or no more, or not while a sale is forgotten */
+	struct archiving archiving;
 	Common__Placement placement;
 	char lineage[ID_TEXT_LENGTH + 1];
 	struct link_waiter *waiters;
@@ -103,6 +105,7 @@ static void link_stop(struct link *link, const char *why)
 		LOG_INT("position", (int64_t)link->domain->position));
 	rpc_unsubscribe(link->ledger);
 	link->ledger = NULL;
+	archiving_stop(&link->archiving);
 	rpc_timer_stop(link->service->loop, &link->fence_timer);
 	cart_stop_link(link->service->cart, link->shard);
 	link_look(link);
@@ -182,7 +185,7 @@ static void fence_answer(struct link *link, const Inventory__FenceCartResponse *
 		cart_removed(cart, link->shard, &removed);
 	cart_fenced(cart, link->shard, answer->accepted, answer->epoch, answer->sequence,
 		cart_service_now_ms(link->service, clock_mono_ns()));
-	if (answer->accepted && link->open && !link->why[0] && !link->ledger)
+	if (answer->accepted && link->open && !link->why[0] && !link->ledger && !link->archiving.running)
 		ledger_follow(link);
 	link_look(link);
 }
@@ -321,6 +324,7 @@ static bool ledger_apply_order(struct link *link, const Inventory__LedgerEntry *
 	return true;
 }
 
+/* False: the link stopped. Where a sale was archived it ends early: what follows is read again when that is done. */
 static bool ledger_apply(struct link *link, const Inventory__ReadLedgerResponse *message)
 {
 	struct entry entry;
@@ -330,11 +334,13 @@ static bool ledger_apply(struct link *link, const Inventory__ReadLedgerResponse 
 		bool good = entry_read(message->entries[i], link->service->shard, &entry);
 
 		if (good && entry.sequence > link->domain->position) {
+			if (entry.kind == ENTRY_ARCHIVED) {
+				archiving_start(&link->archiving, &entry);
+				return true;
+			}
 			cart_apply(link->service->cart, link->shard, &entry);
 			if (entry.kind == ENTRY_ORDER)
 				good = ledger_apply_order(link, message->entries[i]);
-			else if (entry.kind == ENTRY_ARCHIVED)
-				orders_archive(link->service->orders, link->shard, entry.sku);
 		}
 		if (!good) {
 			snprintf(why, sizeof(why), "the ledger's entry %llu can't be understood",
@@ -359,6 +365,16 @@ static void ledger_keep_position(struct link *link)
 	shelf_position(link->service->shelf, link->shard, &position);
 }
 
+/* The position was `before`, and is now at least `position`. */
+static void ledger_moved(struct link *link, uint64_t before, uint64_t position)
+{
+	cart_applied(link->service->cart, link->shard, position,
+		cart_service_now_ms(link->service, clock_mono_ns()));
+	if (link->domain->position != before)
+		ledger_keep_position(link);
+	link_look(link);
+}
+
 static bool ledger_message(void *context, const ProtobufCMessage *base)
 {
 	struct link *link = context;
@@ -381,13 +397,29 @@ static bool ledger_message(void *context, const ProtobufCMessage *base)
 	link->following = true;
 	if (!ledger_apply(link, message))
 		return false;
+	if (link->archiving.running) {
+		rpc_unsubscribe(link->ledger);
+		link->ledger = NULL;
+		ledger_moved(link, before, link->domain->position);
+		return false;
+	}
 	link->domain->floor = message->floor;
-	cart_applied(link->service->cart, link->shard, message->position,
-		cart_service_now_ms(link->service, clock_mono_ns()));
-	if (link->domain->position != before)
-		ledger_keep_position(link);
-	link_look(link);
+	ledger_moved(link, before, message->position);
 	return true;
+}
+
+static void ledger_archived(struct archiving *archiving)
+{
+	struct link *link = container_of(archiving, struct link, archiving);
+	const struct entry entry = {
+		.kind = ENTRY_ARCHIVED, .sequence = archiving->sequence, .sku = span_of(archiving->sku)};
+	uint64_t before = link->domain->position;
+
+	log_info("a sale was archived: what was sold of it is forgotten", LOG_TEXT("sku", archiving->sku));
+	cart_apply(link->service->cart, link->shard, &entry);
+	ledger_moved(link, before, entry.sequence);
+	if (!link->why[0])
+		ledger_follow(link);
 }
 
 static void ledger_lost(void *context, const struct rpc_status *status)
@@ -414,6 +446,7 @@ struct link *link_new(struct cart_service *service, uint32_t shard)
 	link->domain = &service->cart->links[shard];
 	link->fence_timer.task.run = fence_timer_run;
 	link->fence_backoff_ms = FENCE_BACKOFF_FIRST_MS;
+	link->archiving = (struct archiving){.service = service, .shard = shard, .done = ledger_archived};
 	link->loaded = link->acknowledged = link->domain->position;
 	arena_init(&link->fence_arena, FENCE_ARENA_BYTES, FENCE_ARENA_BYTES);
 	arena_init(&link->acknowledgement_arena, FENCE_ARENA_BYTES, FENCE_ARENA_BYTES);
@@ -447,6 +480,7 @@ void link_open(struct link *link)
 void link_close(struct link *link)
 {
 	link->open = false;
+	archiving_stop(&link->archiving);
 	rpc_unsubscribe(link->ledger);
 	link->ledger = NULL;
 	rpc_timer_stop(link->service->loop, &link->fence_timer);

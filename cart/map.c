@@ -123,3 +123,28 @@ struct map_node *map_next(const struct map_node *node)
 {
 	return map_match(node->next, node->hash);
 }
+
+static size_t walk_slots(struct map_node **slots, size_t mask, const struct map_walk *walk,
+	void (*visit)(void *context, struct map_node *node), void *context)
+{
+	size_t count = 0;
+
+	for (size_t i = walk->at; slots && i <= mask; i += walk->mask + 1, count++)
+		for (struct map_node *node = slots[i], *next; node; node = next) {
+			next = node->next;
+			visit(context, node);
+		}
+	return count;
+}
+
+/* Doubled or not, moved or not: a node lies in one of the slots whose number has the same low bits as its hash. */
+bool map_walk(struct map *map, struct map_walk *walk, size_t slots,
+	void (*visit)(void *context, struct map_node *node), void *context)
+{
+	if (!walk->mask)
+		walk->mask = map->old ? map->old_mask : map->mask;
+	for (size_t done = 0; walk->at <= walk->mask && done < slots; walk->at++)
+		done += walk_slots(map->old, map->old_mask, walk, visit, context) +
+			walk_slots(map->slots, map->mask, walk, visit, context);
+	return walk->at <= walk->mask;
+}

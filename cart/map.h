@@ -6,6 +6,7 @@
 #ifndef FLASHSALE_CART_MAP_H
 #define FLASHSALE_CART_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,5 +34,14 @@ void map_expect_node(const struct map *map, uint64_t hash);
 /* The nodes of one hash; NULL ends. No put or remove in between, except the removal of the node in hand after its successor was taken. */
 struct map_node *map_first(const struct map *map, uint64_t hash);
 struct map_node *map_next(const struct map_node *node);
+
+/* A walk over all nodes, some at a time; in between nodes may be put and removed, and the map may grow: each node that is there all the time is visited
+ * once. Begins as zero. */
+struct map_walk {
+	size_t mask, at; /* hashes that are below `at` under the mask are done; no mask: not begun */
+};
+/* Visits the nodes of about so many slots; visit may remove the one in hand. False: there are none left. */
+bool map_walk(struct map *map, struct map_walk *walk, size_t slots,
+	void (*visit)(void *context, struct map_node *node), void *context);
 
 #endif

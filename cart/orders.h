@@ -214,8 +214,9 @@ struct order_entry {
 	uint32_t item_count;
 };
 void orders_apply(struct orders *orders, uint32_t shard, const struct order_entry *entry);
-/* A sale was archived: its orders that were paid for, refunded or not, are forgotten, after its lines (lines_archive). Looks at every order. */
-void orders_archive(struct orders *orders, uint32_t shard, struct span sku);
+/* A sale was archived: its orders that were paid for, refunded or not, are forgotten, after its lines, and in steps as these (lines_archive). */
+bool orders_archive(
+	struct orders *orders, uint32_t shard, struct span sku, struct map_walk *walk, size_t slots);
 
 /* The link has become usable, or time has passed: asks what is to be asked. */
 void orders_kick(struct orders *orders, uint32_t shard, int64_t now_ms);

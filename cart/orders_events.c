@@ -197,26 +197,27 @@ static void archive(struct orders *orders, struct order *order)
 	archived_at_last(orders, order);
 }
 
-static void archive_slots(
-	struct orders *orders, struct map_node **slots, size_t count, uint32_t shard, struct span sku)
+struct archived {
+	struct orders *orders;
+	uint32_t shard;
+	struct span sku;
+};
+
+static void archive_order(void *context, struct map_node *node)
 {
-	for (size_t i = 0; slots && i < count; i++) {
-		struct map_node *node = slots[i], *next;
+	const struct archived *archived = context;
+	struct order *order = container_of(node, struct order, node);
 
-		for (; node; node = next) {
-			struct order *order = container_of(node, struct order, node);
-
-			next = node->next;
-			if (!order->archived && order_is_over(orders, order, shard, sku))
-				archive(orders, order);
-		}
-	}
+	if (!order->archived && order_is_over(archived->orders, order, archived->shard, archived->sku))
+		archive(archived->orders, order);
 }
 
-void orders_archive(struct orders *orders, uint32_t shard, struct span sku)
+bool orders_archive(
+	struct orders *orders, uint32_t shard, struct span sku, struct map_walk *walk, size_t slots)
 {
-	archive_slots(orders, orders->by_id.old, orders->by_id.old_mask + 1, shard, sku);
-	archive_slots(orders, orders->by_id.slots, orders->by_id.mask + 1, shard, sku);
+	struct archived archived = {orders, shard, sku};
+
+	return map_walk(&orders->by_id, walk, slots, archive_order, &archived);
 }
 
 /* ---- answers ---- */

@@ -89,6 +89,15 @@ static bool apply_order(struct reconcile *r, const Inventory__LedgerEntry *messa
 	return true;
 }
 
+static void apply_archived(struct reconcile *r, const struct entry *entry)
+{
+	struct map_walk lines = {0}, orders = {0};
+
+	cart_archive(r->theirs, entry->sku, &lines, SIZE_MAX);
+	orders_archive(r->their_orders, r->inventory_shard, entry->sku, &orders, SIZE_MAX);
+	reconcile_hear_archived(r, entry->sku, entry->hold.created_ms);
+}
+
 static bool hear(void *context, const Inventory__ReadLedgerResponse *message)
 {
 	struct reconcile *r = context;
@@ -106,13 +115,11 @@ static bool hear(void *context, const Inventory__ReadLedgerResponse *message)
 		if (entry.kind == ENTRY_CREATED && entry.sequence <= r->position.sequence &&
 			!lines_find(&r->ours->lines, &entry.hold.id))
 			keep_told(r, &entry.hold.id);
+		if (entry.kind == ENTRY_ARCHIVED)
+			apply_archived(r, &entry);
 		cart_apply(r->theirs, r->inventory_shard, &entry);
 		if (entry.kind == ENTRY_ORDER && !apply_order(r, message->entries[i]))
 			return false;
-		if (entry.kind != ENTRY_ARCHIVED)
-			continue;
-		orders_archive(r->their_orders, r->inventory_shard, entry.sku);
-		reconcile_hear_archived(r, entry.sku, entry.hold.created_ms);
 	}
 	return true;
 }

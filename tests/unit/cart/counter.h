@@ -42,6 +42,8 @@ struct order_answer counter_refusal(Common__Reason reason, uint32_t bad); /* bad
 void counter_ledger(struct counter *counter, const struct id *id, const char *user, enum line_state state,
 	const char *payment);
 
+/* Forgets the orders of a sale, to the end. */
+void archive_orders(struct counter *counter, uint32_t shard, const char *sku);
 /* One order of one hold of "ann", bound; the ledger has told. */
 struct order *counter_open(struct counter *counter);
 size_t counter_checkout(struct counter *counter, const char *user, const char *key, struct order **ret);

@@ -749,13 +749,16 @@ static void test_an_archived_sale_counts_no_more(void **state)
 	struct world *world = *state;
 	struct world_waiter *waiter = world_add(world, "ann", SKU, 1, 1, NULL);
 	struct entry archived = {.kind = ENTRY_ARCHIVED, .sku = span_of(SKU)};
+	struct map_walk walk = {0};
 
 	world_pass_all(world);
 	world_end_hold(world, world_hold(world, &waiter->hold), LINE_SOLD);
 	world_follow(world, 0, 100);
 	assert_int_equal(units(world, "ann"), 1);
 	archived.sequence = world->cart->links[0].position + 1;
+	assert_false(cart_archive(world->cart, span_of(SKU), &walk, SIZE_MAX));
 	cart_apply(world->cart, 0, &archived);
+	assert_int_equal(world->cart->links[0].position, archived.sequence);
 	assert_int_equal(units(world, "ann"), 0);
 	assert_int_equal(world->forgotten, 1);
 }

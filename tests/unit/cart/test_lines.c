@@ -364,6 +364,16 @@ static void on_archived(void *context, const struct line *line)
 	archived++;
 }
 
+static size_t archive_lines(struct lines *lines, const char *sku, size_t slots)
+{
+	size_t before = archived;
+	struct map_walk walk = {0};
+
+	while (lines_archive(lines, span_of(sku), &walk, slots, on_archived, &archived))
+		continue;
+	return archived - before;
+}
+
 /* What was sold of the goods goes, and what the ledger has told as held, whose end was dropped before it was read. What has ended, what only an answer told
  * (it is of the next sale), and all of others stays. */
 static void test_an_archived_sale_is_forgotten(void **state)
@@ -384,8 +394,8 @@ static void test_an_archived_sale_is_forgotten(void **state)
 					  : LINE_SOLD;
 		lines_add(&lines, &hold)->unseen = i == 5 || i == 6;
 	}
-	assert_int_equal(lines_archive(&lines, span_of("C"), on_archived, &archived), 0);
-	assert_int_equal(lines_archive(&lines, span_of("A"), on_archived, &archived), 118);
+	assert_int_equal(archive_lines(&lines, "C", SIZE_MAX), 0);
+	assert_int_equal(archive_lines(&lines, "A", SIZE_MAX), 118);
 	assert_int_equal(archived, 118);
 	assert_int_equal(lines.by_id.count, 82);
 	for (uint8_t i = 0; i < 200; i++) {
@@ -394,7 +404,37 @@ static void test_an_archived_sale_is_forgotten(void **state)
 
 		assert_int_equal(lines_find(&lines, &hold.id) == NULL, i % 4 && over);
 	}
-	assert_int_equal(lines_archive(&lines, span_of("A"), on_archived, &archived), 0);
+	assert_int_equal(archive_lines(&lines, "A", SIZE_MAX), 0);
+	lines_release(&lines);
+}
+
+/* In steps: each looks at few; what is bought meanwhile, and makes the map grow, is the next sale's. */
+static void test_an_archived_sale_is_forgotten_step_by_step(void **state)
+{
+	struct map_walk walk = {0};
+	struct lines lines;
+	struct hold hold;
+	uint8_t i = 0;
+
+	lines_init(&lines, 1, 1000);
+	archived = 0;
+	for (; i < 60; i++) {
+		hold = held(i, "u", i % 2 ? "A" : "B", 1);
+		hold.state = LINE_SOLD;
+		lines_add(&lines, &hold);
+	}
+	for (int steps = 0; lines_archive(&lines, span_of("A"), &walk, 1, on_archived, &archived); steps++) {
+		assert_true(archived <= (size_t)steps + 30);
+		assert_true(steps < 4096);
+		for (int more = 0; more < 5 && i < 250; more++) {
+			hold = held(i++, "u", "A", 1);
+			lines_add(&lines, &hold)->unseen = true;
+		}
+	}
+	assert_int_equal(i, 250);
+	assert_int_equal(archived, 30);
+	assert_int_equal(lines.by_id.count, 30 + 190);
+	assert_int_equal(lines_usage(&lines, span_of("u"), span_of("A"))->held, 190);
 	lines_release(&lines);
 }
 
@@ -403,6 +443,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_units_count_by_person_and_sku),
 		cmocka_unit_test(test_an_archived_sale_is_forgotten),
+		cmocka_unit_test(test_an_archived_sale_is_forgotten_step_by_step),
 		cmocka_unit_test(test_every_step_forward_and_none_back),
 		cmocka_unit_test(test_old_news_change_nothing),
 		cmocka_unit_test(test_an_order_takes_lines_out_of_the_cart),

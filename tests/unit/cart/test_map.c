@@ -77,12 +77,71 @@ static void test_removes_while_growing(void **state)
 	map_release(&map);
 }
 
+struct visits {
+	struct map *map;
+	size_t count, removed;
+	uint8_t seen[5000];
+};
+
+static void visit(void *context, struct map_node *node)
+{
+	struct visits *visits = context;
+	struct thing *thing = container_of(node, struct thing, node);
+
+	visits->count++;
+	visits->seen[thing->key]++;
+	if (thing->key % 3 == 0) {
+		map_remove(visits->map, node);
+		visits->removed++;
+	}
+}
+
+/* Whatever the map does meanwhile, what is there all the time is visited once, nothing twice, and what a visit removes is gone. */
+static void test_a_walk_in_steps(void **state)
+{
+	enum { COUNT = 5000 };
+	struct thing *things = NEW_ARRAY(COUNT, struct thing);
+
+	for (uint64_t first = 1; first < 300; first++) { /* it grows at 33, 65, 129, 257 ... things */
+		struct visits visits = {0};
+		struct map_walk walk = {0};
+		struct map map;
+		uint64_t put = 0;
+		bool more;
+
+		map_init(&map);
+		visits.map = &map;
+		for (; put < first; put++) {
+			things[put].key = put;
+			map_put(&map, &things[put].node, put * 0x9e3779b97f4a7c15u);
+		}
+		do {
+			size_t before = visits.count;
+
+			more = map_walk(&map, &walk, 1, visit, &visits);
+			assert_true(visits.count - before < 200);
+			/* the walk is ahead of the moves at first, then behind */
+			for (int i = 0; i < 40 && walk.at > first % 40 && put < COUNT; i++, put++) {
+				things[put].key = put;
+				map_put(&map, &things[put].node, put * 0x9e3779b97f4a7c15u);
+			}
+		} while (more);
+		for (uint64_t i = 0; i < put; i++)
+			assert_true(visits.seen[i] == 1 || (i >= first && visits.seen[i] == 0));
+		assert_int_equal(map.count, put - visits.removed);
+		assert_false(map_walk(&map, &walk, SIZE_MAX, visit, &visits)); /* over is over */
+		map_release(&map);
+	}
+	free(things);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grows_and_finds),
 		cmocka_unit_test(test_equal_hashes),
 		cmocka_unit_test(test_removes_while_growing),
+		cmocka_unit_test(test_a_walk_in_steps),
 	};
 
 	return RUN(tests);

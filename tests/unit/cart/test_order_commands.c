@@ -501,7 +501,7 @@ static void an_archived_order_waits_for_what_is_under_way(void **state)
 			counter_store(counter, OK);
 			assert_int_equal(counter->asks, 1); /* the other has to wait for this one's answer */
 		}
-		orders_archive(counter->orders, 0, span_of("SKU1"));
+		archive_orders(counter, 0, "SKU1");
 		assert_int_equal(counter->forgotten, 1);
 		assert_int_equal(counter->outcome.reason, REASON(GONE));
 		assert_non_null(orders_find(counter->orders, &id));
@@ -535,7 +535,7 @@ static void only_what_was_paid_for_with_these_goods_is_archived(void **state)
 		struct order *order = in_state(counter, cases[i].truth);
 		struct id id = order->id;
 
-		orders_archive(counter->orders, cases[i].shard, span_of(cases[i].sku));
+		archive_orders(counter, cases[i].shard, cases[i].sku);
 		assert_int_equal(orders_find(counter->orders, &id) == NULL, cases[i].gone);
 		counter_free(counter);
 	}

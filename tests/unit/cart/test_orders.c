@@ -719,22 +719,22 @@ static void an_archived_sale_s_orders_are_forgotten(void **state)
 	struct order_answer answer;
 	struct id id = order->id;
 
-	orders_archive(counter->orders, 0, span_of("SKU1"));
+	archive_orders(counter, 0, "SKU1");
 	assert_non_null(orders_find(counter->orders, &id)); /* it is not sold: one of the next sale */
 	counter_ledger(counter, &id, "ann", LINE_SOLD, "p");
-	orders_archive(counter->orders, 0, span_of("SKU2"));
-	orders_archive(counter->orders, 1, span_of("SKU1"));
+	archive_orders(counter, 0, "SKU2");
+	archive_orders(counter, 1, "SKU1");
 	assert_non_null(orders_find(counter->orders, &id));
 	assert_false(orders_refund(counter->orders, order, &waiter));
 	counter_store(counter, OK);
 	assert_int_equal(counter->last_wish, WISH_REFUND);
 	counter->forgotten = 0;
-	orders_archive(counter->orders, 0, span_of("SKU1"));
+	archive_orders(counter, 0, "SKU1");
 	assert_int_equal(counter->forgotten, 1);
 	assert_int_equal(counter->told, 1);
 	assert_int_equal(waiter.outcome.reason, REASON(GONE));
 	assert_non_null(orders_find(counter->orders, &id)); /* inventory is being asked */
-	orders_archive(counter->orders, 0, span_of("SKU1"));
+	archive_orders(counter, 0, "SKU1");
 	assert_int_equal(counter->forgotten, 1);
 	answer = counter_refusal(REASON(GONE), 0);
 	counter_answer(counter, &answer);
@@ -752,8 +752,9 @@ static void an_archived_order_whose_end_was_not_told_is_forgotten(void **state)
 	struct counter *counter = counter_new(1);
 	struct id id = counter_open(counter)->id;
 
-	lines_archive(&counter->cart->lines, span_of("SKU1"), ignore_line, NULL);
-	orders_archive(counter->orders, 0, span_of("SKU1"));
+	assert_false(lines_archive(
+		&counter->cart->lines, span_of("SKU1"), &(struct map_walk){0}, SIZE_MAX, ignore_line, NULL));
+	archive_orders(counter, 0, "SKU1");
 	assert_null(orders_find(counter->orders, &id));
 	counter_free(counter);
 }
