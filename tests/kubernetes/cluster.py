@@ -235,11 +235,19 @@ class Pod:
         self.ready = True
         return self
 
-    def first_process(self):
+    def execute(self, *command, first=None):
+        """As kubectl exec: with the rights, places and environment of the container's first process."""
+        first = first or self.first
+        environment = Path(f"/proc/{first}/environ").read_text().split("\0")[:-1]
+        ids = [str(self.security[name]) for name in ("runAsUser", "runAsGroup")]
+        return subprocess.run(["nsenter", "-t", str(first), "-m", "-u", "-i", "-n", "-p", "-r", "-w", "-S", ids[0], "-G", ids[1], "env", "-i",
+                               *environment, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+
+    def first_process(self, process=None):
         """Process 1 of the container, as it is called out here."""
         end = time.monotonic() + 30
         while time.monotonic() < end:
-            pids = [self.process.pid]
+            pids = [(process or self.process).pid]
             while pids:
                 pid = pids.pop()
                 try:
@@ -249,7 +257,7 @@ class Pod:
                     continue
                 if len(numbers) > 1 and numbers[-1] == "1":
                     return pid
-            assert self.process.poll() is None, f"{self.name} ended: {self.said()}"
+            assert (process or self.process).poll() is None, f"{self.name} ended: {self.said()}"
             time.sleep(0.01)
         raise AssertionError(f"{self.name} did not start")
 
@@ -337,13 +345,12 @@ class Proxy:
             except OSError:
                 return
             pods = self.cluster.behind(self.service)
-            if not pods:
-                client.close()
-                continue
-            pod = random.choice(pods)
             try:
+                pod = random.choice(pods)
                 server = socket.create_connection((pod.address, pod.port(target)), 5)
-            except OSError:
+                server.settimeout(None)
+            except (IndexError, OSError) as why:
+                print(f"{self.service['metadata']['name']}: {why!r}")
                 client.close()
                 continue
             for one, other in ((client, server), (server, client)):

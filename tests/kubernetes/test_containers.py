@@ -2,62 +2,28 @@
 
 import json
 import time
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from manifests import admits, find
-
-ORDER = ("gatekeeper", "cart", "policy", "protector", "inventory")  # the worst one
+from shop import ask, buy, start, start_all, workload
 
 
 @pytest.fixture(scope="module")
 def sale(make_cluster):
     """All pods of the dev overlay, ready, and the demo sale open."""
     with make_cluster("dev") as cluster:
-        for service in ORDER:
-            start(cluster, service)
-        for pod in cluster.pods.values():
-            pod.wait_ready()
+        start_all(cluster)
         run_demo_sale(cluster)
         yield cluster
-
-
-def workload(cluster, service):
-    return find(cluster.things, "Deployment" if service == "gatekeeper" else "StatefulSet", f"flashsale-{service}")
-
-
-def start(cluster, service, ordinal=0):
-    return cluster.make(workload(cluster, service), ordinal).start()
 
 
 def run_demo_sale(cluster):
     pod = cluster.make(find(cluster.things, "Job", "flashsale-demo-sale"))
     assert pod.contain(pod.spec["containers"][0]).wait(120) == 0, pod.said("demo-sale")
     pod.kill()
-
-
-def ask(cluster, path, body=None, key=None):
-    headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
-    url = f"http://{cluster.services['flashsale-gatekeeper'].address}:80{path}"
-    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
-
-
-def buy(cluster, user, within_s=30):
-    """Once it is answered with more than 503 or 504."""
-    end = time.monotonic() + within_s
-    while True:
-        status, answer = ask(cluster, "/v1/buy", {"userID": user, "userLevel": 1, "goodsSKU": "SKU0002", "goodsQuantity": 1}, key=f"key-{user}")
-        if status not in (503, 504) or time.monotonic() > end:
-            return status, answer
-        time.sleep(0.2)
 
 
 def available(cluster):
@@ -149,6 +115,51 @@ def test_an_empty_volume_is_no_new_store(sale):
         pod.kill()
     finally:
         sale.config_maps["flashsale-new-stores"] = kept
+
+
+@contextmanager
+def held(sale, service):
+    """The service's pod, held in its init container; gives how to execute something there. After it the pod is ready again."""
+    name = f"flashsale-{service}-0"
+    sale.config_maps["flashsale-held"] = {"pods": name}
+    assert sale.pods[name].end() == 0
+    pod = sale.make(workload(sale, service))
+    init = pod.contain(pod.spec["initContainers"][0])
+    end = time.monotonic() + 30
+    while "is held by the operator" not in pod.said("init"):
+        assert init.poll() is None and time.monotonic() < end, pod.said("init")
+        time.sleep(0.1)
+
+    def execute(*command):
+        answer = pod.execute(*command, first=pod.first_process(init))
+        print(answer.stdout)
+        return answer
+
+    yield execute
+    assert init.poll() is None
+    del sale.config_maps["flashsale-held"]
+    (pod.volumes["held"] / "pods").unlink()
+    assert init.wait(30) == 0, pod.said("init")
+    pod.start().wait_ready()
+
+
+def test_a_backup_is_restored(sale):
+    """docs/kubernetes.md, "Restore", line by line: what was sold after the backup is not lost either, for the cart knows it."""
+    folder = "/var/lib/flashsale"
+    assert sale.pods["flashsale-inventory-0"].execute("flashsale-inventory", "backup", "--to", f"{folder}/backup").returncode == 0
+    status, later = buy(sale, "after-the-backup")
+    assert status in (200, 201)
+    before = available(sale)
+    with held(sale, "inventory") as execute:
+        assert execute("mv", f"{folder}/store", f"{folder}/store.lost").returncode == 0
+        assert execute("flashsale-inventory", "restore", "--from", f"{folder}/backup").returncode == 0
+    with held(sale, "cart") as execute:
+        assert execute("flashsale-cart", "reconcile", "--report", f"{folder}/before.jsonl").returncode == 1
+        done = execute("flashsale-cart", "reconcile", "--report", f"{folder}/done.jsonl", "--apply")
+        assert done.returncode == 0, done.stdout
+    assert buy(sale, "after-the-restore")[0] in (200, 201)
+    assert buy(sale, "after-the-backup")[1]["holdId"] == later["holdId"]
+    assert available(sale) == before - 1
 
 
 def test_everything_ends_with_0(sale):
