@@ -61,7 +61,8 @@ class Cluster:
         for service in self.services.values():
             service.close()
         self.names.close()
-        libc.setns(self.home, CLONE_NEWNET)
+        if libc.setns(self.home, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "back to this machine's network")
         os.close(self.home)
 
     def resolve(self, name):
@@ -332,11 +333,12 @@ class Proxy:
     def __init__(self, cluster, service, address):
         self.cluster, self.service, self.address = cluster, service, address
         run("ip", "addr", "add", f"{address}/32", "dev", "node")
-        self.listeners = []
+        self.listeners, self.threads = [], []
         for port in service["spec"]["ports"]:
             listener = socket.create_server((address, port["port"]))
             self.listeners.append(listener)
-            threading.Thread(target=self.serve, args=(listener, port["targetPort"]), daemon=True).start()
+            self.threads.append(threading.Thread(target=self.serve, args=(listener, port["targetPort"]), daemon=True))
+            self.threads[-1].start()
 
     def serve(self, listener, target):
         while True:
@@ -350,13 +352,18 @@ class Proxy:
                 server = socket.create_connection((pod.address, pod.port(target)), 5)
                 server.settimeout(None)
             except (IndexError, OSError) as why:
-                print(f"{self.service['metadata']['name']}: {why!r}")
+                states = {pod.name: pod.ready for pod in self.cluster.pods.values()}
+                print(f"{self.service['metadata']['name']} in {self.cluster.folder}: {why!r}, pods and whether they are ready: {states}")
                 client.close()
                 continue
             for one, other in ((client, server), (server, client)):
                 threading.Thread(target=pump, args=(one, other), daemon=True).start()
 
     def close(self):
+        for listener in self.listeners:
+            listener.shutdown(socket.SHUT_RDWR)  # ends the accept() that waits; a mere close() would not
+        for thread in self.threads:
+            thread.join()
         for listener in self.listeners:
             listener.close()
 

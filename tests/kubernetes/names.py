@@ -10,15 +10,18 @@ class Names:
         self.resolve = resolve
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((address, 53))
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.socket.settimeout(0.2)
+        self.open = True
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
-        while True:
+        while self.open:
             try:
                 query, client = self.socket.recvfrom(4096)
                 self.socket.sendto(self.answer(query), client)
             except OSError:
-                return
+                pass  # nobody asked, or who asked is gone
 
     def answer(self, query):
         name, at = [], 12
@@ -34,4 +37,6 @@ class Names:
         return head + b"".join(b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 5, 4) + socket.inet_aton(a) for a in records)
 
     def close(self):
+        self.open = False
+        self.thread.join()
         self.socket.close()
