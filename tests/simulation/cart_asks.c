@@ -316,4 +316,5 @@ void asks_release(struct cart_process *process)
 		request_free(self);
 		request->done(request);
 	}
+	loop_run_left();
 }

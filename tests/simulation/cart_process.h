@@ -118,6 +118,7 @@ void requests_release(struct cart_process *process); /* it crashed: nobody hears
 
 /* loop.c */
 void timers_release(void);
+void loop_run_left(void); /* tasks posted to a crashed process, which nothing else runs */
 
 /* cart_orders.c */
 void orders_begin(struct cart_process *process); /* once it has its cart and its loop */

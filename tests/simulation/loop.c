@@ -13,9 +13,35 @@ static void run_task(void *context, uint64_t a, uint64_t b)
 	task->run(task);
 }
 
+/* What was posted to the loop of a process that has crashed, for whoever clears up after it. */
+struct left_task {
+	struct left_task *next;
+	struct rpc_task *task;
+};
+static struct left_task *left_tasks;
+
+void loop_run_left(void)
+{
+	while (left_tasks) {
+		struct left_task *left = left_tasks;
+		struct rpc_task *task = left->task;
+
+		left_tasks = left->next;
+		free(left);
+		task->run(task);
+	}
+}
+
 void __wrap_rpc_post(struct rpc_loop *loop, struct rpc_task *task);
 void __wrap_rpc_post(struct rpc_loop *loop, struct rpc_task *task)
 {
+	if (loop->process->dead) {
+		struct left_task *left = NEW(struct left_task);
+
+		*left = (struct left_task){left_tasks, task};
+		left_tasks = left;
+		return;
+	}
 	world_after(loop->process, world_between(1, 100), run_task, task, 0, 0);
 }
 
