@@ -79,6 +79,7 @@ class Image:
         shutil.rmtree(context, ignore_errors=True)
         if full:
             shutil.copytree(PROJECT, context, ignore=shutil.ignore_patterns(".git", ".deps", "build", "var", "__pycache__"))
+            shutil.copytree(PROJECT / ".deps" / "googleapis", context / ".deps" / "googleapis")  # as .dockerignore leaves it in
         else:
             shutil.copytree(PROJECT / "k8s" / "image", context / "k8s" / "image")
             subprocess.run(["bash", "k8s/image/programs.sh", str(context / "prebuilt"), "build/release"], cwd=PROJECT, check=True)
