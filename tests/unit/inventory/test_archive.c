@@ -306,6 +306,44 @@ static void it_goes_on_after_any_failure(void **state)
 	assert_int_equal(shop_rows(shop, TABLE_HOLDS), 0);
 }
 
+/* The ledger's last entry, changed on the disk. */
+static void tell_units(struct shop *shop, uint64_t units)
+{
+	uint8_t key_bytes[8], record[LEDGER_RECORD_MAX];
+	MDB_val key = {8, key_bytes}, value;
+	struct ledger_entry entry;
+	MDB_txn *txn;
+
+	store_put_be64(key_bytes, shop->head);
+	assert_int_equal(mdb_txn_begin(shop->store->env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_get(txn, shop->store->tables[TABLE_LEDGER], &key, &value), 0);
+	assert_true(ledger_unpack(value.mv_data, value.mv_size, &entry));
+	assert_int_equal(entry.kind, LEDGER_GOODS_ARCHIVED);
+	entry.archived.units = units;
+	value = (MDB_val){ledger_pack(&entry, record), record};
+	assert_int_equal(mdb_put(txn, shop->store->tables[TABLE_LEDGER], &key, &value, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+/* What is left of a sale is a number, in the row and in the ledger: each is proved by the other. */
+static void another_number_is_refuted(void **state)
+{
+	struct shop *shop = *state;
+	struct archive_request sale;
+	char said[4096];
+
+	sell(shop);
+	close_goods(shop, "SKU0001");
+	get_old(shop);
+	sale = sale_of(shop, "SKU0001", NULL);
+	assert_int_equal(begin(shop, &sale), VERDICT_YES);
+	run_to_the_end(shop);
+	tell_units(shop, 4);
+	shop_replay(shop, said, sizeof(said));
+	assert_non_null(strstr(said, "goods SKU0001: 3 units are archived, the ledger tells of 4"));
+	tell_units(shop, 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -313,6 +351,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_sale_is_dropped_and_its_sum_stays),
 		TEST(goods_can_be_sold_again_afterwards),
+		TEST(another_number_is_refuted),
 		TEST(it_begins_only_when_all_is_over),
 		TEST(meanwhile_nothing_of_it_moves),
 		TEST(an_undone_step_is_done_again),
