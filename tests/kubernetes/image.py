@@ -91,6 +91,7 @@ class Image:
                      "-f", "k8s/image/Dockerfile", "-t", self.name, ".", cwd=context)
         shutil.rmtree(context)
         self.unpack()
+        self.buildah("rmi", "--prune", "--force")  # what the last build's image was made of
 
     def unpack(self):
         container = self.buildah("from", "--pull-never", self.name)
