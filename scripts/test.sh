@@ -1,7 +1,7 @@
 # Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
 
 # What CI runs, cheap ones first: a slip in form is known in seconds.
-every_suite=(format contracts unit coverage simulation fuzz mutants crash system system-consul kubernetes unit-asan simulation-asan system-asan unit-tsan system-tsan)
+every_suite=(format contracts unit coverage simulation fuzz mutants crash system system-consul unit-asan simulation-asan system-asan unit-tsan system-tsan)
 
 results=$PWD/build/results
 
