@@ -8,10 +8,10 @@
 #ifndef FLASHSALE_INVENTORY_INVENTORY_H
 #define FLASHSALE_INVENTORY_INVENTORY_H
 
-#include "base/hash.h"
 #include "base/writer.h"
 #include "flashsale/inventory/v1/inventory.pb-c.h"
 #include "inventory/books.h"
+#include "inventory/exporter.h"
 #include "inventory/followers.h"
 #include "rpc/service.h"
 #include "rpc/watch.h"
@@ -26,14 +26,6 @@ struct inventory_settings {
 
 struct audit_job;
 
-/* An export that was told to its end. */
-#define EXPORTED_MAX 8
-struct exported {
-	struct archive_request sale; /* count 0: none */
-	struct hash128 digest;
-	uint64_t count;
-};
-
 struct inventory {
 	Inventory__InventoryService_Service
 		methods; /* what rpc_serve gets, and the methods are called with */
@@ -46,8 +38,7 @@ struct inventory {
 	struct watch_board *board;
 	struct followers followers;
 	struct audit_job *audit;
-	struct exported exported[EXPORTED_MAX]; /* the last ones, the newest anywhere; the loop's */
-	uint32_t exported_next;
+	struct exports exports; /* the loop's */
 	char lineage[ID_TEXT_LENGTH + 1];
 };
 
