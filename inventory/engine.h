@@ -32,7 +32,7 @@
 #define ORDER_HOLDS_MAX 100u
 
 enum verdict {
-	VERDICT_YES,	  /* something changed */
+	VERDICT_YES,      /* something changed */
 	VERDICT_REPEATED, /* yes, and it was so already */
 	VERDICT_SOLD_OUT,
 	VERDICT_NOT_ENOUGH,
@@ -42,7 +42,7 @@ enum verdict {
 	VERDICT_KEY_REUSED,
 	VERDICT_NOT_FOUND,
 	VERDICT_ARCHIVING, /* the goods are being archived, or others are */
-	VERDICT_GONE,	   /* it may have been there: no longer kept (inventory/compaction.h) */
+	VERDICT_GONE, /* it may have been there: no longer kept (inventory/compaction.h) */
 	VERDICT_HOLD_EXPIRED,
 	VERDICT_WRONG_STATE,
 	VERDICT_FORBIDDEN, /* somebody else's */
@@ -73,8 +73,8 @@ struct goods {
 	int64_t price_micros;
 	int64_t hold_ttl_ms; /* 0: the service's setting */
 	uint64_t version;    /* one more at each change by an operator */
-	uint64_t last;	     /* newest ledger entry that is about it */
-	uint64_t kept;	     /* newest GOODS_CHANGED of it at or below the floor; 0: none */
+	uint64_t last;       /* newest ledger entry that is about it */
+	uint64_t kept;       /* newest GOODS_CHANGED of it at or below the floor; 0: none */
 	char currency[4];
 	bool closed;
 };
@@ -82,7 +82,7 @@ struct goods {
 struct hold {
 	struct id id;
 	struct id order; /* zero: none */
-	uint32_t goods;	 /* number of the row */
+	uint32_t goods;  /* number of the row */
 	uint32_t quantity;
 	uint32_t cart_shard;
 	uint32_t version;
@@ -99,8 +99,8 @@ struct order {
 	uint32_t cart_shard;
 	enum hold_state state; /* of each of its holds too */
 	int64_t deadline_ms;
-	uint64_t bound;		       /* ledger entry with the rest: user, items */
-	uint64_t changed;	       /* ledger entry that made the present state */
+	uint64_t bound;   /* ledger entry with the rest: user, items */
+	uint64_t changed; /* ledger entry that made the present state */
 	char payment[PAYMENT_MAX + 1]; /* that it was sold for, or "" */
 	uint32_t hold_count;
 	struct id holds[ORDER_HOLDS_MAX];
@@ -121,9 +121,9 @@ struct fence {
 	uint64_t sequence; /* of its ledger entry */
 	uint8_t instance[INSTANCE_BYTES];
 	uint64_t position; /* the ledger up to here is in the cart's store */
-	uint64_t kept;	   /* newest CART_FENCED of it at or below the floor; 0: none */
+	uint64_t kept;     /* newest CART_FENCED of it at or below the floor; 0: none */
 	struct id removed; /* the greatest id of it that is no longer kept; zero: none */
-	bool gone;	   /* unregistered */
+	bool gone;         /* unregistered */
 };
 
 /* The books balance. What moves units asserts it. */
@@ -154,8 +154,8 @@ enum verdict engine_goods_close(struct goods *goods);
 /* Whether `quantity` units can be held now; changes nothing. */
 enum verdict engine_can_hold(const struct goods *goods, uint32_t quantity);
 /* Freezes them; engine_can_hold said yes. Fills all of *ret but id, cart_shard, created and changed. ttl_ms 0: as the goods say. */
-void engine_hold(struct goods *goods, uint32_t quantity, int64_t ttl_ms, int64_t standard_ttl_ms,
-	int64_t now_ms, struct hold *ret);
+void engine_hold(struct goods *goods, uint32_t quantity, int64_t ttl_ms, int64_t standard_ttl_ms, int64_t now_ms,
+	struct hold *ret);
 
 /* Ends a hold whose deadline has passed, and that is in no order; true: it did just now. */
 bool engine_settle(struct goods *goods, struct hold *hold, int64_t now_ms);
@@ -173,8 +173,7 @@ enum verdict engine_can_bind(const struct hold *hold);
 bool engine_add_price(int64_t *total_micros, const struct hold *hold);
 /* The shorter of what an order may last so far (0: no hold yet) and what these goods allow. */
 int64_t engine_order_ttl_ms(int64_t ttl_ms, const struct goods *goods, int64_t standard_ttl_ms);
-void engine_bind(
-	struct hold *hold, const struct id *order, int64_t deadline_ms); /* engine_can_bind said yes */
+void engine_bind(struct hold *hold, const struct id *order, int64_t deadline_ms); /* engine_can_bind said yes */
 
 /* Whether the deadline of an order has passed: it is to be moved to EXPIRED. */
 bool engine_order_overdue(const struct order *order, int64_t now_ms);

@@ -18,22 +18,21 @@
 
 struct inventory_settings {
 	struct service_settings common;
-	int64_t hold_ttl_ms;	     /* --hold-ttl 10m */
+	int64_t hold_ttl_ms;         /* --hold-ttl 10m */
 	int64_t outage_grace_max_ms; /* --outage-grace-max 10m */
-	int64_t retention_ms;	     /* --retention 25h */
-	int64_t queue_max;	     /* --queue-max 65536: items that wait for the writer */
+	int64_t retention_ms;        /* --retention 25h */
+	int64_t queue_max;           /* --queue-max 65536: items that wait for the writer */
 };
 
 struct audit_job;
 
 struct inventory {
-	Inventory__InventoryService_Service
-		methods; /* what rpc_serve gets, and the methods are called with */
+	Inventory__InventoryService_Service methods; /* what rpc_serve gets, and the methods are called with */
 	const struct inventory_settings *settings;
 	const struct clock_source *clock;
 	struct rpc_loop *loop;
 	struct store *store;
-	struct books *books; /* the writer's, but for its time and head */
+	struct books *books;   /* the writer's, but for its time and head */
 	struct writer *writer;
 	struct watch_board *board;
 	struct followers followers;
@@ -55,8 +54,7 @@ struct inventory_parts {
 
 /* Opens the books and starts the writer; then `methods` can be served. NULL: *error says why. */
 struct inventory *inventory_new(const struct inventory_parts *parts, struct error *error);
-void inventory_end(
-	struct inventory *inventory); /* its threads end; what was taken is answered. Not from the loop */
+void inventory_end(struct inventory *inventory);  /* its threads end; what was taken is answered. Not from the loop */
 void inventory_free(struct inventory *inventory); /* after its end and the server's */
 
 /* stock_watch.c: after each commit, on the writer's thread (before it runs: the main thread). */
@@ -73,8 +71,7 @@ struct audit_job *audit_job_new(struct store *store);
 void audit_job_free(struct audit_job *job); /* ends one that is under way; not from the loop */
 
 /* Whether a request was sent to where it was meant to go; no: the call was ended. */
-bool inventory_placed(
-	const struct inventory *inventory, const Common__Placement *placement, struct rpc_call *call);
+bool inventory_placed(const struct inventory *inventory, const Common__Placement *placement, struct rpc_call *call);
 /* The SKU is nowhere in this store: ends the call, with WRONG_SHARD if it belongs elsewhere. */
 void inventory_fail_missing(const struct inventory *inventory, const char *sku, struct rpc_call *call);
 /* Ends the call for an error of the store or an arena at its cap. */
@@ -84,10 +81,9 @@ void inventory_fail_large(struct rpc_call *call);
 void inventory_fail_lineage(const struct inventory *inventory, struct rpc_call *call);
 
 /* The methods; each gets `service`, `request`, the closure `answer` and `call`. */
-#define INVENTORY_METHOD(name, Type) \
-	void inventory_##name(Inventory__InventoryService_Service *service, \
-		const Inventory__##Type##Request *request, Inventory__##Type##Response_Closure answer, \
-		void *call)
+#define INVENTORY_METHOD(name, Type)                                                                                 \
+	void inventory_##name(Inventory__InventoryService_Service *service, const Inventory__##Type##Request *request, \
+		Inventory__##Type##Response_Closure answer, void *call)
 /* rpc_goods.c */
 INVENTORY_METHOD(create_goods, CreateGoods);
 INVENTORY_METHOD(update_goods, UpdateGoods);

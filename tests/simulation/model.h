@@ -16,19 +16,18 @@ enum model_state { MODEL_NONE, MODEL_HELD, MODEL_SOLD, MODEL_RELEASED, MODEL_EXP
 struct model_hold {
 	struct id id;
 	bool intended, created; /* a cart asked for it; the ledger has it */
-	bool gone;		/* it ended unsold, and its record was dropped */
-	bool lost;		/* lived before, and no cart remembers it */
-	bool lived_before;	/* its store was restored: some remember more of it than the books do */
+	bool gone;              /* it ended unsold, and its record was dropped */
+	bool lost;              /* lived before, and no cart remembers it */
+	bool lived_before;      /* its store was restored: some remember more of it than the books do */
 	bool keyed;
 	struct hash128 key, fingerprint;
-	uint32_t user, sku, shard, cart, asked, quantity,
-		limit; /* asked: the units at first; limit UINT32_MAX: none */
+	uint32_t user, sku, shard, cart, asked, quantity, limit; /* asked: the units at first; limit UINT32_MAX: none */
 	uint32_t version, payment;
 	enum model_state state;
-	uint64_t sequence;   /* of its last entry */
-	int64_t deadline_ms; /* without the shard's moves */
+	uint64_t sequence;       /* of its last entry */
+	int64_t deadline_ms;     /* without the shard's moves */
 	int64_t ended_ms, price_micros;
-	struct id order;	 /* that has it; zero: none */
+	struct id order;         /* that has it; zero: none */
 	struct model_hold *next; /* of one key */
 	/* who waits for it, by what they were told */
 	uint32_t waiting, told_no, told_else;
@@ -42,13 +41,13 @@ struct model_wish {
 struct model_order {
 	struct id id;
 	struct model_order *next; /* of its slot */
-	bool intended, created;	  /* a cart asked for it; the ledger has it */
+	bool intended, created;   /* a cart asked for it; the ledger has it */
 	bool lived_before, gone;  /* as of holds */
 	uint32_t user, cart, shard, payment, hold_count;
 	struct id *holds;
-	int64_t ttl_ms; /* 0: as the goods say */
+	int64_t ttl_ms;           /* 0: as the goods say */
 	enum model_state state;
-	int64_t deadline_ms;	  /* without the shard's moves */
+	int64_t deadline_ms;      /* without the shard's moves */
 	uint64_t bound, sequence; /* of its first and its last entry */
 	struct model_wish cancel, refund, pay[MODEL_PAYMENTS];
 };
@@ -100,27 +99,24 @@ void model_compacted(uint32_t shard, uint64_t floor, int64_t now_ms);
 uint64_t model_floor(uint32_t shard);
 bool model_kept(uint32_t shard, uint64_t sequence); /* this entry is still in the ledger */
 /* A cart tells inventory what it has stored of this lineage's ledger; checked that it has is elsewhere. */
-void model_stored(
-	uint32_t shard, const struct wire_sender *sender, const struct id *lineage, uint64_t position);
+void model_stored(uint32_t shard, const struct wire_sender *sender, const struct id *lineage, uint64_t position);
 void model_lineage(uint32_t shard, const struct id *lineage); /* that the store has from now on */
 /* Restored: what a backup had, and nothing later. */
 void model_forget_shard(uint32_t shard, uint64_t head, uint64_t floor);
 /* Carts begin anew: from now on nobody remembers more than the books do. */
 void model_reconciled(void);
-void model_void_epochs(uint32_t shard); /* and then, none of before is in force */
+void model_void_epochs(uint32_t shard);  /* and then, none of before is in force */
 
 /* When answers are given: all of a group between its commit and the next. */
-void model_answer(uint32_t shard, enum wire_kind kind, const struct wire_sender *sender,
-	const struct wire_item *item, const struct wire_answer *answer, bool full_allowed);
+void model_answer(uint32_t shard, enum wire_kind kind, const struct wire_sender *sender, const struct wire_item *item,
+	const struct wire_answer *answer, bool full_allowed);
 void model_fenced(uint32_t shard, const struct wire_sender *sender, const struct wire_fenced *fenced);
 
 /* A cart lets an add go to inventory, with the epoch and the position that it has. */
-void model_intend(const struct id *id, uint32_t user, uint32_t sku, uint32_t quantity, uint32_t limit,
-	bool keyed, const struct hash128 *key, const struct hash128 *fingerprint,
-	const struct wire_sender *sender, uint64_t position);
+void model_intend(const struct id *id, uint32_t user, uint32_t sku, uint32_t quantity, uint32_t limit, bool keyed,
+	const struct hash128 *key, const struct hash128 *fingerprint, const struct wire_sender *sender, uint64_t position);
 /* Whether this key has a hold on another shard than `shard`; which. */
-bool model_key_elsewhere(
-	const struct hash128 *key, const struct hash128 *fingerprint, uint32_t shard, uint32_t *ret);
+bool model_key_elsewhere(const struct hash128 *key, const struct hash128 *fingerprint, uint32_t shard, uint32_t *ret);
 
 /* A shopper's wait for an attempt begins, and ends by a word or by silence. */
 void model_waits(const struct id *id);
@@ -132,9 +128,8 @@ void model_told_grant(const struct id *id, uint32_t user, uint32_t sku, uint32_t
 void model_told_ended(const struct id *id, uint32_t at_most);
 
 /* An order command leaves a cart: what its decision says, with the epoch and the position that it has. */
-void model_order_ask(uint32_t shard, enum wire_kind kind, const struct wire_item *item,
-	const struct id *holds, uint32_t hold_count, uint32_t cart, const struct wire_sender *sender,
-	uint64_t position);
+void model_order_ask(uint32_t shard, enum wire_kind kind, const struct wire_item *item, const struct id *holds, uint32_t hold_count,
+	uint32_t cart, const struct wire_sender *sender, uint64_t position);
 /* Somebody asks a cart for something (PAY, CANCEL, REFUND), and hears, or hears no more. */
 void model_order_waits(const struct id *id, enum wire_kind want, uint32_t payment);
 void model_order_told(const struct id *id, enum wire_kind want, uint32_t payment, enum model_word word,
@@ -143,7 +138,7 @@ void model_order_told(const struct id *id, enum wire_kind want, uint32_t payment
 void model_order_seen(const struct id *id, uint32_t user, enum model_state state, uint32_t payment);
 /* A checkout with a key made, or found, these orders; memory: of the store that would know that. */
 void model_checked_out(uint32_t user, uint32_t key, uint64_t memory, const struct id *orders, size_t count);
-const struct model_order *model_order_find(const struct id *id);	/* NULL: nobody ever asked for it */
+const struct model_order *model_order_find(const struct id *id); /* NULL: nobody ever asked for it */
 void model_orders_each(void (*visit)(const struct model_order *order)); /* that the ledgers have */
 uint64_t model_orders(uint32_t shard);
 
@@ -155,9 +150,9 @@ const struct model_hold *model_find(const struct id *id);
 /* Every hold that the ledgers have. */
 void model_each(void (*visit)(const struct model_hold *hold));
 int64_t model_moved_ms(uint32_t shard);
-uint64_t model_live(uint32_t shard);  /* HELD holds */
-uint64_t model_holds(uint32_t shard); /* all */
-void model_expect_ended(void); /* quiet, and every deadline is long over: nothing is HELD, all adds up */
+uint64_t model_live(uint32_t shard);        /* HELD holds */
+uint64_t model_holds(uint32_t shard);       /* all */
+void model_expect_ended(void);              /* quiet, and every deadline is long over: nothing is HELD, all adds up */
 const struct model_row *model_goods(uint32_t sku);
 bool model_overdue(uint32_t shard, int64_t now_ms); /* a hold is HELD that ended by then */
 

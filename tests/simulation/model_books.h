@@ -9,19 +9,19 @@
 
 /* What one entry made of a hold. */
 struct model_step {
-	struct model_hold *hold; /* or */
+	struct model_hold *hold;   /* or */
 	struct model_order *order;
 	enum model_state state;
 	uint32_t quantity, version;
-	int64_t deadline_ms;	  /* of the hold, without the shard's moves */
+	int64_t deadline_ms; /* of the hold, without the shard's moves */
 	struct model_entry entry; /* as it was told */
-	uint64_t floor;		  /* while this was the last one; 0: as before */
+	uint64_t floor;      /* while this was the last one; 0: as before */
 };
 
 struct model_cart {
 	uint64_t epoch, sequence;
 	struct id instance_before; /* the last group */
-	struct id removed;	   /* the greatest id that was dropped */
+	struct id removed;         /* the greatest id that was dropped */
 	/* What its instances said of their stores. */
 	struct model_stored {
 		uint32_t next;
@@ -43,7 +43,7 @@ struct model_sku {
 	struct model_delta {
 		int64_t available; /* how it changed */
 		uint64_t sequence;
-	} * deltas; /* by version */
+	} *deltas; /* by version */
 	size_t delta_room;
 };
 
@@ -51,7 +51,7 @@ struct model_shard {
 	struct id lineage;
 	uint64_t head, floor;
 	uint64_t newest_goods[WORLD_SKUS_MAX], newest_fences[WORLD_SHARDS_MAX]; /* entries up to the floor */
-	struct model_step *steps;						/* by sequence */
+	struct model_step *steps; /* by sequence */
 	size_t step_room;
 	int64_t time_ms, moved_ms;
 	struct model_cart carts[WORLD_SHARDS_MAX];
@@ -59,7 +59,7 @@ struct model_shard {
 	uint64_t live_at_most; /* the most that were live in the last group */
 	uint64_t head_before;  /* the last group */
 	uint64_t orders;
-	uint32_t order_moves; /* holds that were moved with their order, whose own entry is still to come */
+	uint32_t order_moves;  /* holds that were moved with their order, whose own entry is still to come */
 };
 
 extern struct model_shard model_shards[WORLD_SHARDS_MAX];
@@ -82,8 +82,8 @@ void model_orders_reconciled(void);
 void model_order_drop(const struct id *id, void (*drop)(struct model_hold *hold));
 void model_order_moves(struct model_shard *shard, struct model_hold *hold, const struct model_entry *entry);
 struct model_order *model_order_entry(uint32_t number, const struct model_entry *entry);
-void model_order_answer(const struct model_shard *shard, enum wire_kind kind,
-	const struct wire_sender *sender, const struct wire_item *item, const struct wire_answer *answer);
+void model_order_answer(const struct model_shard *shard, enum wire_kind kind, const struct wire_sender *sender,
+	const struct wire_item *item, const struct wire_answer *answer);
 bool model_may_be_gone(const struct model_shard *shard, uint32_t cart, const struct id *id);
 bool model_is_in_force(const struct model_cart *cart, const struct wire_sender *sender);
 bool model_in_force(const struct model_shard *shard, const struct wire_sender *sender);

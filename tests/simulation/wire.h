@@ -48,9 +48,9 @@ struct wire_item {
 	struct hash128 key, fingerprint;
 	uint32_t payment;
 	int64_t amount, price_micros; /* of goods; amount below 0: leave it; price 0: leave it */
-	int64_t ttl_ms;		      /* of a bind; 0: as the goods say */
-	struct id lineage;	      /* of the ledger, as a cart knows it: */
-	uint64_t position;	      /* that it has stored so far */
+	int64_t ttl_ms;               /* of a bind; 0: as the goods say */
+	struct id lineage;            /* of the ledger, as a cart knows it: */
+	uint64_t position;            /* that it has stored so far */
 	int64_t deadline_us;
 };
 
