@@ -225,6 +225,8 @@ static void message_apply(struct cart_wire *wire)
 		cart_apply(cart, wire->shard, &entry);
 		if (entry.kind == ENTRY_ORDER)
 			order_apply(wire, wire->message.entries[i]);
+		else if (entry.kind == ENTRY_ARCHIVED)
+			orders_archive(wire->process->orders, wire->shard, entry.sku);
 	}
 	domain(wire)->floor = wire->message.floor;
 	cart_applied(cart, wire->shard, wire->message.position, cart_process_now_ms(wire->process));

@@ -102,9 +102,11 @@ static void check_line(const struct model_hold *hold)
 		return;
 	line = lines_find(&cart->lines, &hold->id);
 	if (!line) {
-		WORLD_CHECK(hold->state > MODEL_SOLD, "a live hold that its cart does not have");
+		WORLD_CHECK(hold->state > MODEL_SOLD || hold->archived,
+			"a live hold that its cart does not have");
 		return;
 	}
+	WORLD_CHECK(!hold->archived, "a cart remembers a hold whose sale was archived");
 	WORLD_CHECK(line->state == hold->state && line->quantity == hold->quantity &&
 			    line->version == hold->version && !line->unseen,
 		"a line has state %d, %u units; the ledger %d, %u", line->state, line->quantity, hold->state,
@@ -126,10 +128,11 @@ static void check_order(const struct model_order *ours)
 		return;
 	order = orders_find(process->orders, &ours->id);
 	if (!order) {
-		WORLD_CHECK(ours->state > MODEL_SOLD && (world.plan.orders_remembered < 1000 || ours->gone),
+		WORLD_CHECK(ours->archived || (ours->state > MODEL_SOLD && (world.plan.orders_remembered < 1000 || ours->gone)),
 			"an order in state %d that its cart does not have", ours->state);
 		return;
 	}
+	WORLD_CHECK(!ours->archived, "a cart remembers an order whose sale was archived");
 	orders_seen++;
 	WORLD_CHECK(order->truth == ours->state && order->item_count == ours->hold_count && !order->wish,
 		"a cart has an order in state %d, wish %d; the ledger says %d", order->truth, order->wish,

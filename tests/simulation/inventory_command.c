@@ -207,6 +207,16 @@ static int apply_acknowledge(struct node_command *self, struct books *books)
 	return rc;
 }
 
+static int apply_archive(struct node_command *self, struct books *books)
+{
+	enum verdict verdict;
+	uint32_t bad;
+	int rc = archive_begin(books, &self->sale, &verdict, &bad);
+
+	self->call->answers[0] = (struct wire_answer){.reason = verdict_reason(verdict)};
+	return rc;
+}
+
 int inventory_apply(struct command *command, void *domain, MDB_txn *txn, int64_t now_ms)
 {
 	struct node_command *self = container_of(command, struct node_command, command);
@@ -217,5 +227,7 @@ int inventory_apply(struct command *command, void *domain, MDB_txn *txn, int64_t
 		return apply_acknowledge(self, domain);
 	if (wire_is_order(self->call->kind))
 		return apply_order(self, domain);
+	if (self->call->kind == WIRE_ARCHIVE)
+		return apply_archive(self, domain);
 	return self->call->kind >= WIRE_OPEN ? apply_goods(self, domain) : apply_holds(self, domain);
 }

@@ -15,6 +15,7 @@ struct node_command {
 	struct node *node;
 	struct sender sender;
 	struct fence_answer fenced;
+	struct archive_request sale;
 	enum writer_result result;
 };
 

@@ -15,6 +15,12 @@ void inventories_end(void);
 
 bool inventory_up(uint32_t shard);
 bool inventory_take(struct wire_call *call); /* false: nobody is there */
+struct exporter;
+struct store;
+/* What operators who archive read, and what was told them: known until the process ends. */
+struct store *inventory_store(uint32_t shard);
+void inventory_exported(uint32_t shard, const struct exporter *exporter);
+
 struct id inventory_lineage(uint32_t shard); /* of its store as it is now */
 bool inventory_was_restored(uint32_t shard);
 

@@ -111,7 +111,10 @@ static void translate(const struct ledger_entry *entry, uint64_t sequence, struc
 		memcpy(ret->instance.bytes, entry->fenced.instance, ID_BYTES);
 		break;
 	case LEDGER_GOODS_ARCHIVED:
-		world_fail("the ledger tells of an archive, and nobody has asked for one");
+		ret->kind = MODEL_ARCHIVED;
+		ret->sku = world_number(entry->archived.sku.data, entry->archived.sku.size);
+		ret->units = (int64_t)entry->archived.units;
+		break;
 	case LEDGER_INCARNATION:
 		ret->kind = MODEL_INCARNATION;
 		ret->moved_ms = entry->incarnation.moved_ms;
@@ -131,7 +134,7 @@ static void show_row(struct store *store, MDB_txn *txn, uint32_t shard, uint32_t
 	WORLD_CHECK(rc == 0 || rc == MDB_NOTFOUND, "the row of %s: %s", world_sku(sku), mdb_strerror(rc));
 	if (!rc)
 		row = (struct model_row){true, goods.closed, goods.stock, goods.available, goods.held,
-			goods.sold, goods.price_micros, goods.version};
+			goods.sold, goods.price_micros, goods.archived, goods.version};
 	model_row(shard, sku, &row);
 }
 
@@ -154,12 +157,77 @@ static uint32_t show_entries(struct store *store, MDB_txn *txn, uint32_t shard)
 		translate(&entry, store_get_be64(key.mv_data), &ours);
 		world_note_bytes(value.mv_data, value.mv_size);
 		model_entry(shard, &ours);
-		if (ours.kind <= MODEL_GOODS) /* those that are about one SKU */
+		if (ours.kind <= MODEL_GOODS || ours.kind == MODEL_ARCHIVED) /* those that are about one SKU */
 			touched |= 1u << ours.sku;
 	}
 	WORLD_CHECK(rc == MDB_NOTFOUND, "reading the ledger: %s", mdb_strerror(rc));
 	mdb_cursor_close(cursor);
 	return touched;
+}
+
+/* ---- an archive under way ---- */
+
+static struct store *archived_store;
+static MDB_txn *archived_txn;
+static int64_t units_left[WORLD_SKUS_MAX];
+static uint32_t archived_skus;
+
+/* Only what was sold goes, and an order with its holds. */
+static void look_at_row(const struct model_hold *ours)
+{
+	struct hold hold;
+	struct order order;
+	int rc;
+
+	if (ours->gone || !(archived_skus >> ours->sku & 1))
+		return;
+	rc = books_read_hold(archived_store, archived_txn, &ours->id, &hold);
+	WORLD_CHECK(rc == 0 || rc == MDB_NOTFOUND, "a hold of a sale: %s", mdb_strerror(rc));
+	if (rc == 0 && hold.state == HOLD_SOLD)
+		units_left[ours->sku] += hold.quantity;
+	if (!id_is_zero(&ours->order))
+		WORLD_CHECK(books_read_order(archived_store, archived_txn, &ours->order, &order) == rc,
+			"an order and its holds are archived apart");
+}
+
+/* At each step: what was sold is in rows, or counted as archived. */
+static void check_steps(struct store *store, MDB_txn *txn, uint32_t skus)
+{
+	archived_store = store;
+	archived_txn = txn;
+	archived_skus = skus;
+	memset(units_left, 0, sizeof(units_left));
+	model_each(look_at_row);
+	for (uint32_t sku = 0; sku < world.plan.skus; sku++) {
+		struct goods goods;
+
+		if (!(skus >> sku & 1))
+			continue;
+		WORLD_CHECK(books_read_goods(store, txn, world_sku(sku), &goods) == 0 &&
+				    goods.sold == units_left[sku] + goods.archived,
+			"promise 1: of %" PRId64 " units of %s that were sold %" PRId64
+			" are in holds and %" PRId64 " archived",
+			goods.sold, world_sku(sku), units_left[sku], goods.archived);
+	}
+}
+
+/* Which goods are being archived now. */
+static uint32_t show_archive(struct store *store, MDB_txn *txn, uint32_t shard)
+{
+	struct archive archive;
+	struct goods goods;
+	uint32_t skus = 0;
+
+	WORLD_CHECK(archive_read(store, txn, &archive) == 0, "the archive's record");
+	for (uint32_t sku = 0; archive.phase != ARCHIVE_NONE && sku < world.plan.skus; sku++)
+		if (world_inventory_of(sku) == shard &&
+			books_read_goods(store, txn, world_sku(sku), &goods) == 0 &&
+			archive_has(&archive, goods.number))
+			skus |= 1u << sku;
+	model_archiving(shard, skus);
+	if (skus && world_below(16) == 0)
+		check_steps(store, txn, skus);
+	return skus;
 }
 
 void view_commit(struct store *store, uint32_t shard, int64_t now_ms)
@@ -174,6 +242,7 @@ void view_commit(struct store *store, uint32_t shard, int64_t now_ms)
 	touched = show_entries(store, txn, shard);
 	WORLD_CHECK(compaction_read_floor(store, txn, &floor) == 0, "the floor");
 	model_compacted(shard, floor, now_ms);
+	touched |= show_archive(store, txn, shard);
 	model_commit_end(shard);
 	for (uint32_t sku = 0; sku < world.plan.skus; sku++)
 		if (world_inventory_of(sku) == shard && (touched >> sku & 1))

@@ -28,6 +28,7 @@ void model_begin(void)
 {
 	model_holds_begin();
 	model_orders_begin();
+	model_archives_begin();
 	memset(usages, 0, sizeof(usages));
 	memset(model_shards, 0, sizeof(model_shards));
 	memset(model_skus, 0, sizeof(model_skus));
@@ -38,6 +39,7 @@ void model_end(void)
 {
 	model_holds_end();
 	model_orders_end();
+	model_archives_end();
 	for (int i = 0; i < WORLD_SHARDS_MAX; i++)
 		steps_free(model_shards[i].steps, model_shards[i].head);
 	for (int i = 0; i < WORLD_SKUS_MAX; i++)
@@ -71,6 +73,11 @@ static void move(
 		model_skus[hold->sku].least_available = row->available;
 	WORLD_CHECK(row->available >= 0, "promise 1: %s is oversold by %" PRId64, world_sku(hold->sku),
 		-row->available);
+}
+
+void model_units_archived(struct model_hold *hold)
+{
+	usages[hold->user][hold->sku].sold -= hold->quantity;
 }
 
 struct model_usage model_usage(uint32_t user, uint32_t sku)
@@ -192,6 +199,7 @@ static void entry_created(uint32_t number, const struct model_entry *entry)
 	shard->holds++;
 	if (shard->live > shard->live_at_most)
 		shard->live_at_most = shard->live;
+	world.troubles.sold_again += model_skus[hold->sku].archived_at != 0;
 	model_counts.grants++;
 	note_hold(shard, entry->sequence, hold);
 }
@@ -331,6 +339,9 @@ void model_entry(uint32_t number, const struct model_entry *entry)
 			"deadlines move by %" PRId64 " ms", entry->moved_ms);
 		shard->moved_ms += entry->moved_ms;
 		break;
+	case MODEL_ARCHIVED:
+		model_archive_entry(number, entry);
+		break;
 	case MODEL_ORDER:
 		note_order(shard, entry->sequence, model_order_entry(number, entry));
 		break;
@@ -378,6 +389,11 @@ void model_row(uint32_t number, uint32_t at, const struct model_row *row)
 		row->exists ? "there, and not in the ledger" : "missing");
 	if (!row->exists)
 		return;
+	WORLD_CHECK(row->archived >= ours->archived &&
+			    row->archived - ours->archived <=
+				    (model_shards[number].archiving >> at & 1 ? model_skus[at].to_archive : 0),
+		"%" PRId64 " units of %s are archived, the ledger tells of %" PRId64, row->archived, world_sku(at),
+		ours->archived);
 	WORLD_CHECK(row->stock == row->available + row->held + row->sold,
 		"promise 1: stock %" PRId64 " is not %" PRId64 " + %" PRId64 " + %" PRId64, row->stock,
 		row->available, row->held, row->sold);
@@ -424,16 +440,17 @@ static void forget_hold(struct model_hold *hold)
 {
 	if (!hold->created || hold->shard != forgotten_shard)
 		return;
-	move(hold, hold->state, MODEL_NONE, hold->quantity, 0);
+	if (!hold->archived)
+		move(hold, hold->state, MODEL_NONE, hold->quantity, 0);
 	if (hold->keyed && !hold->gone)
 		model_key_forget(hold);
-	hold->created = hold->gone = false;
+	hold->created = hold->gone = hold->archived = false;
 	hold->lived_before = true;
 	hold->told_else++;
 }
 
 /* All is told again, up to where the backup was made. */
-void model_forget_shard(uint32_t number, uint64_t head, uint64_t floor)
+void model_forget_shard(uint32_t number, uint64_t head, uint64_t floor, uint32_t archiving)
 {
 	struct model_shard *shard = &model_shards[number], before = *shard;
 
@@ -448,11 +465,14 @@ void model_forget_shard(uint32_t number, uint64_t head, uint64_t floor)
 	memset(shard, 0, sizeof(*shard));
 	model_orders_forget(number);
 	model_words_forget(number);
+	model_archives_retell(true);
 	for (uint64_t i = 1; i <= head; i++) {
 		model_entry(number, &before.steps[i].entry);
 		if (before.steps[i].floor)
 			model_compacted(number, i < head ? before.steps[i].floor : floor, INT64_MIN);
 	}
+	model_archives_retell(false);
+	model_archives_restored(number, archiving);
 	steps_free(before.steps, before.head);
 }
 

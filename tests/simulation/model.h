@@ -16,7 +16,8 @@ enum model_state { MODEL_NONE, MODEL_HELD, MODEL_SOLD, MODEL_RELEASED, MODEL_EXP
 struct model_hold {
 	struct id id;
 	bool intended, created; /* a cart asked for it; the ledger has it */
-	bool gone;              /* it ended unsold, and its record was dropped */
+	bool gone;              /* it ended unsold, and its record was dropped; or */
+	bool archived;          /* its sale was archived: gone too */
 	bool lost;              /* lived before, and no cart remembers it */
 	bool lived_before;      /* its store was restored: some remember more of it than the books do */
 	bool keyed;
@@ -42,7 +43,7 @@ struct model_order {
 	struct id id;
 	struct model_order *next; /* of its slot */
 	bool intended, created;   /* a cart asked for it; the ledger has it */
-	bool lived_before, gone;  /* as of holds */
+	bool lived_before, gone, archived; /* as of holds */
 	uint32_t user, cart, shard, payment, hold_count;
 	struct id *holds;
 	int64_t ttl_ms;           /* 0: as the goods say */
@@ -60,7 +61,7 @@ struct model_item {
 
 /* One entry of a ledger. */
 struct model_entry {
-	enum { MODEL_CREATED, MODEL_CHANGED, MODEL_GOODS, MODEL_FENCED, MODEL_INCARNATION, MODEL_ORDER } kind;
+	enum { MODEL_CREATED, MODEL_CHANGED, MODEL_GOODS, MODEL_FENCED, MODEL_INCARNATION, MODEL_ORDER, MODEL_ARCHIVED } kind;
 	uint64_t sequence;
 	int64_t time_ms;
 	uint32_t cart, user, sku, quantity, quantity_before, version, payment;
@@ -74,6 +75,7 @@ struct model_entry {
 	struct hash128 key, fingerprint;
 	struct id instance;
 	int64_t stock, available, held, sold; /* of goods */
+	int64_t units; /* archived */
 	bool closed;
 	uint64_t goods_version;
 	int64_t moved_ms;
@@ -81,7 +83,7 @@ struct model_entry {
 
 struct model_row {
 	bool exists, closed;
-	int64_t stock, available, held, sold, price_micros;
+	int64_t stock, available, held, sold, price_micros, archived;
 	uint64_t version;
 };
 
@@ -102,7 +104,7 @@ bool model_kept(uint32_t shard, uint64_t sequence); /* this entry is still in th
 void model_stored(uint32_t shard, const struct wire_sender *sender, const struct id *lineage, uint64_t position);
 void model_lineage(uint32_t shard, const struct id *lineage); /* that the store has from now on */
 /* Restored: what a backup had, and nothing later. */
-void model_forget_shard(uint32_t shard, uint64_t head, uint64_t floor);
+void model_forget_shard(uint32_t shard, uint64_t head, uint64_t floor, uint32_t archiving);
 /* Carts begin anew: from now on nobody remembers more than the books do. */
 void model_reconciled(void);
 void model_void_epochs(uint32_t shard);  /* and then, none of before is in force */
@@ -141,6 +143,15 @@ void model_checked_out(uint32_t user, uint32_t key, uint64_t memory, const struc
 const struct model_order *model_order_find(const struct id *id); /* NULL: nobody ever asked for it */
 void model_orders_each(void (*visit)(const struct model_order *order)); /* that the ledgers have */
 uint64_t model_orders(uint32_t shard);
+
+/* Sales, a bit for each SKU. What an export told: ids of holds and orders, and the last of its entries; it gets a number. */
+#define MODEL_NO_EXPORT UINT32_MAX
+uint32_t model_exported(uint32_t shard, uint32_t skus, const struct id *ids, size_t count, uint64_t newest);
+void model_export_refused(uint32_t shard, uint32_t skus, Common__Reason reason);
+void model_archive_asked(uint32_t number);             /* with its digest */
+void model_archiving(uint32_t shard, uint32_t skus);   /* what the store is at; with each commit, after its entries */
+uint32_t model_archiving_now(uint32_t shard);
+bool model_archived_since(uint32_t shard, uint32_t skus, uint64_t sequence);
 
 struct model_usage {
 	uint64_t held, sold;

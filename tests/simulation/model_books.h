@@ -40,6 +40,8 @@ struct model_sku {
 	/* over the last group */
 	int64_t least_available;
 	bool was_missing, was_closed, was_open;
+	int64_t to_archive;   /* units, by the archive that is under way */
+	uint64_t archived_at; /* its last GOODS_ARCHIVED */
 	struct model_delta {
 		int64_t available; /* how it changed */
 		uint64_t sequence;
@@ -59,6 +61,7 @@ struct model_shard {
 	uint64_t live_at_most; /* the most that were live in the last group */
 	uint64_t head_before;  /* the last group */
 	uint64_t orders;
+	uint32_t archiving, archive_skus, archive; /* what is left of it, all of it, by which export */
 	uint32_t order_moves;  /* holds that were moved with their order, whose own entry is still to come */
 };
 
@@ -87,6 +90,19 @@ void model_order_answer(const struct model_shard *shard, enum wire_kind kind, co
 bool model_may_be_gone(const struct model_shard *shard, uint32_t cart, const struct id *id);
 bool model_is_in_force(const struct model_cart *cart, const struct wire_sender *sender);
 bool model_in_force(const struct model_shard *shard, const struct wire_sender *sender);
+
+/* model_archives.c */
+void model_archives_begin(void);
+void model_archives_end(void);
+void model_archive_entry(uint32_t number, const struct model_entry *entry);
+void model_archive_answer(
+	const struct model_shard *shard, const struct wire_item *item, const struct wire_answer *answer);
+void model_archives_retell(bool begins);
+void model_archives_restored(uint32_t shard, uint32_t skus);
+bool model_is_going(const struct model_hold *hold);
+bool model_order_is_going(const struct model_order *order);
+void model_units_archived(struct model_hold *hold); /* they are nobody's any more */
+struct model_order *model_order_get(const struct id *id);
 
 void model_words_forget(uint32_t shard); /* restored; UINT32_MAX: all */
 

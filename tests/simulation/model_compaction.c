@@ -119,7 +119,8 @@ bool model_kept(uint32_t number, uint64_t sequence)
 	const struct model_shard *shard = &model_shards[number];
 	const struct model_step *step = &shard->steps[sequence];
 
-	if (sequence > shard->floor || step->entry.kind == MODEL_INCARNATION)
+	if (sequence > shard->floor || step->entry.kind == MODEL_INCARNATION ||
+		step->entry.kind == MODEL_ARCHIVED)
 		return true;
 	if (step->hold)
 		return !step->hold->gone;

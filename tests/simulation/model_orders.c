@@ -45,7 +45,7 @@ static struct model_order **slot_of(const struct id *id)
 	return &slots[word * UINT64_C(0x9e3779b97f4a7c15) >> 52];
 }
 
-static struct model_order *order_get(const struct id *id)
+struct model_order *model_order_get(const struct id *id)
 {
 	struct model_order *order = *slot_of(id);
 
@@ -56,12 +56,12 @@ static struct model_order *order_get(const struct id *id)
 
 const struct model_order *model_order_find(const struct id *id)
 {
-	return order_get(id);
+	return model_order_get(id);
 }
 
 static struct model_order *order_make(const struct id *id)
 {
-	struct model_order *order = order_get(id), **slot = slot_of(id);
+	struct model_order *order = model_order_get(id), **slot = slot_of(id);
 
 	if (order)
 		return order;
@@ -91,7 +91,7 @@ void model_orders_forget(uint32_t shard)
 	for (size_t i = 0; i < SLOTS; i++)
 		for (struct model_order *order = slots[i]; order; order = order->next)
 			if (order->created && order->shard == shard) {
-				order->created = order->gone = false;
+				order->created = order->gone = order->archived = false;
 				order->lived_before = true;
 				order->state = MODEL_NONE;
 				order->payment = 0;
@@ -107,7 +107,7 @@ void model_orders_reconciled(void)
 
 void model_order_drop(const struct id *id, void (*drop)(struct model_hold *hold))
 {
-	struct model_order *order = order_get(id);
+	struct model_order *order = model_order_get(id);
 	struct id *removed;
 
 	WORLD_CHECK(order && order->created && !order->gone, "a hold of an order is dropped without it");
@@ -329,7 +329,7 @@ static void entry_moved(struct model_order *order, const struct model_entry *ent
 
 struct model_order *model_order_entry(uint32_t number, const struct model_entry *entry)
 {
-	struct model_order *order = order_get(&entry->id);
+	struct model_order *order = model_order_get(&entry->id);
 
 	WORLD_CHECK(order, "an order that nobody ever asked for");
 	if (entry->state == MODEL_HELD)
@@ -375,11 +375,11 @@ static void check_bind_no(
 {
 	const struct model_hold *hold = model_hold_get(&answer->bad);
 
-	WORLD_CHECK(!order->created || order->gone, "a bind is refused, and the order is there");
+	WORLD_CHECK(!order->created || model_order_is_going(order), "a bind is refused, and the order is there");
 	WORLD_CHECK(hold, "a bind is refused for a hold that nobody knows");
 	switch (answer->reason) {
 	case COMMON__REASON__REASON_GONE:
-		WORLD_CHECK(hold->gone || !hold->created, "a hold is no longer kept, and it is");
+		WORLD_CHECK(model_is_going(hold) || !hold->created, "a hold is no longer kept, and it is");
 		break;
 	case COMMON__REASON__REASON_NOT_FOUND:
 		WORLD_CHECK(!hold->created, "no such hold, and it is there");
@@ -403,7 +403,7 @@ static void check_no(const struct model_shard *shard, enum wire_kind kind, const
 
 	switch (answer->reason) {
 	case COMMON__REASON__REASON_GONE:
-		WORLD_CHECK((!there || order->gone) && model_may_be_gone(shard, UINT32_MAX, &item->id),
+		WORLD_CHECK((!there || model_order_is_going(order)) && model_may_be_gone(shard, UINT32_MAX, &item->id),
 			"an order is no longer kept, and it is");
 		break;
 	case COMMON__REASON__REASON_NOT_FOUND:
@@ -432,7 +432,7 @@ static void check_no(const struct model_shard *shard, enum wire_kind kind, const
 void model_order_answer(const struct model_shard *shard, enum wire_kind kind,
 	const struct wire_sender *sender, const struct wire_item *item, const struct wire_answer *answer)
 {
-	const struct model_order *order = order_get(&item->id);
+	const struct model_order *order = model_order_get(&item->id);
 
 	WORLD_CHECK(order, "an answer about an order that nobody asked for");
 	if (!answer->reason) {
@@ -456,13 +456,26 @@ static bool among(const struct checkout *checkout, const struct id *order)
 	return false;
 }
 
+/* The key goes with the sale of all that it made. */
+static bool is_archived(const struct checkout *checkout)
+{
+	for (size_t i = 0; i < checkout->count; i++) {
+		const struct model_order *order = model_order_get(&checkout->orders[i]);
+
+		if (!order || !order->archived)
+			return false;
+	}
+	return true;
+}
+
 /* Promise 6: the same key again finds what the first one made. */
 void model_checked_out(uint32_t user, uint32_t key, uint64_t memory, const struct id *orders, size_t count)
 {
 	struct checkout *checkout = checkouts;
 
 	for (; checkout < checkouts + checkout_count; checkout++)
-		if (checkout->user == user && checkout->key == key && checkout->memory == memory) {
+		if (checkout->user == user && checkout->key == key && checkout->memory == memory &&
+			!is_archived(checkout)) {
 			for (size_t i = 0; i < count; i++)
 				WORLD_CHECK(among(checkout, &orders[i]),
 					"promise 6: the key of a checkout makes another order");
@@ -479,7 +492,7 @@ void model_checked_out(uint32_t user, uint32_t key, uint64_t memory, const struc
 
 void model_order_seen(const struct id *id, uint32_t user, enum model_state state, uint32_t payment)
 {
-	const struct model_order *order = order_get(id);
+	const struct model_order *order = model_order_get(id);
 
 	WORLD_CHECK(order && (order->created || order->lived_before), "an order that is not in the books");
 	WORLD_CHECK(order->user == user, "an order of somebody else");

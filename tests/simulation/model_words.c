@@ -146,7 +146,7 @@ static void check_create_no(const struct model_sku *sku, const struct wire_item 
 	case COMMON__REASON__REASON_GONE:
 		WORLD_CHECK(model_may_be_gone(&model_shards[world_inventory_of(item->sku)],
 				    world_cart_of(item->user), &item->id) &&
-				    (!hold || !hold->created || hold->gone),
+				    (!hold || !hold->created || model_is_going(hold)),
 			"no longer kept, and it is");
 		break;
 	case COMMON__REASON__REASON_KEY_REUSED:
@@ -164,7 +164,7 @@ static void check_change_no(const struct model_shard *shard, enum wire_kind kind
 	const struct model_hold *hold = model_hold_get(&item->id);
 
 	if (reason == COMMON__REASON__REASON_GONE) {
-		WORLD_CHECK((!hold || !hold->created || hold->gone) &&
+		WORLD_CHECK((!hold || !hold->created || model_is_going(hold)) &&
 				    model_may_be_gone(shard, UINT32_MAX, &item->id),
 			"no longer kept, and it is");
 		return;
@@ -267,6 +267,11 @@ static void check_goods(enum wire_kind kind, const struct wire_item *item, const
 	case COMMON__REASON__REASON_UNKNOWN_SKU:
 		WORLD_CHECK(sku->was_missing || sku->was_closed, "unknown, and on sale");
 		break;
+	case COMMON__REASON__REASON_IN_PROGRESS:
+		WORLD_CHECK(kind == WIRE_OPEN &&
+				    (model_shards[world_inventory_of(item->sku)].archiving >> item->sku & 1),
+			"goods are said to be archived just now");
+		break;
 	case COMMON__REASON__REASON_ALREADY_OPEN:
 		WORLD_CHECK(sku->was_open, "open already, and it is not");
 		break;
@@ -308,6 +313,10 @@ void model_answer(uint32_t number, enum wire_kind kind, const struct wire_sender
 	}
 	if (kind == WIRE_ACKNOWLEDGE) {
 		WORLD_CHECK(!answer->reason, "what is stored is refused for reason %d", (int)answer->reason);
+		return;
+	}
+	if (kind == WIRE_ARCHIVE) {
+		model_archive_answer(shard, item, answer);
 		return;
 	}
 	if (kind >= WIRE_OPEN) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "archives.h"
 #include "carts.h"
 #include "inventory_node.h"
 #include "model.h"
@@ -216,6 +217,8 @@ static void operate(void)
 	uint64_t which = world_below(20);
 	struct wire_call *call;
 
+	if (archives_keep_closed(sku) && world_below(16))
+		return;
 	if (filled && which < 18)
 		return; /* a full store: an operator stops feeding it */
 	if (which < 6) {

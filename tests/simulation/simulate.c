@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "archives.h"
 #include "carts.h"
 #include "files.h"
 #include "inventory_node.h"
@@ -40,9 +41,12 @@ static const char *program;
 
 static const char *unquiet(void)
 {
-	for (uint32_t shard = 0; shard < world.plan.inventories; shard++)
+	for (uint32_t shard = 0; shard < world.plan.inventories; shard++) {
 		if (!inventory_up(shard))
 			return "an inventory is down";
+		if (model_archiving_now(shard))
+			return "a sale is being archived";
+	}
 	if (network_flying())
 		return "calls are under way";
 	return carts_unquiet();
@@ -110,6 +114,7 @@ static void run_seed(uint64_t seed)
 	inventories_begin();
 	carts_begin();
 	shop_begin(settings.commands);
+	archives_begin();
 	while (!shop_finished()) {
 		step();
 		if (world.commands >= next_quiet) {
@@ -132,6 +137,7 @@ static void run_seed(uint64_t seed)
 	model_end();
 	world_end();
 	shop_end();
+	archives_end();
 }
 
 /* ---- all seeds ---- */
@@ -244,9 +250,11 @@ static void show_troubles(const struct troubles *t)
 	printf("carts paused %" PRIu64 ", taken over %" PRIu64 ", ended by a successor %" PRIu64
 	       "; restores %" PRIu64 "; calls lost %" PRIu64 ", late %" PRIu64 ", twice %" PRIu64
 	       "; streams broken %" PRIu64 "; wall clocks set %" PRIu64 "; ledgers compacted %" PRIu64
-	       ", under a reader %" PRIu64 "\n",
+	       ", under a reader %" PRIu64 "; sales archived %" PRIu64 ", by a process that did not begin it %" PRIu64
+	       ", orders with them %" PRIu64 ", holds granted of such goods later %" PRIu64 "\n",
 		t->pauses, t->takeovers, t->succeeded, t->restores, t->lost, t->late, t->twice,
-		t->broken_streams, t->wall_jumps, t->compactions, t->compacted_readers);
+		t->broken_streams, t->wall_jumps, t->compactions, t->compacted_readers, t->archives,
+		t->archives_resumed, t->archived_orders, t->sold_again);
 }
 
 int main(int count, char **words)

@@ -11,7 +11,7 @@
 
 static const char *const wire_names[WIRE_KINDS] = {"create hold", "release hold", "resize hold",
 	"confirm hold", "fence cart", "acknowledge", "bind order", "confirm order", "release order",
-	"refund order", "open goods", "update goods", "adjust stock", "close goods"};
+	"refund order", "open goods", "update goods", "adjust stock", "close goods", "archive goods", "export goods"};
 static const char *const shop_names[SHOP_KINDS] = {
 	"add", "shrink", "look up key", "check out", "pay", "cancel", "refund", "see order"};
 static uint64_t wire_counts[WIRE_KINDS][REASONS], shop_counts[SHOP_KINDS][REASONS];
@@ -69,10 +69,12 @@ static const int wire_wanted[WIRE_KINDS][16] = {
 	[WIRE_PAY] = {0, REPEATED, R(HOLD_EXPIRED), R(STALE_EPOCH), END},
 	[WIRE_CANCEL] = {0, REPEATED, R(HOLD_EXPIRED), R(STALE_EPOCH), END},
 	[WIRE_REFUND] = {0, REPEATED, R(STALE_EPOCH), END},
-	[WIRE_OPEN] = {0, R(ALREADY_OPEN), R(STORE_FULL), END},
+	[WIRE_OPEN] = {0, R(ALREADY_OPEN), R(IN_PROGRESS), R(STORE_FULL), END},
 	[WIRE_UPDATE] = {0, R(UNKNOWN_SKU), END},
 	[WIRE_ADJUST] = {0, REPEATED, R(NOT_ENOUGH), R(UNKNOWN_SKU), R(STORE_FULL), END},
 	[WIRE_CLOSE] = {0, R(UNKNOWN_SKU), END},
+	[WIRE_ARCHIVE] = {0, R(VERSION_MISMATCH), R(WRONG_STATE), R(IN_PROGRESS), END},
+	[WIRE_EXPORT] = {0, R(WRONG_STATE), R(IN_PROGRESS), END},
 };
 static const int shop_wanted[SHOP_KINDS][16] = {
 	[SHOP_ADD] = {0, R(SOLD_OUT), R(NOT_ENOUGH), R(LIMIT_REACHED), R(CLOSED), R(KEY_REUSED),

@@ -11,6 +11,8 @@
 #include "flashsale/common/v1/reason.pb-c.h"
 #include "world.h"
 
+#define WIRE_DIGEST_BYTES 33 /* as text */
+
 enum wire_kind {
 	WIRE_CREATE,
 	WIRE_RELEASE,
@@ -26,6 +28,8 @@ enum wire_kind {
 	WIRE_UPDATE,
 	WIRE_ADJUST,
 	WIRE_CLOSE,
+	WIRE_ARCHIVE,
+	WIRE_EXPORT, /* not a call: archives.c reads it */
 	WIRE_KINDS
 };
 
@@ -51,6 +55,9 @@ struct wire_item {
 	int64_t ttl_ms;               /* of a bind; 0: as the goods say */
 	struct id lineage;            /* of the ledger, as a cart knows it: */
 	uint64_t position;            /* that it has stored so far */
+	uint32_t skus, export;        /* of an archive: a bit each; what it was told, by the model's number */
+	char digest[WIRE_DIGEST_BYTES];
+	bool known;                   /* inventory has told this digest */
 	int64_t deadline_us;
 };
 

@@ -284,6 +284,9 @@ static void make_plan(struct plan *plan)
 	plan->takeover_us = every(500 * MS, 20 * SECOND);
 	plan->wall_jump_us = every(500 * MS, 20 * SECOND);
 	plan->disk_full_us = every(1 * SECOND, 30 * SECOND);
+	plan->archive_us = plan->compaction_step && random_below(random, 4)
+				   ? random_between(random, 50 * MS, 3 * SECOND)
+				   : 0;
 	plan->restore = random_below(random, 5) == 0 && plan->inventory_map_bytes > 8 << 20;
 }
 

@@ -31,6 +31,7 @@ struct plan {
 	uint32_t orders_remembered; /* that ended, by a cart */
 	uint32_t compaction_step; /* 0: nothing is dropped */
 	int64_t retention_ms;
+	int64_t archive_us; /* 0: no sale is ever archived */
 	int64_t inventory_map_bytes;
 	uint32_t lose_request, lose_answer, late, twice, stream_break;
 	uint32_t fail_put, fail_commit, pause_in_commit;
@@ -43,7 +44,9 @@ struct troubles {
 	uint64_t inventory_crashes, cart_crashes, torn_commits, failed_commits, failed_puts, full_maps, full_disks, pauses,
 		takeovers, succeeded, restores, lost, late, twice, wall_jumps, broken_streams,
 		split, /* a cart over several shards of inventory: an order each */
-		compactions, compacted_readers;
+		compactions, compacted_readers,
+		archives, archived_orders, archives_resumed, /* resumed: by a process that did not begin it */
+		sold_again; /* holds of goods whose sale was archived */
 };
 
 /* A process of the simulated machines. */
