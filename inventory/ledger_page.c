@@ -29,6 +29,7 @@ static int add_entry(struct arena *arena, uint64_t sequence, const MDB_val *valu
 static int read_from(MDB_cursor *cursor, struct arena *arena, const struct ledger_filter *filter,
 	int64_t standard_ttl_ms, uint64_t head, uint64_t *position, Inventory__ReadLedgerResponse *response)
 {
+	const size_t entries_max = filter->entries_max ? filter->entries_max : LEDGER_PAGE_ENTRIES;
 	uint8_t first[8];
 	MDB_val key, value;
 	int rc;
@@ -36,7 +37,7 @@ static int read_from(MDB_cursor *cursor, struct arena *arena, const struct ledge
 	store_put_be64(first, *position + 1);
 	key = (MDB_val){sizeof(first), first};
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-	for (int looked = 0; !rc && looked < LEDGER_PAGE_SCAN && response->n_entries < LEDGER_PAGE_ENTRIES;
+	for (int looked = 0; !rc && looked < LEDGER_PAGE_SCAN && response->n_entries < entries_max;
 		looked++) {
 		enum ledger_kind kind;
 		uint32_t cart_shard;

@@ -14,6 +14,7 @@
 struct ledger_filter {
 	bool by_cart;        /* holds and fences of this cart shard, and incarnations */
 	uint32_t cart_shard;
+	uint32_t entries_max; /* of a page; 0: LEDGER_PAGE_ENTRIES, the most that there can be */
 };
 
 /* Appends to the response: entries after *position and up to `head`, and moves it to the last one looked at; and the floor. 0, ENOMEM (arena) or LMDB's error.

@@ -128,7 +128,8 @@ static void check_order(const struct model_order *ours)
 		return;
 	order = orders_find(process->orders, &ours->id);
 	if (!order) {
-		WORLD_CHECK(ours->archived || (ours->state > MODEL_SOLD && (world.plan.orders_remembered < 1000 || ours->gone)),
+		WORLD_CHECK(ours->archived || (ours->state > MODEL_SOLD &&
+						      (world.plan.orders_remembered < 1000 || ours->gone)),
 			"an order in state %d that its cart does not have", ours->state);
 		return;
 	}

@@ -427,7 +427,8 @@ Common__Reason inventory_may_read(uint32_t shard, const struct id *lineage, uint
 bool inventory_read(uint32_t shard, uint32_t cart, uint64_t *position, struct arena *arena,
 	Inventory__ReadLedgerResponse *response)
 {
-	const struct ledger_filter filter = {.by_cart = true, .cart_shard = cart};
+	const struct ledger_filter filter = {
+		.by_cart = true, .cart_shard = cart, .entries_max = world.plan.page_entries};
 	struct node *node = &nodes[shard];
 	int rc;
 

@@ -157,7 +157,8 @@ static uint32_t show_entries(struct store *store, MDB_txn *txn, uint32_t shard)
 		translate(&entry, store_get_be64(key.mv_data), &ours);
 		world_note_bytes(value.mv_data, value.mv_size);
 		model_entry(shard, &ours);
-		if (ours.kind <= MODEL_GOODS || ours.kind == MODEL_ARCHIVED) /* those that are about one SKU */
+		if (ours.kind <= MODEL_GOODS ||
+			ours.kind == MODEL_ARCHIVED) /* those that are about one SKU */
 			touched |= 1u << ours.sku;
 	}
 	WORLD_CHECK(rc == MDB_NOTFOUND, "reading the ledger: %s", mdb_strerror(rc));

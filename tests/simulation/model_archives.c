@@ -42,8 +42,7 @@ static int by_id(const void *a, const void *b)
 	return id_compare(a, b);
 }
 
-uint32_t model_exported(
-	uint32_t shard, uint32_t skus, const struct id *ids, size_t count, uint64_t newest)
+uint32_t model_exported(uint32_t shard, uint32_t skus, const struct id *ids, size_t count, uint64_t newest)
 {
 	struct export *export;
 
@@ -137,8 +136,7 @@ void model_export_refused(uint32_t number, uint32_t skus, Common__Reason reason)
 		WORLD_CHECK(has_obstacle(number, skus) || order_reaches_beyond(skus),
 			"a sale can't be exported, and nothing is in the way");
 	else if (reason == COMMON__REASON__REASON_IN_PROGRESS)
-		WORLD_CHECK(
-			model_shards[number].archiving & skus, "a sale is said to be archived just now");
+		WORLD_CHECK(model_shards[number].archiving & skus, "a sale is said to be archived just now");
 	else
 		WORLD_CHECK(reason == COMMON__REASON__REASON_VERSION_MISMATCH,
 			"an export is refused for reason %d", (int)reason);
@@ -203,9 +201,8 @@ void model_archiving(uint32_t number, uint32_t skus)
 		return;
 	WORLD_CHECK(!shard->archiving, "an archive ends without a word");
 	for (uint32_t sku = 0; sku < world.plan.skus; sku++)
-		WORLD_CHECK(!(skus >> sku & 1) ||
-				    (model_skus[sku].row.closed && !model_skus[sku].row.held &&
-					    world_inventory_of(sku) == number),
+		WORLD_CHECK(!(skus >> sku & 1) || (model_skus[sku].row.closed && !model_skus[sku].row.held &&
+							  world_inventory_of(sku) == number),
 			"goods are archived while they are on sale");
 	WORLD_CHECK(newest_of(number, skus) <= shard->floor, "goods are archived that carts may not know");
 	WORLD_CHECK(!order_reaches_beyond(skus), "a part of an order is archived");
@@ -272,12 +269,13 @@ void model_archive_entry(uint32_t number, const struct model_entry *entry)
 	struct model_shard *shard = &model_shards[number];
 	struct model_sku *sku = &model_skus[entry->sku];
 
-	WORLD_CHECK(retelling || shard->archiving >> entry->sku & 1, "the end of an archive that was not begun");
+	WORLD_CHECK(
+		retelling || shard->archiving >> entry->sku & 1, "the end of an archive that was not begun");
 	dropped_sku = entry->sku;
 	dropped_units = 0;
 	model_holds_each(drop_hold);
-	WORLD_CHECK(dropped_units == entry->units, "%" PRId64 " units are said to be archived, it is %" PRId64,
-		entry->units, dropped_units);
+	WORLD_CHECK(dropped_units == entry->units,
+		"%" PRId64 " units are said to be archived, it is %" PRId64, entry->units, dropped_units);
 	sku->row.archived += dropped_units;
 	sku->archived_at = entry->sequence;
 	shard->archiving &= ~(1u << entry->sku);

@@ -68,6 +68,18 @@ struct model_shard {
 extern struct model_shard model_shards[WORLD_SHARDS_MAX];
 extern struct model_sku model_skus[WORLD_SKUS_MAX];
 
+/* model_units.c */
+void model_units_begin(void);
+/* Between what is available, held and sold, of the SKU and of the person. */
+void model_units_move(
+	struct model_hold *hold, enum model_state from, enum model_state to, uint32_t before, uint32_t after);
+void model_units_archived(struct model_hold *hold); /* they are nobody's any more */
+void model_limit_check(const struct model_hold *hold); /* promise 5 */
+
+/* model_entries.c */
+void model_steps_free(struct model_step *steps, uint64_t head);
+
+/* model_holds.c */
 struct model_hold *model_hold_get(const struct id *id); /* NULL: none */
 struct model_hold *model_hold_make(const struct id *id);
 void model_holds_begin(void);
@@ -78,6 +90,8 @@ void model_key_forget(struct model_hold *hold);
 void model_holds_each(void (*visit)(struct model_hold *hold));
 
 /* model_orders.c */
+struct model_order *model_order_get(const struct id *id); /* NULL: none */
+void model_checkouts_begin(void);
 void model_orders_begin(void);
 void model_orders_end(void);
 void model_orders_forget(uint32_t shard);
@@ -101,8 +115,6 @@ void model_archives_retell(bool begins);
 void model_archives_restored(uint32_t shard, uint32_t skus);
 bool model_is_going(const struct model_hold *hold);
 bool model_order_is_going(const struct model_order *order);
-void model_units_archived(struct model_hold *hold); /* they are nobody's any more */
-struct model_order *model_order_get(const struct id *id);
 
 void model_words_forget(uint32_t shard); /* restored; UINT32_MAX: all */
 

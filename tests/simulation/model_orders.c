@@ -7,22 +7,12 @@
 #include "model_books.h"
 
 #define SLOTS 4096
-#define CHECKOUTS_MAX 4096 /* a run; later ones go unjudged */
-#define CHECKOUT_ORDERS 8
 
 static struct model_order *slots[SLOTS];
-static struct checkout {
-	uint32_t user, key;
-	uint64_t memory;
-	size_t count;
-	struct id orders[CHECKOUT_ORDERS];
-} checkouts[CHECKOUTS_MAX];
-static size_t checkout_count;
 
 void model_orders_begin(void)
 {
 	memset(slots, 0, sizeof(slots));
-	checkout_count = 0;
 }
 
 void model_orders_end(void)
@@ -375,7 +365,8 @@ static void check_bind_no(
 {
 	const struct model_hold *hold = model_hold_get(&answer->bad);
 
-	WORLD_CHECK(!order->created || model_order_is_going(order), "a bind is refused, and the order is there");
+	WORLD_CHECK(
+		!order->created || model_order_is_going(order), "a bind is refused, and the order is there");
 	WORLD_CHECK(hold, "a bind is refused for a hold that nobody knows");
 	switch (answer->reason) {
 	case COMMON__REASON__REASON_GONE:
@@ -403,7 +394,8 @@ static void check_no(const struct model_shard *shard, enum wire_kind kind, const
 
 	switch (answer->reason) {
 	case COMMON__REASON__REASON_GONE:
-		WORLD_CHECK((!there || model_order_is_going(order)) && model_may_be_gone(shard, UINT32_MAX, &item->id),
+		WORLD_CHECK((!there || model_order_is_going(order)) &&
+				    model_may_be_gone(shard, UINT32_MAX, &item->id),
 			"an order is no longer kept, and it is");
 		break;
 	case COMMON__REASON__REASON_NOT_FOUND:
@@ -444,48 +436,6 @@ void model_order_answer(const struct model_shard *shard, enum wire_kind kind,
 	} else {
 		check_no(shard, kind, item, order, answer);
 	}
-}
-
-/* ---- checkouts ---- */
-
-static bool among(const struct checkout *checkout, const struct id *order)
-{
-	for (size_t i = 0; i < checkout->count; i++)
-		if (id_compare(&checkout->orders[i], order) == 0)
-			return true;
-	return false;
-}
-
-/* The key goes with the sale of all that it made. */
-static bool is_archived(const struct checkout *checkout)
-{
-	for (size_t i = 0; i < checkout->count; i++) {
-		const struct model_order *order = model_order_get(&checkout->orders[i]);
-
-		if (!order || !order->archived)
-			return false;
-	}
-	return true;
-}
-
-/* Promise 6: the same key again finds what the first one made. */
-void model_checked_out(uint32_t user, uint32_t key, uint64_t memory, const struct id *orders, size_t count)
-{
-	struct checkout *checkout = checkouts;
-
-	for (; checkout < checkouts + checkout_count; checkout++)
-		if (checkout->user == user && checkout->key == key && checkout->memory == memory &&
-			!is_archived(checkout)) {
-			for (size_t i = 0; i < count; i++)
-				WORLD_CHECK(among(checkout, &orders[i]),
-					"promise 6: the key of a checkout makes another order");
-			return;
-		}
-	if (checkout_count == CHECKOUTS_MAX || count > CHECKOUT_ORDERS)
-		return;
-	*checkout = (struct checkout){.user = user, .key = key, .memory = memory, .count = count};
-	memcpy(checkout->orders, orders, count * sizeof(*orders));
-	checkout_count++;
 }
 
 /* ---- what carts say ---- */

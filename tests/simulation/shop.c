@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "archives.h"
+#include "base/memory.h"
 #include "carts.h"
 #include "inventory_node.h"
 #include "model.h"

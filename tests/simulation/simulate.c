@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "archives.h"
+#include "base/log.h"
 #include "carts.h"
 #include "files.h"
 #include "inventory_node.h"
@@ -250,8 +250,9 @@ static void show_troubles(const struct troubles *t)
 	printf("carts paused %" PRIu64 ", taken over %" PRIu64 ", ended by a successor %" PRIu64
 	       "; restores %" PRIu64 "; calls lost %" PRIu64 ", late %" PRIu64 ", twice %" PRIu64
 	       "; streams broken %" PRIu64 "; wall clocks set %" PRIu64 "; ledgers compacted %" PRIu64
-	       ", under a reader %" PRIu64 "; sales archived %" PRIu64 ", by a process that did not begin it %" PRIu64
-	       ", orders with them %" PRIu64 ", holds granted of such goods later %" PRIu64 "\n",
+	       ", under a reader %" PRIu64 "; sales archived %" PRIu64
+	       ", by a process that did not begin it %" PRIu64 ", orders with them %" PRIu64
+	       ", holds granted of such goods later %" PRIu64 "\n",
 		t->pauses, t->takeovers, t->succeeded, t->restores, t->lost, t->late, t->twice,
 		t->broken_streams, t->wall_jumps, t->compactions, t->compacted_readers, t->archives,
 		t->archives_resumed, t->archived_orders, t->sold_again);

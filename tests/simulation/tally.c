@@ -11,7 +11,8 @@
 
 static const char *const wire_names[WIRE_KINDS] = {"create hold", "release hold", "resize hold",
 	"confirm hold", "fence cart", "acknowledge", "bind order", "confirm order", "release order",
-	"refund order", "open goods", "update goods", "adjust stock", "close goods", "archive goods", "export goods"};
+	"refund order", "open goods", "update goods", "adjust stock", "close goods", "archive goods",
+	"export goods"};
 static const char *const shop_names[SHOP_KINDS] = {
 	"add", "shrink", "look up key", "check out", "pay", "cancel", "refund", "see order"};
 static uint64_t wire_counts[WIRE_KINDS][REASONS], shop_counts[SHOP_KINDS][REASONS];

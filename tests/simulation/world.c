@@ -287,6 +287,7 @@ static void make_plan(struct plan *plan)
 	plan->archive_us = plan->compaction_step && random_below(random, 4)
 				   ? random_between(random, 50 * MS, 3 * SECOND)
 				   : 0;
+	plan->page_entries = random_below(random, 2) ? (uint32_t)random_between(random, 1, 60) : 0;
 	plan->restore = random_below(random, 5) == 0 && plan->inventory_map_bytes > 8 << 20;
 }
 

@@ -31,6 +31,7 @@ struct plan {
 	uint32_t orders_remembered; /* that ended, by a cart */
 	uint32_t compaction_step; /* 0: nothing is dropped */
 	int64_t retention_ms;
+	uint32_t page_entries; /* of the ledger; 0: as many as fit */
 	int64_t archive_us; /* 0: no sale is ever archived */
 	int64_t inventory_map_bytes;
 	uint32_t lose_request, lose_answer, late, twice, stream_break;
