@@ -152,12 +152,14 @@ static void apply_created(struct cart *cart, const struct hold *hold)
 		attempt_adopt(cart, attempt, line);
 }
 
-static void apply_changed(struct cart *cart, uint32_t shard, const struct hold *change)
+static void apply_changed(struct cart *cart, const struct cart_link *link, const struct entry *entry)
 {
+	const struct hold *change = &entry->hold;
 	struct line *line = lines_find(&cart->lines, &change->id);
 
 	if (!line) { /* its begin may be gone from the ledger; then it has ended */
-		cart->counters.anomalies += id_compare(&change->id, &cart->links[shard].removed) > 0;
+		cart->counters.anomalies +=
+			entry->sequence > link->floor && id_compare(&change->id, &link->removed) > 0;
 		return;
 	}
 	if (lines_change(&cart->lines, line, change))
@@ -176,7 +178,7 @@ void cart_apply(struct cart *cart, uint32_t shard, const struct entry *entry)
 		apply_created(cart, &entry->hold);
 		break;
 	case ENTRY_CHANGED:
-		apply_changed(cart, shard, &entry->hold);
+		apply_changed(cart, link, entry);
 		break;
 	case ENTRY_FENCED:
 		if (fence_heard(&link->fence, entry->epoch, &entry->instance) == FENCE_SUCCEEDED)

@@ -395,6 +395,7 @@ static bool ledger_message(void *context, const ProtobufCMessage *base)
 		log_info("following the ledger", LOG_INT("inventory_shard", link->shard),
 			LOG_INT("position", (int64_t)before), LOG_INT("head", (int64_t)message->head));
 	link->following = true;
+	link->domain->floor = message->floor;
 	if (!ledger_apply(link, message))
 		return false;
 	if (link->archiving.running) {
@@ -403,7 +404,6 @@ static bool ledger_message(void *context, const ProtobufCMessage *base)
 		ledger_moved(link, before, link->domain->position);
 		return false;
 	}
-	link->domain->floor = message->floor;
 	ledger_moved(link, before, message->position);
 	return true;
 }

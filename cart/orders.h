@@ -214,7 +214,7 @@ struct order_entry {
 	uint32_t item_count;
 };
 void orders_apply(struct orders *orders, uint32_t shard, const struct order_entry *entry);
-/* A sale was archived: its orders that were paid for, refunded or not, are forgotten, after its lines, and in steps as these (lines_archive). */
+/* A sale was archived: its orders are forgotten that have lost a line with it, and in steps as lines are (lines_archive). */
 bool orders_archive(
 	struct orders *orders, uint32_t shard, struct span sku, struct map_walk *walk, size_t slots);
 

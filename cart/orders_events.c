@@ -150,8 +150,10 @@ void orders_apply(struct orders *orders, uint32_t shard, const struct order_entr
 	struct order *order = orders_find(orders, &entry->id);
 
 	if (!order && entry->state != LINE_HELD) { /* its begin may be gone from the ledger */
+		const struct cart_link *link = &orders->options.cart->links[shard];
+
 		orders->counters.anomalies +=
-			id_compare(&entry->id, &orders->options.cart->links[shard].removed) > 0;
+			link->position > link->floor && id_compare(&entry->id, &link->removed) > 0;
 		return;
 	}
 	if (!order) {
@@ -173,7 +175,8 @@ void orders_apply(struct orders *orders, uint32_t shard, const struct order_entr
 
 /* ---- archives ---- */
 
-/* The lines of the sale have gone before. An order that is still open without its line was paid for: its end was dropped before we could read it. */
+/* The lines of the sale have gone before; those of an order that was made since are here. One that is still open without its line was paid for: its end was
+ * dropped before we could read it. */
 static bool order_is_over(
 	const struct orders *orders, const struct order *order, uint32_t shard, struct span sku)
 {
@@ -181,9 +184,9 @@ static bool order_is_over(
 		order->truth == LINE_EXPIRED)
 		return false;
 	for (uint32_t i = 0; i < order->item_count; i++)
-		if (span_equal(span_of(order->items[i].sku), sku))
-			return order->truth != LINE_HELD ||
-			       !lines_find(&orders->options.cart->lines, &order->items[i].hold);
+		if (span_equal(span_of(order->items[i].sku), sku) &&
+			!lines_find(&orders->options.cart->lines, &order->items[i].hold))
+			return true;
 	return false;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/store.h"
+#include "cart/archiving.h"
 #include "cart/orders.h"
 #include "cart/service.h"
 #include "flashsale/inventory/v1/inventory.pb-c.h"
@@ -35,6 +36,7 @@ struct cart_wire {
 	Inventory__ReadLedgerResponse message;
 	struct id lineage;    /* of the message */
 	const char *why;      /* it stopped */
+	struct archiving archiving; /* the ledger waits meanwhile */
 	bool compacted;       /* since the ledger is no longer whole where we were */
 	/* asks that wait or fly, of adds and of releases */
 	struct lane {

@@ -31,6 +31,7 @@ static void wire_stop(struct cart_wire *wire, const char *why)
 	world_note("link stops", wire->process->number, wire->shard, 0);
 	wire->why = why;
 	wire->incarnation = 0;
+	archiving_stop(&wire->archiving);
 	cart_stop_link(wire->process->cart, wire->shard);
 	if (wire->compacted)
 		cart_process_anew(wire->process);
@@ -206,6 +207,15 @@ static void order_apply(struct cart_wire *wire, const Inventory__LedgerEntry *me
 	orders_apply(wire->process->orders, wire->shard, &entry);
 }
 
+static void moved(struct cart_wire *wire, uint64_t before, uint64_t position)
+{
+	cart_applied(wire->process->cart, wire->shard, position, cart_process_now_ms(wire->process));
+	if (domain(wire)->position != before)
+		keep_position(wire);
+	world_note("cart follows", wire->process->number, wire->shard, domain(wire)->position);
+	changes_look(wire->process);
+}
+
 static void message_apply(struct cart_wire *wire)
 {
 	struct cart *cart = wire->process->cart;
@@ -215,6 +225,7 @@ static void message_apply(struct cart_wire *wire)
 		wire_stop(wire, "the ledger has another lineage");
 		return;
 	}
+	domain(wire)->floor = wire->message.floor;
 	for (size_t i = 0; i < wire->message.n_entries; i++) {
 		struct entry entry;
 
@@ -222,18 +233,28 @@ static void message_apply(struct cart_wire *wire)
 			"an entry that a cart can't understand");
 		if (entry.sequence <= domain(wire)->position)
 			continue;
+		if (entry.kind == ENTRY_ARCHIVED) { /* what follows is read again when that is done */
+			archiving_start(&wire->archiving, &entry);
+			wire->incarnation = 0;
+			moved(wire, before, domain(wire)->position);
+			return;
+		}
 		cart_apply(cart, wire->shard, &entry);
 		if (entry.kind == ENTRY_ORDER)
 			order_apply(wire, wire->message.entries[i]);
-		else if (entry.kind == ENTRY_ARCHIVED)
-			orders_archive(wire->process->orders, wire->shard, entry.sku);
 	}
-	domain(wire)->floor = wire->message.floor;
-	cart_applied(cart, wire->shard, wire->message.position, cart_process_now_ms(wire->process));
-	if (domain(wire)->position != before)
-		keep_position(wire);
-	world_note("cart follows", wire->process->number, wire->shard, domain(wire)->position);
-	changes_look(wire->process);
+	moved(wire, before, wire->message.position);
+}
+
+static void archived(struct archiving *archiving)
+{
+	struct cart_wire *wire = container_of(archiving, struct cart_wire, archiving);
+	const struct entry entry = {
+		.kind = ENTRY_ARCHIVED, .sequence = archiving->sequence, .sku = span_of(archiving->sku)};
+	uint64_t before = domain(wire)->position;
+
+	cart_apply(wire->process->cart, wire->shard, &entry);
+	moved(wire, before, entry.sequence);
 }
 
 static void run_message(void *context, uint64_t incarnation, uint64_t unused)
@@ -241,9 +262,10 @@ static void run_message(void *context, uint64_t incarnation, uint64_t unused)
 	struct cart_wire *wire = context;
 
 	wire->arriving = false;
-	if (wire->incarnation == incarnation && !wire->why && !shelf_full(wire->process->shelf)) {
+	if (wire->incarnation == incarnation && !wire->why && !wire->archiving.running &&
+		!shelf_full(wire->process->shelf)) {
 		message_apply(wire);
-		if (!wire->why && world_chance(world.plan.twice))
+		if (!wire->why && !wire->archiving.running && world_chance(world.plan.twice))
 			message_apply(wire);
 	}
 	arena_clear(&wire->arena);
@@ -285,7 +307,7 @@ static void run_poll(void *context, uint64_t a, uint64_t b)
 		world.troubles.broken_streams++;
 		wire->incarnation = 0;
 	}
-	if (!wire->incarnation && (!wire->following || !stream_open(wire))) {
+	if (!wire->incarnation && (!wire->following || wire->archiving.running || !stream_open(wire))) {
 		poll_later(wire, STREAM_RETRY_MAX_US);
 		return;
 	}
@@ -318,6 +340,7 @@ void wire_begin(struct cart_process *process, uint32_t shard)
 	wire->process = process;
 	wire->shard = shard;
 	wire->fence_backoff_us = FENCE_BACKOFF_FIRST_US;
+	wire->archiving = (struct archiving){.service = &process->service, .shard = shard, .done = archived};
 	wire->loaded = wire->acknowledged = domain(wire)->position;
 	arena_init(&wire->arena, 64 << 10, ARENA_BYTES_MAX);
 	lanes_begin(wire);
@@ -326,6 +349,7 @@ void wire_begin(struct cart_process *process, uint32_t shard)
 
 void wire_release(struct cart_wire *wire)
 {
+	archiving_stop(&wire->archiving);
 	lanes_release(wire);
 	arena_release(&wire->arena);
 }

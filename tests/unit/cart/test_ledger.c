@@ -744,6 +744,33 @@ static void test_an_add_that_is_too_old_is_refused(void **state)
 	world_drop(world, 0);
 }
 
+/* The ledger's entries are dropped while it is read from the start: the begin was heard, the end was not any more; or the other way round. */
+static void test_what_was_heard_in_part_goes_with_its_sale(void **state)
+{
+	struct world *world = *state;
+	struct cart_link *link = &world->cart->links[0];
+	struct entry archived = {.kind = ENTRY_ARCHIVED, .sku = span_of(SKU)};
+	struct entry end = {.kind = ENTRY_CHANGED, .hold = {.state = LINE_SOLD}};
+
+	world_add(world, "ann", SKU, 1, 1, NULL);
+	world_pass_all(world);
+	world_follow(world, 0, 100);
+	assert_int_equal(units(world, "ann"), 1);
+	id_random(&end.hold.id);
+	end.hold.id.bytes[0] = 255;
+	end.sequence = link->position + 1;
+	link->floor = end.sequence;
+	cart_apply(world->cart, 0, &end);
+	assert_int_equal(world->cart->counters.anomalies, 0);
+	end.sequence++;
+	cart_apply(world->cart, 0, &end);
+	assert_int_equal(world->cart->counters.anomalies, 1); /* after the floor nothing is missing */
+	archived.sequence = link->position + 1;
+	cart_apply(world->cart, 0, &archived);
+	assert_int_equal(units(world, "ann"), 0);
+	assert_int_equal(world->forgotten, 1);
+}
+
 static void test_an_archived_sale_counts_no_more(void **state)
 {
 	struct world *world = *state;
@@ -818,6 +845,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_new_ids_pass_what_was_removed, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_a_stopped_link_keeps_its_yeses, up_and_at_work, down),
 		cmocka_unit_test_setup_teardown(test_an_archived_sale_counts_no_more, up_and_at_work, down),
+		cmocka_unit_test_setup_teardown(
+			test_what_was_heard_in_part_goes_with_its_sale, up_and_at_work, down),
 	};
 
 	return RUN(tests);
