@@ -241,6 +241,23 @@ static void archive(struct archivist *self)
 	network_send(call);
 }
 
+/* Somebody wants the money back for what is about to go. Nobody waits for the answer, so nobody is told no. */
+static void refund_too_late(const struct archivist *self)
+{
+	const struct id *id = &self->ids[world_below(self->id_count)];
+	struct wire_call *call;
+
+	if (!model_order_find(id))
+		return;
+	call = wire_call_new(WIRE_REFUND, self->shard, 1);
+	call->deadline_us = call->items[0].deadline_us = world.now_us + 2 * SECOND;
+	call->items[0].id = *id;
+	call->done = unheard;
+	model_order_waits(id, WIRE_REFUND, 0);
+	model_order_told(id, WIRE_REFUND, 0, MODEL_TOLD_UNKNOWN, COMMON__REASON__REASON_OUTCOME_UNKNOWN);
+	network_send(call);
+}
+
 /* They are open for a moment, and what was told of them may become old. */
 static void sell_again(struct archivist *self)
 {
@@ -270,6 +287,8 @@ static void run_turn(void *context, uint64_t a, uint64_t b)
 		give_up(self);
 		return;
 	}
+	for (int i = 0; model_archiving_now(self->shard) && self->id_count && i < 4; i++)
+		refund_too_late(self);
 	if ((model_archiving_now(self->shard) & self->skus) && world_below(4) == 0)
 		ask_goods(self, WIRE_OPEN); /* too soon */
 	if (self->last.skus == self->skus && !self->asking && world_below(3))

@@ -111,7 +111,7 @@ static void check_no(const struct rpc_call *call, Common__Reason reason)
 			"an order is said to have expired, in state %d", order->state);
 	if (reason == COMMON__REASON__REASON_NOT_FOUND)
 		WORLD_CHECK(!order->created || order->lived_before || order->state > MODEL_SOLD ||
-				    order->archived || stopped_later(call, order) ||
+				    model_order_is_going(order) || stopped_later(call, order) ||
 				    call->process->cart->links[order->shard].position < order->bound,
 			"promise 9: no such order, and it is in state %d", order->state);
 	WORLD_CHECK(reason != COMMON__REASON__REASON_WRONG_SHARD && reason != COMMON__REASON__REASON_INVALID,

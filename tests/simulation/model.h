@@ -151,6 +151,7 @@ void model_export_refused(uint32_t shard, uint32_t skus, Common__Reason reason);
 void model_archive_asked(uint32_t number);             /* with its digest */
 void model_archiving(uint32_t shard, uint32_t skus);   /* what the store is at; with each commit, after its entries */
 uint32_t model_archiving_now(uint32_t shard);
+bool model_order_is_going(const struct model_order *order); /* gone, or being archived: its row may be gone */
 bool model_archived_since(uint32_t shard, uint32_t skus, uint64_t sequence);
 
 struct model_usage {

@@ -307,6 +307,13 @@ void model_archives_retell(bool begins)
 	retelling = begins;
 }
 
+/* What was exported is what goes: nothing of it changes meanwhile. */
+void model_archive_untouched(const struct model_shard *shard, const struct model_step *step)
+{
+	WORLD_CHECK(retelling || step->entry.kind == MODEL_ARCHIVED || !is_about(step, shard->archiving),
+		"a sale changes while it is being archived");
+}
+
 /* A restored store goes on with what it was at. */
 void model_archives_restored(uint32_t shard, uint32_t skus)
 {

@@ -114,7 +114,7 @@ void model_archive_answer(
 void model_archives_retell(bool begins);
 void model_archives_restored(uint32_t shard, uint32_t skus);
 bool model_is_going(const struct model_hold *hold);
-bool model_order_is_going(const struct model_order *order);
+void model_archive_untouched(const struct model_shard *shard, const struct model_step *step);
 
 void model_words_forget(uint32_t shard); /* restored; UINT32_MAX: all */
 

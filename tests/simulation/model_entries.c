@@ -247,4 +247,5 @@ void model_entry(uint32_t number, const struct model_entry *entry)
 		note_order(shard, entry->sequence, model_order_entry(number, entry));
 		break;
 	}
+	model_archive_untouched(shard, &shard->steps[entry->sequence]);
 }
