@@ -55,7 +55,14 @@ static int write_order(
 	return rc ? rc : put_order(books, order);
 }
 
-static int move_hold(struct books *books, const struct order *order, const struct id *id, enum hold_state to)
+/* The sequence of an order's own entry, which follows one of each of its holds: it is about their goods too. */
+static uint64_t order_sequence(const struct books *books, const struct order *order)
+{
+	return books->sequence + order->hold_count + 1;
+}
+
+static int move_hold(struct books *books, const struct order *order, const struct id *id, enum hold_state to,
+	uint64_t sequence)
 {
 	struct bytes payment = to == HOLD_SOLD ? payment_of(order) : (struct bytes){0};
 	struct goods_row *row;
@@ -67,7 +74,9 @@ static int move_hold(struct books *books, const struct order *order, const struc
 	if (hold.state != order->state || id_compare(&hold.order, &order->id) != 0)
 		return MDB_CORRUPTED;
 	engine_order_move(&row->now, &hold, to);
-	return books_write_change(books, &hold, row, hold.quantity, payment);
+	rc = books_write_change(books, &hold, row, hold.quantity, payment);
+	row->now.last = sequence;
+	return rc;
 }
 
 static void count(struct books_counts *counts, enum hold_state to, uint32_t holds)
@@ -97,11 +106,12 @@ static void count(struct books_counts *counts, enum hold_state to, uint32_t hold
 /* All holds, then the order. An error half-way is the store's, and aborts the group. */
 static int move_order(struct books *books, struct order *order, enum hold_state to)
 {
+	const uint64_t sequence = order_sequence(books, order);
 	struct ledger_entry bound;
 	int rc = 0;
 
 	for (uint32_t i = 0; !rc && i < order->hold_count; i++)
-		rc = move_hold(books, order, &order->holds[i], to);
+		rc = move_hold(books, order, &order->holds[i], to, sequence);
 	if (!rc)
 		rc = read_bound(books, order, &bound);
 	if (rc)
@@ -234,7 +244,8 @@ static int check_hold(struct books *books, struct binding *binding, uint32_t i, 
 	return 0;
 }
 
-static int bind_hold(struct books *books, struct hold *hold, struct goods_row *row, const struct order *order)
+static int bind_hold(struct books *books, struct hold *hold, struct goods_row *row, const struct order *order,
+	uint64_t sequence)
 {
 	int rc = books_delete_expiry(books, hold);
 
@@ -242,6 +253,7 @@ static int bind_hold(struct books *books, struct hold *hold, struct goods_row *r
 		return rc;
 	engine_bind(hold, &order->id, order->deadline_ms);
 	rc = books_write_change(books, hold, row, hold->quantity, (struct bytes){0});
+	row->now.last = sequence;
 	return rc ? rc : books_put_expiry(books, hold);
 }
 
@@ -253,11 +265,12 @@ static int bind_all(struct books *books, struct binding *binding, struct order_a
 		.state = HOLD_HELD,
 		.deadline_ms = books->now_ms + binding->ttl_ms,
 		.hold_count = request->hold_count};
+	const uint64_t sequence = order_sequence(books, &order);
 	int rc = 0;
 
 	memcpy(order.holds, request->holds, request->hold_count * sizeof(struct id));
 	for (uint32_t i = 0; !rc && i < request->hold_count; i++)
-		rc = bind_hold(books, &binding->holds[i], binding->rows[i], &order);
+		rc = bind_hold(books, &binding->holds[i], binding->rows[i], &order, sequence);
 	if (!rc)
 		rc = write_order(books, &order, request->user, binding->items);
 	if (rc)

@@ -577,6 +577,21 @@ static void many_orders_by_dice(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* An archive asks whether the floor has passed all that is about the goods: an order's own entry is, and comes after those of its holds. */
+static void an_orders_entry_is_about_its_goods(void **state)
+{
+	struct shop *shop = *state;
+
+	shop_buy(shop, 1, 1);
+	shop_buy(shop, 2, 1);
+	assert_int_equal(shop_bind(shop, 10, 1, 2).verdict, VERDICT_YES);
+	assert_int_equal(shop_goods(shop, "SKU0001").last, shop->head);
+	assert_int_equal(shop_confirm_order(shop, 10, "p").verdict, VERDICT_YES);
+	assert_int_equal(shop_goods(shop, "SKU0001").last, shop->head);
+	assert_int_equal(shop_refund_order(shop, 10).verdict, VERDICT_YES);
+	assert_int_equal(shop_goods(shop, "SKU0001").last, shop->head);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,6 +603,7 @@ int main(void)
 		TEST(another_cart_s_hold_is_not_for_us),
 		TEST(a_kept_hold_is_not_moved_alone),
 		TEST(all_are_sold_at_once),
+		TEST(an_orders_entry_is_about_its_goods),
 		TEST(a_second_payment_hears_of_the_first),
 		TEST(all_end_together),
 		TEST(too_late_is_too_late_for_all),
