@@ -146,27 +146,29 @@ void model_export_refused(uint32_t number, uint32_t skus, Common__Reason reason)
 
 static uint32_t begun_skus;
 
+static void note_removed(uint32_t shard, uint32_t cart, const struct id *id)
+{
+	struct id *removed = &model_shards[shard].carts[cart].removed;
+
+	if (id_compare(removed, id) < 0)
+		*removed = *id;
+}
+
 static void count_hold(struct model_hold *hold)
 {
-	struct id *removed;
-
 	if (!hold->created || hold->gone || !(begun_skus >> hold->sku & 1))
 		return;
 	WORLD_CHECK(hold->state == MODEL_SOLD || hold->state == MODEL_REFUNDED,
 		"a sale is archived with a hold in state %d", hold->state);
 	if (hold->state == MODEL_SOLD)
 		model_skus[hold->sku].to_archive += hold->quantity;
-	removed = &model_shards[hold->shard].carts[hold->cart].removed;
-	if (id_compare(removed, &hold->id) < 0)
-		*removed = hold->id;
+	note_removed(hold->shard, hold->cart, &hold->id);
 }
 
 static void count_order(const struct model_order *order)
 {
-	struct id *removed = &model_shards[order->shard].carts[order->cart].removed;
-
-	if (!order->gone && order_has(order, begun_skus) && id_compare(removed, &order->id) < 0)
-		*removed = order->id;
+	if (!order->gone && order_has(order, begun_skus))
+		note_removed(order->shard, order->cart, &order->id);
 }
 
 static void begin(uint32_t number, uint32_t skus)
@@ -235,13 +237,13 @@ static void drop_order(struct model_order *order)
 		"an order is archived that was not exported");
 	order->gone = order->archived = true;
 	shard->orders--;
+	note_removed(order->shard, order->cart, &order->id);
 	world.troubles.archived_orders++;
 }
 
 static void drop_hold(struct model_hold *hold)
 {
 	struct model_shard *shard = &model_shards[hold->shard];
-	struct id *removed = &shard->carts[hold->cart].removed;
 
 	if (!hold->created || hold->gone || hold->sku != dropped_sku)
 		return;
@@ -256,8 +258,7 @@ static void drop_hold(struct model_hold *hold)
 	}
 	hold->gone = hold->archived = true;
 	shard->holds--;
-	if (id_compare(removed, &hold->id) < 0)
-		*removed = hold->id;
+	note_removed(hold->shard, hold->cart, &hold->id);
 	if (hold->keyed)
 		model_key_forget(hold);
 	if (!id_is_zero(&hold->order))
