@@ -750,6 +750,7 @@ static void test_what_was_heard_in_part_goes_with_its_sale(void **state)
 	struct world *world = *state;
 	struct cart_link *link = &world->cart->links[0];
 	struct entry archived = {.kind = ENTRY_ARCHIVED, .sku = span_of(SKU)};
+	struct map_walk walk = {0};
 	struct entry end = {.kind = ENTRY_CHANGED, .hold = {.state = LINE_SOLD}};
 
 	world_add(world, "ann", SKU, 1, 1, NULL);
@@ -765,6 +766,7 @@ static void test_what_was_heard_in_part_goes_with_its_sale(void **state)
 	end.sequence++;
 	cart_apply(world->cart, 0, &end);
 	assert_int_equal(world->cart->counters.anomalies, 1); /* after the floor nothing is missing */
+	assert_false(cart_archive(world->cart, archived.sku, &walk, SIZE_MAX));
 	archived.sequence = link->position + 1;
 	cart_apply(world->cart, 0, &archived);
 	assert_int_equal(units(world, "ann"), 0);
