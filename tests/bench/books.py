@@ -93,7 +93,15 @@ class Books:
         return self.services[name].address
 
     def held(self, sku=SKU):
-        return self.grpc.call("inventory", "GetGoods", sku=sku).goods.held
+        if self.inventory.process.poll() is not None:
+            raise SystemExit(f"bench: inventory ended with {self.inventory.process.returncode}")
+        return self.fresh().call("inventory", "GetGoods", sku=sku, wait_for_ready=True).goods.held
+
+    def fresh(self):
+        """Connected anew: minutes may have gone by, and the machine was busy."""
+        self.grpc.close()
+        self.grpc = Grpc(self)
+        return self.grpc
 
     def stop(self):
         self.grpc.close()
