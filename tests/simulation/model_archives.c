@@ -53,7 +53,8 @@ uint32_t model_exported(uint32_t shard, uint32_t skus, const struct id *ids, siz
 	export = &exports[export_count];
 	*export = (struct export){.shard = shard, .skus = skus, .count = count, .newest = newest};
 	export->ids = NEW_ARRAY(count + 1, struct id);
-	memcpy(export->ids, ids, count * sizeof(*ids));
+	if (count)
+		memcpy(export->ids, ids, count * sizeof(*ids));
 	qsort(export->ids, count, sizeof(*ids), by_id);
 	return export_count++;
 }
