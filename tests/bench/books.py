@@ -69,8 +69,6 @@ class Service:
 class Books:
     """Inventory, and a cart in front of it if need be, with goods on sale."""
 
-    tls = None  # in the clear
-
     def __init__(self, folder, with_cart):
         port = free_port()
         self.folder, self.services, self.grpc = folder, {}, Grpc(self)

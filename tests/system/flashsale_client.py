@@ -199,9 +199,10 @@ class Grpc:
         return self.channels[service]
 
     def _connect(self, address, options):
-        if not self.installation.tls:
+        tls = getattr(self.installation, "tls", None)  # a program started alone has none
+        if not tls:
             return grpc.insecure_channel(address, options)
-        files = [(self.installation.tls / name).read_bytes() for name in ("ca.crt", f"{self.name}.key", f"{self.name}.crt")]
+        files = [(tls / name).read_bytes() for name in ("ca.crt", f"{self.name}.key", f"{self.name}.crt")]
         return grpc.secure_channel(address, grpc.ssl_channel_credentials(*files), options)
 
     def call(self, service, method, *, of=None, timeout=10, wait_for_ready=None, metadata=None, **fields):
