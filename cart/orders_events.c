@@ -68,6 +68,7 @@ static bool archived_at_last(struct orders *orders, struct order *order)
 {
 	if (!order->archived || order->storing || order->asking)
 		return false;
+	order_tell(orders, order, COMMON__REASON__REASON_GONE); /* who asked since */
 	order_free(orders, order);
 	return true;
 }
