@@ -715,7 +715,7 @@ static void an_archived_sale_s_orders_are_forgotten(void **state)
 {
 	struct counter *counter = counter_new(1);
 	struct order *order = counter_open(counter);
-	struct order_waiter waiter = {0};
+	struct order_waiter waiter = {0}, late = {0};
 	struct order_answer answer;
 	struct id id = order->id;
 
@@ -740,8 +740,11 @@ static void an_archived_sale_s_orders_are_forgotten(void **state)
 	assert_non_null(orders_find(counter->orders, &id)); /* inventory is being asked */
 	archive_orders(counter, 0, "SKU1");
 	assert_int_equal(counter->forgotten, 1);
+	assert_false(orders_refund(counter->orders, order, &late)); /* asks meanwhile */
+	counter_store(counter, OK);
 	answer = counter_refusal(REASON(GONE), 0);
 	counter_answer(counter, &answer);
+	assert_int_equal(late.outcome.reason, REASON(GONE));
 	assert_null(orders_find(counter->orders, &id));
 	counter_free(counter);
 }

@@ -47,6 +47,20 @@ static void test_ends_at_the_published_head(void **state)
 	shop_close(&shop);
 }
 
+/* Who wants small pages gets them. */
+static void test_small_pages(void **state)
+{
+	const struct ledger_filter one = {.by_cart = false, .entries_max = 1};
+	struct shop shop;
+	size_t entries;
+
+	shop_open(&shop);
+	shop_add(&shop, "SKU0001", 10);
+	assert_int_equal(read_page(&shop, &one, atomic_load(&shop.books->head), 0, &entries), 1);
+	assert_int_equal(entries, 1);
+	shop_close(&shop);
+}
+
 /* What concerns others is passed over, and the position moves on all the same. */
 static void test_filters_by_cart(void **state)
 {
@@ -194,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends_at_the_published_head),
+		cmocka_unit_test(test_small_pages),
 		cmocka_unit_test(test_filters_by_cart),
 		cmocka_unit_test(test_pages_are_bounded),
 		cmocka_unit_test(test_archives_go_to_all),
