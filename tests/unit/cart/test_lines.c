@@ -347,11 +347,14 @@ static void test_ids_lie_in_order(void **state)
 	clock_manual_init(&clock, 1767225600000, 0);
 	id_generator_init(&ids, &clock.base);
 	for (int ms = 0; ms < 50; ms++, clock_manual_advance(&clock, 1)) {
+		int jumps = 0; /* a counter that began near its end goes on in the next millisecond */
+
 		before = id_next(&ids);
 		for (int i = 0; i < 1000; i++, before = after) {
 			after = id_next(&ids);
-			assert_int_equal((uint32_t)(lines_id_hash(&after) - lines_id_hash(&before)), 1);
+			jumps += (uint32_t)(lines_id_hash(&after) - lines_id_hash(&before)) != 1;
 		}
+		assert_in_range(jumps, 0, 1);
 	}
 }
 
