@@ -1,5 +1,6 @@
 """What a program can't work with it refuses, with a clear message; full or damaged, it never says a wrong number."""
 
+import itertools
 import os
 import random
 import re
@@ -312,15 +313,22 @@ def test_a_cart_with_a_full_map(program, tmp_path):
     assert cart.init() is None
     cart.start("--store-size", "1m")
     count = 0
-    while "full" not in cart.log.read_text() and not cart.metric("flashsale_cart_store_batches_total", 'result="refused"'):
+
+    def add():
+        nonlocal count
         assert count < 20000, "the cart's store never fills"
         items = [{"user_id": f"user-{count + each}", "sku": "GOODS", "quantity": 1, "limit": {"units": 1}} for each in range(500)]
         answer = cart.call("BatchAddItems", placement=PLACEMENT, items=items)
         assert all(item.WhichOneof("outcome") == "grant" for item in answer.items)
         count += 500
+
+    while "full" not in cart.log.read_text() and not cart.metric("flashsale_cart_store_batches_total", 'result="refused"'):
+        add()
     ordered = []
     with pytest.raises(grpc.RpcError) as no:
-        for user in range(2000):  # a small decision finds room where a batch does not, for a while
+        for user in itertools.count():  # a small decision finds room where a batch does not, for a while
+            if user == count:
+                add()
             ordered += cart.call("Checkout", placement=PLACEMENT, user_id=f"user-{user}").orders
     assert no.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "full" in no.value.details(), no.value
     assert cart.call("GetUserUnits", user_id=f"user-{count - 1}", sku="GOODS").quantity == 1

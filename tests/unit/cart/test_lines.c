@@ -391,10 +391,11 @@ static void test_an_archived_sale_is_forgotten(void **state)
 
 		snprintf(user, sizeof(user), "user-%u", i % 7);
 		hold.user = span_of(user);
-		hold.state = i % 5 == 1	  ? LINE_HELD
-			     : i % 5 == 2 ? LINE_REFUNDED
-			     : i % 5 == 3 ? LINE_RELEASED
-					  : LINE_SOLD;
+		hold.state = i % 5 == 1	   ? LINE_HELD
+			     : i % 5 == 2  ? LINE_REFUNDED
+			     : i % 10 == 3 ? LINE_RELEASED
+			     : i % 10 == 8 ? LINE_EXPIRED
+					   : LINE_SOLD;
 		lines_add(&lines, &hold)->unseen = i == 5 || i == 6;
 	}
 	assert_int_equal(archive_lines(&lines, "C", SIZE_MAX), 0);

@@ -535,7 +535,8 @@ static void only_what_was_paid_for_with_these_goods_is_archived(void **state)
 		bool gone;
 	} cases[] = {{LINE_SOLD, 0, "SKU1", true}, {LINE_REFUNDED, 0, "SKU1", true},
 		{LINE_HELD, 0, "SKU1", false}, {LINE_EXPIRED, 0, "SKU1", false},
-		{LINE_SOLD, 1, "SKU1", false}, {LINE_SOLD, 0, "SKU2", false}, {LINE_SOLD, 0, "SKU11", false}};
+		{LINE_RELEASED, 0, "SKU1", false}, {LINE_SOLD, 1, "SKU1", false},
+		{LINE_SOLD, 0, "SKU2", false}, {LINE_SOLD, 0, "SKU11", false}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct counter *counter = counter_new(1);

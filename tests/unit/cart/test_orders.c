@@ -474,6 +474,9 @@ static void what_the_ledger_tells_of_is_adopted(void **state)
 	counter_ledger(counter, &unknown, "ann", LINE_SOLD, "a");
 	assert_null(orders_find(counter->orders, &unknown));
 	assert_int_equal(counter->orders->counters.anomalies, 1);
+	counter->cart->links[0].floor = counter->cart->links[0].position + 2; /* its begin was dropped */
+	counter_ledger(counter, &unknown, "ann", LINE_SOLD, "a");
+	assert_int_equal(counter->orders->counters.anomalies, 1);
 	counter_free(counter);
 }
 
