@@ -106,7 +106,7 @@ static bool subject_valid(const struct ban_subject *subject)
 bool ban_valid(const struct ban *ban)
 {
 	return subject_valid(&ban->subject) && !id_is_zero(&ban->id) && ban->origin < BAN_ORIGINS &&
-	       ban->effect >= BAN_DENIES && ban->effect <= BAN_ALLOWS &&
+	       ban->effect >= BAN_DENIES && ban->effect < BAN_EFFECTS &&
 	       (ban->effect != BAN_ALLOWS || ban->subject.kind == BAN_OF_ADDRESS) &&
 	       strlen(ban->reason) <= BANS_REASON_MAX && strlen(ban->evidence) <= BANS_EVIDENCE_MAX;
 }
@@ -341,7 +341,7 @@ static bool weigh(const struct subject *subject, int64_t now_ms, struct bans_ver
 			allowed = true;
 		else if (ban->effect == BAN_DENIES)
 			verdict->deny = later(verdict->deny, ban);
-		else
+		else if (ban->effect == BAN_SHADOWS)
 			verdict->shadow = later(verdict->shadow, ban);
 	}
 	return allowed;

@@ -21,7 +21,8 @@
 
 enum ban_kind { BAN_OF_ACCOUNT, BAN_OF_ADDRESS };
 enum ban_origin { BAN_BY_OPERATOR, BAN_BY_DETECTOR, BAN_BY_SETTING, BAN_ORIGINS };
-enum ban_effect { BAN_DENIES = 1, BAN_SHADOWS, BAN_ALLOWS };
+/* Stored and compared by number: append only. A client is slowed or challenged by the gatekeepers; here it is welcome. */
+enum ban_effect { BAN_DENIES = 1, BAN_SHADOWS, BAN_ALLOWS, BAN_SLOWS, BAN_CHALLENGES, BAN_EFFECTS };
 
 struct ban_subject {
 	enum ban_kind kind;

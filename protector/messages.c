@@ -63,8 +63,14 @@ static struct complaint read_effect(Protector__BanEffect effect, enum ban_kind k
 		if (kind == BAN_OF_ACCOUNT)
 			return complain("effect", "only addresses can be allowed, an account can't");
 		return content;
+	case PROTECTOR__BAN_EFFECT__BAN_EFFECT_SLOW:
+		*ret = BAN_SLOWS;
+		return content;
+	case PROTECTOR__BAN_EFFECT__BAN_EFFECT_CHALLENGE:
+		*ret = BAN_CHALLENGES;
+		return content;
 	default:
-		return complain("effect", "expected DENY, SHADOW or ALLOW");
+		return complain("effect", "expected DENY, SHADOW, ALLOW, SLOW or CHALLENGE");
 	}
 }
 
@@ -119,6 +125,8 @@ Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
 		[BAN_DENIES] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_DENY,
 		[BAN_SHADOWS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_SHADOW,
 		[BAN_ALLOWS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_ALLOW,
+		[BAN_SLOWS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_SLOW,
+		[BAN_CHALLENGES] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_CHALLENGE,
 	};
 	Protector__Ban *message = ARENA_NEW(arena, Protector__Ban);
 

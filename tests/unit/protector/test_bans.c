@@ -73,6 +73,17 @@ static void test_accounts(void **state)
 	assert_int_equal(bans_count(bans), 0);
 }
 
+static void test_who_is_slowed_or_challenged_is_welcome(void **state)
+{
+	struct bans_verdict verdict;
+
+	put(1, "mallory", BAN_SLOWS, BANS_NEVER);
+	put(2, "192.0.2.1", BAN_CHALLENGES, BANS_NEVER);
+	assert_int_equal(refused("mallory", "192.0.2.1", 0), 0);
+	verdict = bans_judge(bans, "mallory", NULL, 0);
+	assert_null(verdict.shadow);
+}
+
 static void test_addresses_and_ranges(void **state)
 {
 	put(1, "192.0.2.1", BAN_DENIES, BANS_NEVER);
@@ -426,6 +437,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_accounts),
+		TEST(test_who_is_slowed_or_challenged_is_welcome),
 		TEST(test_addresses_and_ranges),
 		TEST(test_families_do_not_mix),
 		TEST(test_every_length),

@@ -79,6 +79,12 @@ static void test_a_ban_from_a_request(void **state)
 	request.effect = PROTECTOR__BAN_EFFECT__BAN_EFFECT_ALLOW;
 	assert_null(ban_from_request(&request, NOW_MS, &ban).field);
 	assert_int_equal(ban.effect, BAN_ALLOWS);
+	request.effect = PROTECTOR__BAN_EFFECT__BAN_EFFECT_SLOW;
+	assert_null(ban_from_request(&request, NOW_MS, &ban).field);
+	assert_int_equal(ban.effect, BAN_SLOWS);
+	request.effect = PROTECTOR__BAN_EFFECT__BAN_EFFECT_CHALLENGE;
+	assert_null(ban_from_request(&request, NOW_MS, &ban).field);
+	assert_int_equal(ban.effect, BAN_CHALLENGES);
 }
 
 static void test_each_field_is_named(void **state)
