@@ -235,20 +235,39 @@ void ban_list_apply(struct ban_list *list, const Protector__WatchBansResponse *m
 	pthread_mutex_unlock(&list->mutex);
 }
 
-static bool denies(const struct ban *ban)
+static enum ban_grip grip(const struct ban *ban)
 {
-	return ban->effect == PROTECTOR__BAN_EFFECT__BAN_EFFECT_DENY ||
-	       ban->effect == PROTECTOR__BAN_EFFECT__BAN_EFFECT_UNSPECIFIED;
+	switch (ban->effect) {
+	case PROTECTOR__BAN_EFFECT__BAN_EFFECT_UNSPECIFIED:
+	case PROTECTOR__BAN_EFFECT__BAN_EFFECT_DENY:
+		return BAN_DENY;
+	case PROTECTOR__BAN_EFFECT__BAN_EFFECT_CHALLENGE:
+		return BAN_CHALLENGE;
+	case PROTECTOR__BAN_EFFECT__BAN_EFFECT_SLOW:
+		return BAN_SLOW;
+	default:
+		return BAN_NONE;
+	}
 }
 
-/* The one in force that ends last. */
-static const struct ban *refusing(const struct subject *subject, int64_t now_ms)
+/* Of two, either may be NULL: the stronger, then the one that ends later, then the first. */
+static const struct ban *worse(const struct ban *a, const struct ban *b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	if (grip(a) != grip(b))
+		return grip(b) > grip(a) ? b : a;
+	return b->end_ms > a->end_ms ? b : a;
+}
+
+/* What is in force; NULL: nothing. */
+static const struct ban *worst(const struct subject *subject, int64_t now_ms)
 {
 	const struct ban *found = NULL;
 
 	for (const struct ban *ban = subject->bans; ban; ban = ban->next) {
-		if (denies(ban) && now_ms < ban->end_ms && (!found || ban->end_ms > found->end_ms))
-			found = ban;
+		if (grip(ban) != BAN_NONE && now_ms < ban->end_ms)
+			found = worse(found, ban);
 	}
 	return found;
 }
@@ -268,7 +287,7 @@ static const struct ban *find_account(const struct ban_list *list, const char *u
 	const size_t size = account_key(user_id, key);
 	const struct subject *subject = size ? find_subject(list, key, size) : NULL;
 
-	return subject ? refusing(subject, now_ms) : NULL;
+	return subject ? worst(subject, now_ms) : NULL;
 }
 
 /* Every range that covers the address is looked at: any of them may be on the allow list. */
@@ -288,25 +307,28 @@ static const struct ban *find_address(
 		subject = find_subject(list, key, ADDRESS_KEY_SIZE);
 		if (subject && allows(subject, now_ms))
 			return NULL;
-		if (subject && refusing(subject, now_ms))
-			found = refusing(subject, now_ms);
+		if (subject)
+			found = worse(found, worst(subject, now_ms));
 	}
 	return found;
 }
 
-bool ban_list_find(struct ban_list *list, const char *user_id, const struct address *address, int64_t now_ms,
-	struct ban_notice *ret)
+void ban_list_judge(struct ban_list *list, const char *user_id, const struct address *address, int64_t now_ms,
+	struct ban_verdict *ret)
 {
-	const struct ban *found;
+	const struct ban *account, *other = NULL, *found;
 
+	*ret = (struct ban_verdict){.effect = BAN_NONE};
 	pthread_mutex_lock(&list->mutex);
-	found = find_account(list, user_id, now_ms);
-	if (!found && address)
-		found = find_address(list, address, now_ms);
+	account = find_account(list, user_id, now_ms);
+	if (address && (!account || grip(account) != BAN_DENY))
+		other = find_address(list, address, now_ms);
+	found = account && other && grip(account) == grip(other) ? account : worse(account, other);
 	if (found) {
+		ret->effect = grip(found);
+		ret->of_address = found != account;
 		memcpy(ret->ban_id, found->id, sizeof(ret->ban_id));
 		ret->end_ms = found->end_ms;
 	}
 	pthread_mutex_unlock(&list->mutex);
-	return found != NULL;
 }

@@ -246,6 +246,13 @@ static void checked(struct buy *buy)
 		decide(buy);
 }
 
+static void judge_client(
+	struct edge *edge, const struct purchase *purchase, int64_t wall_ms, struct ban_verdict *ret)
+{
+	ban_list_judge(edge->bans, purchase->user_id, purchase->has_address ? &purchase->address : NULL,
+		wall_ms, ret);
+}
+
 static void client_came(struct rpc_ask *ask)
 {
 	struct buy *buy = container_of(ask, struct buy, client);
@@ -255,12 +262,12 @@ static void client_came(struct rpc_ask *ask)
 		.known = follower_synced(edge->ban_follower),
 		.fail_closed = edge->options.protector_fail_closed,
 	};
-	struct ban_notice ban;
+	struct ban_verdict ban;
 
-	if (!ask->answer && ban_list_find(edge->bans, buy->purchase.user_id,
-				    buy->purchase.has_address ? &buy->purchase.address : NULL,
-				    clock_wall_ms(&clock_system), &ban))
-		fallback.ban = &ban;
+	if (!ask->answer) {
+		judge_client(edge, &buy->purchase, clock_wall_ms(&clock_system), &ban);
+		fallback.ban = ban.effect == BAN_DENY ? &ban : NULL;
+	}
 	weigh_client(&hop, &fallback, &buy->client_verdict);
 	checked(buy);
 }
@@ -335,12 +342,12 @@ static bool settled(const struct edge *edge, enum edge_service service, int64_t 
 static bool glance_banned(struct edge *edge, const struct purchase *purchase, int64_t wall_ms, int64_t now_ns,
 	struct problem *ret)
 {
-	struct ban_notice ban;
+	struct ban_verdict ban;
 
 	if (!settled(edge, EDGE_PROTECTOR, now_ns))
 		return false;
-	if (!ban_list_find(edge->bans, purchase->user_id, purchase->has_address ? &purchase->address : NULL,
-		    wall_ms, &ban))
+	judge_client(edge, purchase, wall_ms, &ban);
+	if (ban.effect != BAN_DENY)
 		return false;
 	weigh_ban(ban.ban_id, ban.end_ms, ret);
 	return true;

@@ -34,7 +34,7 @@ void weigh_ban(const char *ban_id, int64_t end_ms, struct problem *ret);
 struct client_fallback {
 	bool known;		      /* a snapshot was there once */
 	bool fail_closed;	      /* it may not stand in */
-	const struct ban_notice *ban; /* in force by the snapshot, or NULL */
+	const struct ban_verdict *ban; /* that refuses by the snapshot, or NULL */
 };
 void weigh_client(const struct hop *hop, const struct client_fallback *fallback, struct verdict *ret);
 

@@ -116,16 +116,18 @@ static void lift(const char *id)
 	ban_list_apply(bans, &message);
 }
 
-/* "" when welcome, else the ban's id */
+static struct ban_verdict judged;
+
+/* "" when welcome, else the ban's id; `judged` says more */
 static const char *banned(const char *user, const char *ip, int64_t now_ms)
 {
-	static struct ban_notice notice;
 	struct address address;
 
 	if (ip)
 		assert_true(address_parse(ip, strlen(ip), &address));
-	notice.ban_id[0] = 0;
-	return ban_list_find(bans, user, ip ? &address : NULL, now_ms, &notice) ? notice.ban_id : "";
+	ban_list_judge(bans, user, ip ? &address : NULL, now_ms, &judged);
+	assert_true((judged.effect == BAN_NONE) == !judged.ban_id[0]);
+	return judged.ban_id;
 }
 
 static int setup_bans(void **state)
@@ -143,6 +145,8 @@ static int teardown_bans(void **state)
 #define DENY PROTECTOR__BAN_EFFECT__BAN_EFFECT_DENY
 #define SHADOW PROTECTOR__BAN_EFFECT__BAN_EFFECT_SHADOW
 #define ALLOW PROTECTOR__BAN_EFFECT__BAN_EFFECT_ALLOW
+#define SLOW PROTECTOR__BAN_EFFECT__BAN_EFFECT_SLOW
+#define CHALLENGE PROTECTOR__BAN_EFFECT__BAN_EFFECT_CHALLENGE
 
 static void test_accounts_and_addresses(void **state)
 {
@@ -195,6 +199,33 @@ static void test_shadows_refuse_nobody(void **state)
 	assert_string_equal(banned("eve", NULL, 0), "");
 	tell_ban(&plain, "b1", "eve", NULL, 0, DENY);
 	assert_string_equal(banned("eve", NULL, 0), "b1");
+}
+
+static void assert_judged(const char *user, const char *ip, int64_t now_ms, enum ban_grip effect,
+	const char *id, bool of_address)
+{
+	assert_string_equal(banned(user, ip, now_ms), id);
+	assert_int_equal(judged.effect, effect);
+	assert_int_equal(judged.of_address, of_address);
+}
+
+static void test_the_strongest_effect_counts(void **state)
+{
+	tell_ban(&whole, "s1", "eve", NULL, 0, SLOW);
+	tell_ban(&plain, "s2", NULL, "192.0.2.7", 0, SLOW);
+	assert_judged("eve", NULL, 0, BAN_SLOW, "s1", false);
+	assert_judged("ann", "192.0.2.7", 0, BAN_SLOW, "s2", true);
+	assert_judged("eve", "192.0.2.7", 0, BAN_SLOW, "s1", false);
+	tell_ban(&plain, "c1", NULL, "192.0.2.0/24", 2000, CHALLENGE);
+	assert_judged("eve", "192.0.2.7", 1999, BAN_CHALLENGE, "c1", true);
+	assert_judged("eve", "192.0.2.7", 2000, BAN_SLOW, "s1", false);
+	tell_ban(&plain, "d1", "eve", NULL, 1000, DENY);
+	assert_judged("eve", "192.0.2.7", 999, BAN_DENY, "d1", false);
+	assert_judged("eve", "192.0.2.7", 1000, BAN_CHALLENGE, "c1", true);
+	tell_ban(&plain, "a1", NULL, "192.0.2.7", 0, ALLOW);
+	assert_judged("ann", "192.0.2.7", 0, BAN_NONE, "", false);
+	assert_judged("ann", "192.0.2.8", 0, BAN_CHALLENGE, "c1", true);
+	assert_judged("eve", "192.0.2.7", 1000, BAN_SLOW, "s1", false);
 }
 
 static void test_bans_bite_while_a_snapshot_comes(void **state)
@@ -338,6 +369,7 @@ int main(void)
 		BANS(test_bans_end_by_themselves),
 		BANS(test_the_allow_list_wins_over_addresses),
 		BANS(test_shadows_refuse_nobody),
+		BANS(test_the_strongest_effect_counts),
 		BANS(test_bans_bite_while_a_snapshot_comes),
 		BANS(test_what_no_ban_can_be_is_left_out),
 		cmocka_unit_test(test_the_closest_rule_counts),

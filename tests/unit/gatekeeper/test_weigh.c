@@ -185,7 +185,7 @@ static void weigh_silence_of_protector(const struct client_fallback *fallback)
 
 static void test_the_protector_away(void **state)
 {
-	const struct ban_notice ban = {.ban_id = "b1", .end_ms = INT64_MAX};
+	const struct ban_verdict ban = {.effect = BAN_DENY, .ban_id = "b1", .end_ms = INT64_MAX};
 
 	weigh_silence_of_protector(&(struct client_fallback){.known = true});
 	assert_true(verdict.go && verdict.degraded);
@@ -200,7 +200,7 @@ static void test_the_protector_away(void **state)
 
 static void test_the_protectors_word_beats_the_snapshot(void **state)
 {
-	const struct ban_notice ban = {.ban_id = "b1", .end_ms = INT64_MAX};
+	const struct ban_verdict ban = {.effect = BAN_DENY, .ban_id = "b1", .end_ms = INT64_MAX};
 	const struct rpc_status status = {.code = RPC_OK};
 	Protector__ClientOutcome outcome = PROTECTOR__CLIENT_OUTCOME__INIT;
 	Protector__Welcome welcome = PROTECTOR__WELCOME__INIT;
