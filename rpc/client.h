@@ -26,6 +26,7 @@ struct rpc_tls;
 struct rpc_pool *rpc_pool_new(struct rpc_loop *loop, struct discovery *discovery, const char *service, struct rpc_tls *tls);
 void rpc_pool_free(struct rpc_pool *pool); /* what is open comes back UNAVAILABLE first; not from the loop */
 size_t rpc_pool_count(const struct rpc_pool *pool); /* instances known; any thread */
+void rpc_pool_each(const struct rpc_pool *pool, void (*each)(void *context, const char *id), void *context); /* instances known, in no order; loop only */
 /* Hears once soon, then of every change of the set of instances and of an instance that was lost or came back; on the loop. From any thread. */
 void rpc_pool_on_change(struct rpc_pool *pool, void (*changed)(void *context), void *context);
 

@@ -241,6 +241,25 @@ struct rpc_channel *rpc_pool_pick(struct rpc_pool *pool, int32_t shard, bool *re
 	return channel;
 }
 
+struct rpc_channel *rpc_pool_pick_instance(struct rpc_pool *pool, const char *id)
+{
+	struct rpc_channel *channel;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (channel->listed && !strcmp(channel->id, id) && still_ready(channel))
+			return pool->closing ? NULL : channel;
+	return NULL;
+}
+
+void rpc_pool_each(const struct rpc_pool *pool, void (*each)(void *context, const char *id), void *context)
+{
+	const struct rpc_channel *channel;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (channel->listed)
+			each(context, channel->id);
+}
+
 void rpc_pool_explain(const struct rpc_pool *pool, int32_t shard, struct rpc_status *status)
 {
 	const struct rpc_channel *channel;

@@ -48,6 +48,8 @@ size_t rpc_pool_users(const struct rpc_pool *pool);
 
 /* A READY channel, or NULL; then *ret_wait says whether one may be ready in a moment (connecting, or nothing known yet), or waiting is in vain. */
 struct rpc_channel *rpc_pool_pick(struct rpc_pool *pool, int32_t shard, bool *ret_wait);
+/* That instance's, if it is READY, else NULL. */
+struct rpc_channel *rpc_pool_pick_instance(struct rpc_pool *pool, const char *id);
 void rpc_channel_keep(struct rpc_channel *channel); /* for the time of a call */
 void rpc_channel_drop(struct rpc_channel *channel);
 

@@ -6,13 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/memory.h"
+#include "rpc/backoff.h"
 #include "rpc/pack.h"
 #include "rpc/unary.h"
 
-#define BACKOFF_FIRST_MS 50
-#define BACKOFF_LAST_MS 1000
 #define ARENA_BLOCK_BYTES 16384
 
 struct stream {
@@ -35,8 +33,7 @@ struct rpc_subscription {
 	struct rpc_loop *loop;
 	struct stream *stream;
 	struct rpc_timer timer; /* of silence while there is a stream, else of the back-off */
-	int64_t backoff_ms;	/* the next one */
-	uint64_t random;
+	struct backoff backoff;
 };
 
 /* ---- the stream ---- */
@@ -99,26 +96,9 @@ static bool start_end(struct stream *stream)
 
 /* ---- the subscription without a stream ---- */
 
-/* xorshift: it only spreads reconnects over time */
-static uint64_t next_random(struct rpc_subscription *subscription)
-{
-	subscription->random ^= subscription->random << 13;
-	subscription->random ^= subscription->random >> 7;
-	subscription->random ^= subscription->random << 17;
-	return subscription->random;
-}
-
-/* Half of it at least, all of it at most; then twice as long. */
 static void back_off(struct rpc_subscription *subscription)
 {
-	int64_t half_ms = subscription->backoff_ms / 2;
-
-	rpc_timer_start(subscription->loop, &subscription->timer,
-		half_ms + (int64_t)(next_random(subscription) % (uint64_t)(half_ms + 1)));
-	if (subscription->backoff_ms < BACKOFF_LAST_MS)
-		subscription->backoff_ms *= 2;
-	if (subscription->backoff_ms > BACKOFF_LAST_MS)
-		subscription->backoff_ms = BACKOFF_LAST_MS;
+	rpc_timer_start(subscription->loop, &subscription->timer, backoff_next_ms(&subscription->backoff));
 }
 
 static void leave_stream(struct rpc_subscription *subscription)
@@ -182,7 +162,7 @@ static void read_done(struct rpc_tag *tag, bool ok)
 
 	/* `flying` still counts this tag, so that no callback frees the stream under our feet */
 	if (subscription && stream->message) {
-		subscription->backoff_ms = BACKOFF_FIRST_MS;
+		backoff_clear(&subscription->backoff);
 		rpc_timer_start(subscription->loop, &subscription->timer, subscription->options.silence_ms);
 		if (deliver(stream) && !start_read(stream))
 			lose_with(stream->subscription, RPC_INTERNAL, "the stream refused to be read");
@@ -321,8 +301,7 @@ struct rpc_subscription *rpc_subscribe(const struct rpc_subscription_options *op
 	subscription->pool = options->pool;
 	subscription->loop = rpc_pool_loop(options->pool);
 	subscription->timer.task.run = timer_run;
-	subscription->backoff_ms = BACKOFF_FIRST_MS;
-	subscription->random = ((uint64_t)clock_mono_ns() ^ (uintptr_t)subscription) | 1;
+	backoff_init(&subscription->backoff);
 	subscription->user.changed = pool_changed;
 	subscription->user.closed = pool_closed;
 	assert(rpc_on_loop(subscription->loop));
@@ -337,7 +316,7 @@ void rpc_subscription_reopen(struct rpc_subscription *subscription)
 	if (!subscription->pool)
 		return;
 	leave_stream(subscription);
-	subscription->backoff_ms = BACKOFF_FIRST_MS;
+	backoff_clear(&subscription->backoff);
 	rpc_timer_start(subscription->loop, &subscription->timer, 0);
 }
 

@@ -1,7 +1,8 @@
 /* The peer of the client's tests, in a process of its own: `rpc_echo_peer PORT` (0: any) writes its port to stdout as an int.
  * A text of "hang" keeps the call, and writes an int -1, until SIGUSR1 answers all that is kept; "fail" fails it, "away" as if nobody were there; "short" and "long" answer with a
  * wrong number of items; "large" with a megabyte an item. Anything else comes back.
- * A stream counts on from where it was asked to, every 10 ms; "silent" sends one message and no more, "end" three and ends, "large" a large one. */
+ * A stream counts on from where it was asked to, every 10 ms; "silent" sends one message and no more, "end" three and ends, "large" a large one.
+ * What it is told it writes to stdout, by its position; "slow" takes 20 ms first, "enough" ends the stream well, "fail" fails it. */
 #include <assert.h>
 #include <signal.h>
 #include <stdio.h>
@@ -176,6 +177,21 @@ static void peer_watch_echo(Echo__EchoService_Service *service, const Echo__Watc
 	cursor->end = is(request->text, "end");
 	cursor->large = is(request->text, "large");
 	rpc_stream_open(call, &stream);
+}
+
+static void peer_tell_echo(Echo__EchoService_Service *service, const Echo__TellEchoRequest *request,
+	Echo__TellEchoResponse_Closure closure, void *call)
+{
+	const Echo__TellEchoResponse answer = ECHO__TELL_ECHO_RESPONSE__INIT;
+
+	if (request && is(request->text, "slow"))
+		usleep(20000);
+	if (request)
+		say((int)request->position);
+	if (request && is(request->text, "fail"))
+		fail(call, request->text);
+	else if (!request || is(request->text, "enough"))
+		closure(&answer, call);
 }
 
 static void *read_set(size_t *ret_size)

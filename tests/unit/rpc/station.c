@@ -89,6 +89,11 @@ void peer_free(struct peer *peer)
 		peer_kill(peer);
 }
 
+int peer_read(const struct peer *peer)
+{
+	return read_number(peer->out);
+}
+
 void peer_await_hang(const struct peer *peer)
 {
 	assert_int_equal(read_number(peer->out), -1);

@@ -19,6 +19,7 @@ void peer_start(struct peer *peer); /* on its port of before, if it had one */
 void peer_kill(struct peer *peer);  /* -9 */
 void peer_free(struct peer *peer);
 void peer_signal(const struct peer *peer, int signal);
+int peer_read(const struct peer *peer); /* the next number that it writes */
 void peer_await_hang(const struct peer *peer); /* a call was kept */
 
 struct station {
