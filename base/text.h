@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct text {
 	char *data;
@@ -47,6 +48,22 @@ bool text_append_json_string(struct text *text, const char *data, size_t size);
  * (may be NULL) tells. False only as for text_append. */
 bool text_append_json_string_cut(
 	struct text *text, const char *data, size_t size, size_t room, bool *ret_cut);
+
+/* Bytes that lie elsewhere, not terminated: a name with its length. */
+struct span {
+	const char *text;
+	size_t length;
+};
+
+static inline struct span span_of(const char *text)
+{
+	return (struct span){text, strlen(text)};
+}
+
+static inline bool span_equal(struct span a, struct span b)
+{
+	return a.length == b.length && memcmp(a.text, b.text, a.length) == 0;
+}
 
 /* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool utf8_valid(const char *data, size_t size);

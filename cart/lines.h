@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "base/id.h"
+#include "base/text.h"
 #include "cart/keys.h"
 #include "cart/map.h"
 #include "cart/slab.h"
@@ -87,22 +88,6 @@ struct lines {
 	uint32_t shards;   /* of inventory */
 	int64_t *moved_ms; /* by shard */
 };
-
-/* A name with its length: 0 to LINES_NAME_MAX bytes. */
-struct span {
-	const char *text;
-	size_t length;
-};
-
-static inline struct span span_of(const char *text)
-{
-	return (struct span){text, strlen(text)};
-}
-
-static inline bool span_equal(struct span a, struct span b)
-{
-	return a.length == b.length && memcmp(a.text, b.text, a.length) == 0;
-}
 
 /* Ids that were made one after the other lie side by side in a map: what comes in the order of their making, as most does, finds its slots in the cache.
  * In the low half the counter of a millisecond (base/id.h) from a place that depends on the millisecond, in the high half the noise. */

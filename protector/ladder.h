@@ -1,0 +1,44 @@
+/* protector/ladder.h - what was decided about whom, and what comes next: slow, challenge, ban.
+ *
+ * A client that is on a step already hears nothing more until the step ends or a higher one is found; then it starts from where its traffic puts it. A ban lasts twice as long as
+ * the one before it: repetition counts bans, one is forgotten for each decay time without a further one. A detector that was told to leave a client
+ * alone decides nothing about it. What a detector in shadow would have decided is kept apart, and touches nothing of the rest.
+ * Keeps as many clients as there are places; whose memory reaches least far into the future gives way. Threads: belongs to one. */
+#ifndef FLASHSALE_PROTECTOR_LADDER_H
+#define FLASHSALE_PROTECTOR_LADDER_H
+
+#include "protector/detectors.h"
+#include "protector/nest.h"
+
+enum rung { RUNG_NONE, RUNG_SLOW, RUNG_CHALLENGE, RUNG_BAN };
+static inline enum ban_effect rung_effect(enum rung rung)
+{
+	static const enum ban_effect effects[] = {0, BAN_SLOWS, BAN_CHALLENGES, BAN_DENIES};
+
+	return effects[rung];
+}
+
+struct ladder {
+	const struct detector_settings *settings;
+	struct nest records;
+};
+
+struct ladder_step {
+	int64_t expire_us;
+	uint32_t repetition; /* bans before */
+};
+
+void ladder_init(struct ladder *ladder, const struct detector_settings *settings, size_t records_max);
+void ladder_release(struct ladder *ladder);
+
+/* A detector found that the client belongs on that rung. True: that is news, *ret says for how long. */
+bool ladder_climb(struct ladder *ladder, uint64_t client, enum detector detector, enum rung rung,
+	int64_t now_us, struct ladder_step *ret);
+void ladder_exempt(struct ladder *ladder, uint64_t client, enum detector detector, int64_t until_us);
+/* As decided before the program's start. */
+void ladder_restore(struct ladder *ladder, uint64_t client, enum rung rung, int64_t create_us, int64_t expire_us,
+	uint32_t repetition);
+/* The rung that is in force. */
+enum rung ladder_rung(const struct ladder *ladder, uint64_t client, int64_t now_us);
+
+#endif
