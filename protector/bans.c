@@ -25,12 +25,20 @@ struct subject {
 struct entry {
 	struct ban ban;
 	struct subject *subject;
+	struct allowed *allowed; /* NULL unless it is an entry of the allow list */
 	RB_ENTRY(entry) node;
 	char texts[]; /* reason and evidence */
 };
 
+/* The few that allow have a tree of their own: nobody looks for them among a million bans. */
+struct allowed {
+	const struct entry *entry;
+	RB_ENTRY(allowed) node;
+};
+
 RB_HEAD(entries, entry);
 RB_HEAD(subjects, subject);
+RB_HEAD(allowances, allowed);
 
 /* How many leading bits the ranges have that are subjects, of one family; the most first. */
 struct lengths {
@@ -43,6 +51,7 @@ struct bans {
 	struct table table;
 	struct subjects by_subject;
 	struct entries by_id;
+	struct allowances allowances; /* by id */
 	size_t count;
 	struct lengths lengths_v4, lengths_v6;
 };
@@ -50,6 +59,11 @@ struct bans {
 static int compare_entries(const struct entry *a, const struct entry *b)
 {
 	return id_compare(&a->ban.id, &b->ban.id);
+}
+
+static int compare_allowed(const struct allowed *a, const struct allowed *b)
+{
+	return compare_entries(a->entry, b->entry);
 }
 
 static int compare_subjects(const struct subject *a, const struct subject *b)
@@ -63,6 +77,7 @@ static int compare_subjects(const struct subject *a, const struct subject *b)
 }
 
 RB_GENERATE_INTERNAL(entries, entry, node, compare_entries, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(allowances, allowed, node, compare_allowed, __attribute__((unused)) static)
 RB_GENERATE_INTERNAL(subjects, subject, node, compare_subjects, __attribute__((unused)) static)
 
 /* ---- subjects ---- */
@@ -107,7 +122,6 @@ bool ban_valid(const struct ban *ban)
 {
 	return subject_valid(&ban->subject) && !id_is_zero(&ban->id) && ban->origin < BAN_ORIGINS &&
 	       ban->effect >= BAN_DENIES && ban->effect < BAN_EFFECTS &&
-	       (ban->effect != BAN_ALLOWS || ban->subject.kind == BAN_OF_ADDRESS) &&
 	       strlen(ban->reason) <= BANS_REASON_MAX && strlen(ban->evidence) <= BANS_EVIDENCE_MAX;
 }
 
@@ -199,6 +213,7 @@ struct bans *bans_new(void)
 	table_init(&bans->table);
 	RB_INIT(&bans->by_id);
 	RB_INIT(&bans->by_subject);
+	RB_INIT(&bans->allowances);
 	return bans;
 }
 
@@ -236,8 +251,20 @@ static void drop_entry(struct bans *bans, struct entry *entry)
 {
 	entry->subject->entries[entry->ban.origin] = NULL;
 	RB_REMOVE(entries, &bans->by_id, entry);
+	if (entry->allowed)
+		RB_REMOVE(allowances, &bans->allowances, entry->allowed);
 	bans->count--;
+	free(entry->allowed);
 	free(entry);
+}
+
+static void list_allowance(struct bans *bans, struct entry *entry)
+{
+	if (entry->ban.effect != BAN_ALLOWS)
+		return;
+	entry->allowed = NEW(struct allowed);
+	entry->allowed->entry = entry;
+	RB_INSERT(allowances, &bans->allowances, entry->allowed);
 }
 
 bool bans_put(struct bans *bans, const struct ban *ban, struct id *ret_replaced)
@@ -258,6 +285,7 @@ bool bans_put(struct bans *bans, const struct ban *ban, struct id *ret_replaced)
 	subject->entries[ban->origin] = entry;
 	clash = RB_INSERT(entries, &bans->by_id, entry);
 	assert(!clash); /* ids are unique */
+	list_allowance(bans, entry);
 	bans->count++;
 	return replaces;
 }
@@ -299,6 +327,18 @@ const struct ban *bans_after(const struct bans *bans, const struct id *id)
 	return entry ? &entry->ban : NULL;
 }
 
+const struct ban *bans_allowance_after(const struct bans *bans, const struct id *id)
+{
+	const struct entry least_entry = {.ban.id = *id};
+	struct allowed least = {.entry = &least_entry};
+	struct allowed *found =
+		RB_NFIND(allowances, (struct allowances *)(uintptr_t)&bans->allowances, &least);
+
+	if (found && id_compare(&found->entry->ban.id, id) == 0)
+		found = RB_NEXT(allowances, &bans->allowances, found);
+	return found ? &found->entry->ban : NULL;
+}
+
 const struct ban *bans_of(const struct bans *bans, const struct ban_subject *subject, enum ban_origin origin)
 {
 	const struct subject *found = find(bans, subject);
@@ -327,15 +367,24 @@ static const struct ban *later(const struct ban *a, const struct ban *b)
 	return !a || (b && b->expire_ms > a->expire_ms) ? b : a;
 }
 
+static const struct ban *in_force(const struct subject *subject, enum ban_origin origin, int64_t now_ms)
+{
+	const struct ban *ban = subject->entries[origin] ? &subject->entries[origin]->ban : NULL;
+
+	return ban && ban_in_force(ban, now_ms) ? ban : NULL;
+}
+
 /* Adds what the subject's bans say to the verdict; true: an allowance of it is in force. */
 static bool weigh(const struct subject *subject, int64_t now_ms, struct bans_verdict *verdict)
 {
+	const struct ban *person = in_force(subject, BAN_BY_OPERATOR, now_ms);
+	bool milder = person && person->effect != BAN_DENIES && person->effect != BAN_ALLOWS;
 	bool allowed = false;
 
-	for (int origin = 0; origin < BAN_ORIGINS; origin++) {
-		const struct ban *ban = subject->entries[origin] ? &subject->entries[origin]->ban : NULL;
+	for (enum ban_origin origin = 0; origin < BAN_ORIGINS; origin++) {
+		const struct ban *ban = in_force(subject, origin, now_ms);
 
-		if (!ban || !ban_in_force(ban, now_ms))
+		if (!ban || (milder && origin == BAN_BY_DETECTOR))
 			continue;
 		if (ban->effect == BAN_ALLOWS)
 			allowed = true;
@@ -347,7 +396,8 @@ static bool weigh(const struct subject *subject, int64_t now_ms, struct bans_ver
 	return allowed;
 }
 
-static struct bans_verdict judge_account(const struct bans *bans, const char *user_id, int64_t now_ms)
+static struct bans_verdict judge_account(
+	const struct bans *bans, const char *user_id, int64_t now_ms, bool allowances)
 {
 	struct bans_verdict verdict = {NULL, NULL};
 	struct ban_subject account;
@@ -355,8 +405,8 @@ static struct bans_verdict judge_account(const struct bans *bans, const char *us
 
 	subject_account(&account, user_id);
 	subject = find(bans, &account);
-	if (subject)
-		weigh(subject, now_ms, &verdict);
+	if (subject && weigh(subject, now_ms, &verdict) && allowances)
+		return (struct bans_verdict){NULL, NULL};
 	return verdict;
 }
 
@@ -412,7 +462,7 @@ struct bans_verdict bans_judge(
 	struct bans_verdict verdict = {NULL, NULL}, other;
 
 	if (user_id && *user_id)
-		verdict = judge_account(bans, user_id, now_ms);
+		verdict = judge_account(bans, user_id, now_ms, true);
 	if (address) {
 		other = judge_address(bans, address, now_ms, true);
 		verdict.deny = later(verdict.deny, other.deny);
@@ -424,7 +474,7 @@ struct bans_verdict bans_judge(
 bool bans_lists(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms)
 {
 	if (subject->kind == BAN_OF_ACCOUNT)
-		return judge_account(bans, subject->user_id, now_ms).deny != NULL;
+		return judge_account(bans, subject->user_id, now_ms, false).deny != NULL;
 	return judge_address(bans, &subject->address, now_ms, false).deny != NULL;
 }
 

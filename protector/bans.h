@@ -1,9 +1,9 @@
 /* protector/bans.h - the bans and the allow list in memory.
  *
  * A ban is of a subject: an account, or an address or a range of them. A subject has at most one ban of each origin (operator, detector, the program's
- * settings): a newer one takes the place of the older. It counts from its making until expire_ms, by the time that the caller names. A client is
- * refused by a ban of its account, or by one of a range that covers its address unless any range that covers it is allowed; of several the one
- * that ends last is named. A shadow ban refuses nobody.
+ * settings): a newer one takes the place of the older. It counts from its making until expire_ms, by the time that the caller names. While a person's word
+ * about a subject is in force, a detector's about the same subject does not make it harder. A client is refused by a ban of its account unless that is allowed, or by one of a range that covers its
+ * address unless any range that covers it is allowed; of several the one that ends last is named. A shadow ban refuses nobody.
  * A judgement costs one probe of a hash table for the account and one for each length of range that is in use in the address's family.
  * Pure: asks no clock. Threads: belongs to one; the service's loop. */
 #ifndef FLASHSALE_PROTECTOR_BANS_H
@@ -65,6 +65,8 @@ bool bans_remove(struct bans *bans, const struct id *id); /* false: there is non
 const struct ban *bans_get(const struct bans *bans, const struct id *id);
 const struct ban *bans_after(
 	const struct bans *bans, const struct id *id); /* the next by id; after the zero id: the first */
+const struct ban *bans_allowance_after(
+	const struct bans *bans, const struct id *id); /* the same, of the allow list only */
 const struct ban *bans_of(const struct bans *bans, const struct ban_subject *subject, enum ban_origin origin);
 /* The next subject in order that has any; NULL: no more. From NULL: the first of the kind. */
 const struct ban_subject *bans_next_subject(

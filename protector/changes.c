@@ -30,10 +30,15 @@ static void ban_settle(struct change *change)
 	ban->settled(ban);
 }
 
+bool protector_has_room(const struct protector *protector, const struct ban *ban, size_t new)
+{
+	return (int64_t)(bans_count(protector->bans) + new) < protector->settings->bans_max ||
+	       bans_of(protector->bans, &ban->subject, ban->origin);
+}
+
 void protector_ban(struct protector *protector, struct rpc_call *call, struct ban_change *change)
 {
-	if ((int64_t)bans_count(protector->bans) >= protector->settings->bans_max &&
-		!bans_of(protector->bans, &change->ban.subject, change->ban.origin)) {
+	if (!protector_has_room(protector, &change->ban, 0)) {
 		rpc_fail_reason(call, COMMON__REASON__REASON_STORE_FULL,
 			"there are %lld bans already: lift some, or raise --bans-max",
 			(long long)protector->settings->bans_max);
@@ -46,6 +51,67 @@ void protector_ban(struct protector *protector, struct rpc_call *call, struct ba
 		.grows = true,
 		.call = call,
 		.loop = protector->loop};
+	change_submit(&change->change, protector->writer);
+}
+
+static int many_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)
+{
+	struct bans_change *bans = container_of(change, struct bans_change, change);
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < bans->count; i++)
+		rc = shelf_put(bans->protector->store, txn, &bans->bans[i]);
+	return rc;
+}
+
+static void many_settle(struct change *change)
+{
+	struct bans_change *bans = container_of(change, struct bans_change, change);
+
+	for (size_t i = 0; i < bans->count; i++)
+		protector_put(bans->protector, &bans->bans[i]);
+	watch_board_flush(bans->protector->board);
+	bans->settled(bans);
+}
+
+void protector_ban_many(struct protector *protector, struct rpc_call *call, struct bans_change *change)
+{
+	change->protector = protector;
+	for (size_t i = 0; i < change->count; i++)
+		change->bans[i].id = id_next(&protector->ids);
+	change->change = (struct change){.apply = many_apply,
+		.settle = many_settle,
+		.grows = true,
+		.items = (uint32_t)change->count,
+		.call = call,
+		.loop = protector->loop};
+	change_submit(&change->change, protector->writer);
+}
+
+static int remove_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)
+{
+	struct remove_change *remove = container_of(change, struct remove_change, change);
+
+	return shelf_remove(remove->protector->store, txn, &remove->was->id, &remove->found);
+}
+
+/* Memory is as the store was before this change, so the ban is there in one if it was in the other. */
+static void remove_settle(struct change *change)
+{
+	struct remove_change *remove = container_of(change, struct remove_change, change);
+
+	if (remove->found) {
+		protector_remove(remove->protector, &remove->was->id);
+		watch_board_flush(remove->protector->board);
+	}
+	remove->settled(remove);
+}
+
+void protector_take_away(struct protector *protector, struct rpc_call *call, struct remove_change *change)
+{
+	change->protector = protector;
+	change->change = (struct change){
+		.apply = remove_apply, .settle = remove_settle, .call = call, .loop = protector->loop};
 	change_submit(&change->change, protector->writer);
 }
 

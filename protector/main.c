@@ -6,7 +6,7 @@
 static const struct config_setting settings[] = {
 	{"allow", CONFIG_TEXT, offsetof(struct protector_settings, allow), "127.0.0.0/8,::1/128", false, 0, 0,
 		"addresses and ranges that are never banned, with commas; empty: none"},
-	{"bans-max", CONFIG_INT, offsetof(struct protector_settings, bans_max), "500000", false, 1, 10000000,
+	{"bans-max", CONFIG_INT, offsetof(struct protector_settings, bans_max), "2000000", false, 1, 10000000,
 		"how many bans there can be"},
 };
 
@@ -18,6 +18,10 @@ static const struct rpc_access access[] = {
 	{"GetBan", ROLE_GATEKEEPER},
 	{"ListBans", ROLE_GATEKEEPER},
 	{"DeleteBan", ROLE_GATEKEEPER},
+	{"CreateAllowance", ROLE_GATEKEEPER},
+	{"GetAllowance", ROLE_GATEKEEPER},
+	{"ListAllowances", ROLE_GATEKEEPER},
+	{"DeleteAllowance", ROLE_GATEKEEPER},
 	{"AddBadAccount", ROLE_GATEKEEPER},
 	{"ListBadAccounts", ROLE_GATEKEEPER},
 	{"GetBadAccount", ROLE_GATEKEEPER},

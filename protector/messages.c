@@ -36,19 +36,17 @@ struct complaint address_from_text(const char *field, const char *text, struct a
 	return content;
 }
 
-static struct complaint read_subject(const Protector__CreateBanRequest *request, struct ban_subject *ret)
+/* A subject of a message: the case of its oneof, and the text. */
+static struct complaint read_subject(bool is_user, bool is_address, const char *text, struct ban_subject *ret)
 {
-	switch (request->subject_case) {
-	case PROTECTOR__CREATE_BAN_REQUEST__SUBJECT_USER_ID:
-		return subject_from_user("user_id", request->user_id, ret);
-	case PROTECTOR__CREATE_BAN_REQUEST__SUBJECT_ADDRESS:
-		return subject_from_range("address", request->address, ret);
-	default:
-		return complain("user_id", "this or address must be given");
-	}
+	if (is_user)
+		return subject_from_user("user_id", text, ret);
+	if (is_address)
+		return subject_from_range("address", text, ret);
+	return complain("user_id", "this or address must be given");
 }
 
-static struct complaint read_effect(Protector__BanEffect effect, enum ban_kind kind, enum ban_effect *ret)
+static struct complaint read_effect(Protector__BanEffect effect, enum ban_effect *ret)
 {
 	switch (effect) {
 	case PROTECTOR__BAN_EFFECT__BAN_EFFECT_UNSPECIFIED:
@@ -60,8 +58,6 @@ static struct complaint read_effect(Protector__BanEffect effect, enum ban_kind k
 		return content;
 	case PROTECTOR__BAN_EFFECT__BAN_EFFECT_ALLOW:
 		*ret = BAN_ALLOWS;
-		if (kind == BAN_OF_ACCOUNT)
-			return complain("effect", "only addresses can be allowed, an account can't");
 		return content;
 	case PROTECTOR__BAN_EFFECT__BAN_EFFECT_SLOW:
 		*ret = BAN_SLOWS;
@@ -74,27 +70,54 @@ static struct complaint read_effect(Protector__BanEffect effect, enum ban_kind k
 	}
 }
 
+/* What is common to bans and allowances; its subject and effect are read. */
+static struct complaint read_rest(
+	struct ban *ban, const char *reason, const Google__Protobuf__Timestamp *expire_time, int64_t now_ms)
+{
+	ban->origin = BAN_BY_OPERATOR;
+	ban->create_ms = now_ms;
+	ban->expire_ms = BANS_NEVER;
+	ban->reason = reason;
+	ban->evidence = "";
+	if (strlen(reason) > BANS_REASON_MAX)
+		return complain("reason", "expected at most 256 bytes");
+	if (expire_time && (!timestamp_get(expire_time, &ban->expire_ms) || ban->expire_ms <= now_ms))
+		return complain(
+			"expire_time", "expected a time in the future, or none for one without an end");
+	return content;
+}
+
 struct complaint ban_from_request(const Protector__CreateBanRequest *request, int64_t now_ms, struct ban *ret)
 {
-	struct ban ban = {.origin = BAN_BY_OPERATOR,
-		.create_ms = now_ms,
-		.expire_ms = BANS_NEVER,
-		.reason = request->reason,
-		.evidence = ""};
-	struct complaint complaint = read_subject(request, &ban.subject);
+	struct ban ban = {0};
+	struct complaint complaint =
+		read_subject(request->subject_case == PROTECTOR__CREATE_BAN_REQUEST__SUBJECT_USER_ID,
+			request->subject_case == PROTECTOR__CREATE_BAN_REQUEST__SUBJECT_ADDRESS,
+			request->user_id, &ban.subject);
 
 	if (!complaint.field)
-		complaint = read_effect(request->effect, ban.subject.kind, &ban.effect);
-	if (complaint.field)
-		return complaint;
-	if (strlen(request->reason) > BANS_REASON_MAX)
-		return complain("reason", "expected at most 256 bytes");
-	if (request->expire_time &&
-		(!timestamp_get(request->expire_time, &ban.expire_ms) || ban.expire_ms <= now_ms))
-		return complain(
-			"expire_time", "expected a time in the future, or none for a ban without an end");
-	*ret = ban;
-	return content;
+		complaint = read_effect(request->effect, &ban.effect);
+	if (!complaint.field)
+		complaint = read_rest(&ban, request->reason, request->expire_time, now_ms);
+	if (!complaint.field)
+		*ret = ban;
+	return complaint;
+}
+
+struct complaint allowance_from_request(
+	const Protector__CreateAllowanceRequest *request, int64_t now_ms, struct ban *ret)
+{
+	struct ban ban = {.effect = BAN_ALLOWS};
+	struct complaint complaint =
+		read_subject(request->subject_case == PROTECTOR__CREATE_ALLOWANCE_REQUEST__SUBJECT_USER_ID,
+			request->subject_case == PROTECTOR__CREATE_ALLOWANCE_REQUEST__SUBJECT_ADDRESS,
+			request->user_id, &ban.subject);
+
+	if (!complaint.field)
+		complaint = read_rest(&ban, request->reason, request->expire_time, now_ms);
+	if (!complaint.field)
+		*ret = ban;
+	return complaint;
 }
 
 static bool set_subject(struct arena *arena, const struct ban_subject *subject, Protector__Ban *message)
@@ -148,7 +171,29 @@ Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
 	return message;
 }
 
-Protector__Ban *message_ban_copy(struct arena *arena, const struct ban *ban)
+Protector__Allowance *message_allowance(struct arena *arena, const struct ban *ban)
+{
+	const Protector__Ban *from = message_ban(arena, ban);
+	Protector__Allowance *message = ARENA_NEW(arena, Protector__Allowance);
+
+	if (!from || !message)
+		return NULL;
+	protector__allowance__init(message);
+	message->allowance_id = from->ban_id;
+	if (from->subject_case == PROTECTOR__BAN__SUBJECT_USER_ID) {
+		message->subject_case = PROTECTOR__ALLOWANCE__SUBJECT_USER_ID;
+		message->user_id = from->user_id;
+	} else {
+		message->subject_case = PROTECTOR__ALLOWANCE__SUBJECT_ADDRESS;
+		message->address = from->address;
+	}
+	message->reason = from->reason;
+	message->create_time = from->create_time;
+	message->expire_time = from->expire_time;
+	return message;
+}
+
+struct ban *message_keep(struct arena *arena, const struct ban *ban)
 {
 	struct ban *copy = arena_copy(arena, ban, sizeof(*ban));
 
@@ -156,7 +201,7 @@ Protector__Ban *message_ban_copy(struct arena *arena, const struct ban *ban)
 		return NULL;
 	copy->reason = arena_text(arena, ban->reason, strlen(ban->reason));
 	copy->evidence = arena_text(arena, ban->evidence, strlen(ban->evidence));
-	return copy->reason && copy->evidence ? message_ban(arena, copy) : NULL;
+	return copy->reason && copy->evidence ? copy : NULL;
 }
 
 static struct complaint judge(const struct bans *bans, const Protector__ClientCheck *check, int64_t now_ms,
@@ -176,20 +221,25 @@ static struct complaint judge(const struct bans *bans, const Protector__ClientCh
 	return complaint;
 }
 
-static bool refuse_invalid(
-	struct arena *arena, const struct complaint *complaint, Protector__ClientOutcome *ret)
+Common__Refusal *message_refusal(struct arena *arena, const struct complaint *complaint)
 {
 	Common__Refusal *refusal = ARENA_NEW(arena, Common__Refusal);
 
 	if (!refusal)
-		return false;
+		return NULL;
 	common__refusal__init(refusal);
 	refusal->reason = COMMON__REASON__REASON_INVALID;
 	refusal->field = (char *)(uintptr_t)complaint->field;
 	refusal->message = (char *)(uintptr_t)complaint->why;
+	return refusal;
+}
+
+static bool refuse_invalid(
+	struct arena *arena, const struct complaint *complaint, Protector__ClientOutcome *ret)
+{
 	ret->outcome_case = PROTECTOR__CLIENT_OUTCOME__OUTCOME_REFUSAL;
-	ret->refusal = refusal;
-	return true;
+	ret->refusal = message_refusal(arena, complaint);
+	return ret->refusal != NULL;
 }
 
 static bool notify(struct arena *arena, const struct ban *ban, Protector__ClientOutcome *ret)

@@ -24,9 +24,14 @@ struct complaint address_from_text(const char *field, const char *text, struct a
 struct complaint ban_from_request(
 	const Protector__CreateBanRequest *request, int64_t now_ms, struct ban *ret);
 
+struct complaint allowance_from_request(
+	const Protector__CreateAllowanceRequest *request, int64_t now_ms, struct ban *ret);
+
 Protector__Ban *message_ban(struct arena *arena, const struct ban *ban);
-Protector__Ban *message_ban_copy(struct arena *arena,
-	const struct ban *ban); /* for a ban that may go: all its texts are in the arena */
+Protector__Allowance *message_allowance(struct arena *arena, const struct ban *ban);
+struct ban *message_keep(struct arena *arena, const struct ban *ban); /* a copy of one that may go */
+/* INVALID, with the complaint. */
+Common__Refusal *message_refusal(struct arena *arena, const struct complaint *complaint);
 
 enum outcome { OUTCOME_WELCOME, OUTCOME_BANNED, OUTCOME_SHADOWED, OUTCOME_INVALID, OUTCOMES };
 /* The outcome of one check; *ret is initialised here, *ret_outcome says which it is, for counting. */

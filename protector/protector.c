@@ -10,7 +10,7 @@
 #include "protector/shelf.h"
 
 #define GROUP_MAX 256
-#define QUEUE_MAX 4096
+#define QUEUE_MAX 16384
 #define WATCH_ITEMS_MAX 512
 #define WATCH_REMOVED_MAX 65536
 #define MESSAGE_BYTES_MAX 4096

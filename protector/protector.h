@@ -60,6 +60,27 @@ struct ban_change { /* bans somebody: fill `ban` (without the id, which it gets;
 };
 void protector_ban(struct protector *protector, struct rpc_call *call, struct ban_change *change);
 
+struct bans_change { /* bans many, all or none: fill `bans` (without their ids), `count` and `settled` */
+	struct change change;
+	struct protector *protector;
+	struct ban *bans;
+	size_t count;
+	void (*settled)(struct bans_change *change);
+};
+void protector_ban_many(struct protector *protector, struct rpc_call *call, struct bans_change *change);
+
+/* Whether one more of that subject and origin has room beside `new` others that are not stored yet. */
+bool protector_has_room(const struct protector *protector, const struct ban *ban, size_t new);
+
+struct remove_change { /* takes one away by its id: fill `was`, a copy in the call's arena, and `settled` */
+	struct change change;
+	struct protector *protector;
+	const struct ban *was;
+	bool found; /* it was still there */
+	void (*settled)(struct remove_change *change);
+};
+void protector_take_away(struct protector *protector, struct rpc_call *call, struct remove_change *change);
+
 struct lift_change { /* lifts all bans of a subject; an allowance stays: fill `subject` and `settled` */
 	struct change change;
 	struct protector *protector;
@@ -84,10 +105,24 @@ PROTECTOR_METHOD(validate_client, ValidateClient);
 PROTECTOR_METHOD(batch_validate_clients, BatchValidateClients);
 /* rpc_bans.c */
 PROTECTOR_METHOD(create_ban, CreateBan);
+PROTECTOR_METHOD(batch_create_bans, BatchCreateBans);
 PROTECTOR_METHOD(get_ban, GetBan);
 PROTECTOR_METHOD(list_bans, ListBans);
 PROTECTOR_METHOD(delete_ban, DeleteBan);
 PROTECTOR_METHOD(watch_bans, WatchBans);
+/* What bans and allowances share: the entry of this id that is in force, or NULL and the call is over; its removal; the arguments of a page. */
+const struct ban *rpc_find_ban(struct protector *protector, struct rpc_call *call, const char *field,
+	const char *text, bool allowance);
+bool rpc_start_removal(struct protector *protector, struct rpc_call *call, const struct ban *ban,
+	struct remove_change *change);
+void rpc_ban_gone(struct rpc_call *call, const struct ban *was);
+bool rpc_read_page(struct rpc_call *call, uint32_t page_size, const char *page_token, size_t *ret_max,
+	struct id *ret_at);
+/* rpc_allowlist.c */
+PROTECTOR_METHOD(create_allowance, CreateAllowance);
+PROTECTOR_METHOD(get_allowance, GetAllowance);
+PROTECTOR_METHOD(list_allowances, ListAllowances);
+PROTECTOR_METHOD(delete_allowance, DeleteAllowance);
 /* rpc_badlist.c */
 PROTECTOR_METHOD(add_bad_account, AddBadAccount);
 PROTECTOR_METHOD(list_bad_accounts, ListBadAccounts);

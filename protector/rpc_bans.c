@@ -1,17 +1,76 @@
+#include <string.h>
+
 #include "base/memory.h"
 #include "protector/protector.h"
-#include "protector/shelf.h"
 #include "rpc/reason.h"
 
 #define PAGE_MAX 1000
 #define PAGE_STANDARD 100
 
-static void fail_not_found(struct rpc_call *call, const struct id *id)
+/* ---- what bans and allowances share ---- */
+
+static void fail_not_found(struct rpc_call *call, const struct id *id, bool allowance)
 {
 	char text[ID_TEXT_LENGTH + 1];
 
-	rpc_fail_reason(
-		call, COMMON__REASON__REASON_NOT_FOUND, "there is no ban %s in force", id_format(id, text));
+	rpc_fail_reason(call, COMMON__REASON__REASON_NOT_FOUND, "there is no %s %s in force",
+		allowance ? "allowance" : "ban", id_format(id, text));
+}
+
+void rpc_ban_gone(struct rpc_call *call, const struct ban *was)
+{
+	fail_not_found(call, &was->id, was->effect == BAN_ALLOWS);
+}
+
+const struct ban *rpc_find_ban(struct protector *protector, struct rpc_call *call, const char *field,
+	const char *text, bool allowance)
+{
+	const struct ban *ban;
+	struct id id;
+
+	if (!id_parse(text, &id)) {
+		rpc_refuse(call, field, "%s: expected an id such as 01890a5d-ac96-774b-bcce-b302099a8057",
+			field);
+		return NULL;
+	}
+	ban = bans_get(protector->bans, &id);
+	if (ban && ban_in_force(ban, clock_wall_ms(protector->clock)) &&
+		(!allowance || ban->effect == BAN_ALLOWS))
+		return ban;
+	fail_not_found(call, &id, allowance);
+	return NULL;
+}
+
+bool rpc_start_removal(struct protector *protector, struct rpc_call *call, const struct ban *ban,
+	struct remove_change *change)
+{
+	if (ban->origin == BAN_BY_SETTING) {
+		rpc_fail_reason(call, COMMON__REASON__REASON_FORBIDDEN,
+			"this entry comes from --allow: change the setting and restart the service");
+		return false;
+	}
+	change->was = message_keep(rpc_arena(call), ban);
+	if (!change->was) {
+		protector_fail_too_large(call);
+		return false;
+	}
+	protector_take_away(protector, call, change);
+	return true;
+}
+
+bool rpc_read_page(
+	struct rpc_call *call, uint32_t page_size, const char *page_token, size_t *ret_max, struct id *ret_at)
+{
+	if (page_size > PAGE_MAX) {
+		rpc_refuse(call, "page_size", "expected at most %d", PAGE_MAX);
+		return false;
+	}
+	*ret_max = page_size ? page_size : PAGE_STANDARD;
+	memset(ret_at, 0, sizeof(*ret_at));
+	if (!*page_token || id_parse(page_token, ret_at))
+		return true;
+	rpc_refuse(call, "page_token", "not the next_page_token of a page of this list");
+	return false;
 }
 
 /* ---- create ---- */
@@ -54,90 +113,144 @@ PROTECTOR_METHOD(create_ban, CreateBan)
 	protector_ban(protector, call, &create->change);
 }
 
+/* ---- create many ---- */
+
+struct create_bans {
+	struct bans_change change;
+	Protector__BatchCreateBansResponse response;
+	Protector__BanOutcome *outcomes; /* by item */
+	char (*ids)[ID_TEXT_LENGTH + 1];
+	Protector__BatchCreateBansResponse_Closure answer;
+};
+
+static void answer_batch(struct create_bans *create, struct rpc_call *call)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < create->response.n_items; i++) {
+		Protector__BanOutcome *outcome = &create->outcomes[i];
+
+		if (outcome->outcome_case == PROTECTOR__BAN_OUTCOME__OUTCOME_BAN_ID)
+			outcome->ban_id = id_format(&create->change.bans[at].id, create->ids[at]), at++;
+	}
+	create->answer(&create->response, call);
+}
+
+static void create_many_settled(struct bans_change *change)
+{
+	answer_batch(container_of(change, struct create_bans, change), change->change.call);
+}
+
+static bool refuse_item(
+	struct arena *arena, const struct complaint *complaint, Protector__BanOutcome *outcome)
+{
+	outcome->outcome_case = PROTECTOR__BAN_OUTCOME__OUTCOME_REFUSAL;
+	outcome->refusal = message_refusal(arena, complaint);
+	if (outcome->refusal && !complaint->field) {
+		outcome->refusal->field = (char *)(uintptr_t) "";
+		outcome->refusal->reason = COMMON__REASON__REASON_STORE_FULL;
+	}
+	return outcome->refusal != NULL;
+}
+
+/* False: no memory. */
+static bool read_item(struct protector *protector, struct create_bans *create, struct arena *arena,
+	const Protector__CreateBanRequest *item, int64_t now_ms, Protector__BanOutcome *outcome)
+{
+	struct ban *ban = &create->change.bans[create->change.count];
+	struct complaint complaint = ban_from_request(item, now_ms, ban);
+
+	protector__ban_outcome__init(outcome);
+	if (complaint.field)
+		return refuse_item(arena, &complaint, outcome);
+	if (!protector_has_room(protector, ban, create->change.count)) {
+		complaint.why = "there are as many bans as --bans-max lets be";
+		return refuse_item(arena, &complaint, outcome);
+	}
+	create->change.count++;
+	outcome->outcome_case = PROTECTOR__BAN_OUTCOME__OUTCOME_BAN_ID;
+	return true;
+}
+
+static struct create_bans *new_batch(struct arena *arena, size_t count)
+{
+	struct create_bans *create = ARENA_NEW(arena, struct create_bans);
+
+	if (!create)
+		return NULL;
+	protector__batch_create_bans_response__init(&create->response);
+	create->change.bans = ARENA_ARRAY(arena, count, struct ban);
+	create->outcomes = ARENA_ARRAY(arena, count, Protector__BanOutcome);
+	create->ids = arena_array(arena, count, sizeof(*create->ids));
+	create->response.items = ARENA_ARRAY(arena, count, Protector__BanOutcome *);
+	create->response.n_items = count;
+	return arena_exhausted(arena) ? NULL : create;
+}
+
+PROTECTOR_METHOD(batch_create_bans, BatchCreateBans)
+{
+	struct protector *protector = container_of(service, struct protector, methods);
+	struct arena *arena = rpc_arena(call);
+	struct create_bans *create = new_batch(arena, request->n_items);
+	int64_t now_ms = clock_wall_ms(protector->clock);
+	bool good = create != NULL;
+
+	for (size_t i = 0; good && i < request->n_items; i++) {
+		create->response.items[i] = &create->outcomes[i];
+		good = read_item(protector, create, arena, request->items[i], now_ms, &create->outcomes[i]);
+	}
+	if (!good) {
+		protector_fail_too_large(call);
+		return;
+	}
+	create->answer = answer;
+	create->change.settled = create_many_settled;
+	if (create->change.count)
+		protector_ban_many(protector, call, &create->change);
+	else
+		answer_batch(create, call);
+}
+
 /* ---- delete ---- */
 
 struct delete_ban {
-	struct change change;
-	struct protector *protector;
-	struct id id;
-	bool found;
-	Protector__Ban *was;
+	struct remove_change change;
 	Protector__DeleteBanResponse_Closure answer;
 };
 
-static int delete_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)
+static void delete_settled(struct remove_change *change)
 {
 	struct delete_ban *delete = container_of(change, struct delete_ban, change);
-
-	return shelf_remove(delete->protector->store, txn, &delete->id, &delete->found);
-}
-
-/* Memory is as the store was before this change, so the ban is there in one if it was in the other. */
-static void delete_settle(struct change *change)
-{
-	struct delete_ban *delete = container_of(change, struct delete_ban, change);
-	struct protector *protector = delete->protector;
+	struct rpc_call *call = change->change.call;
 	Protector__DeleteBanResponse response = PROTECTOR__DELETE_BAN_RESPONSE__INIT;
 
-	if (!delete->found) {
-		fail_not_found(change->call, &delete->id);
+	if (!change->found) {
+		rpc_ban_gone(call, change->was);
 		return;
 	}
-	protector_remove(protector, &delete->id);
-	watch_board_flush(protector->board);
-	response.ban = delete->was;
-	delete->answer(&response, change->call);
-}
-
-static bool read_id(struct rpc_call *call, const char *text, struct id *ret)
-{
-	if (id_parse(text, ret))
-		return true;
-	rpc_refuse(call, "ban_id",
-		"ban_id: expected the id of a ban, such as 01890a5d-ac96-774b-bcce-b302099a8057");
-	return false;
-}
-
-/* The ban of this id if it is in force; else the call is over. */
-static const struct ban *find_ban(struct protector *protector, struct rpc_call *call, const char *text)
-{
-	const struct ban *ban;
-	struct id id;
-
-	if (!read_id(call, text, &id))
-		return NULL;
-	ban = bans_get(protector->bans, &id);
-	if (ban && ban_in_force(ban, clock_wall_ms(protector->clock)))
-		return ban;
-	fail_not_found(call, &id);
-	return NULL;
+	response.ban = message_ban(rpc_arena(call), change->was);
+	if (response.ban)
+		delete->answer(&response, call);
+	else
+		protector_fail_too_large(call);
 }
 
 PROTECTOR_METHOD(delete_ban, DeleteBan)
 {
 	struct protector *protector = container_of(service, struct protector, methods);
-	struct arena *arena = rpc_arena(call);
-	const struct ban *ban = find_ban(protector, call, request->ban_id);
-	struct delete_ban *delete;
+	struct delete_ban *delete = ARENA_NEW(rpc_arena(call), struct delete_ban);
+	const struct ban *ban;
 
-	if (!ban)
-		return;
-	if (ban->origin == BAN_BY_SETTING) {
-		rpc_fail_reason(call, COMMON__REASON__REASON_FORBIDDEN,
-			"this entry comes from --allow: change the setting and restart the service");
-		return;
-	}
-	delete = ARENA_NEW(arena, struct delete_ban);
-	if (!delete || !(delete->was = message_ban_copy(arena, ban))) {
+	if (!delete) {
 		protector_fail_too_large(call);
 		return;
 	}
-	delete->protector = protector;
-	delete->id = ban->id;
+	ban = rpc_find_ban(protector, call, "ban_id", request->ban_id, false);
+	if (!ban)
+		return;
 	delete->answer = answer;
-	delete->change = (struct change){
-		.apply = delete_apply, .settle = delete_settle, .call = call, .loop = protector->loop};
-	change_submit(&delete->change, protector->writer);
+	delete->change.settled = delete_settled;
+	rpc_start_removal(protector, call, ban, &delete->change);
 }
 
 /* ---- reads, from memory ---- */
@@ -146,7 +259,7 @@ PROTECTOR_METHOD(get_ban, GetBan)
 {
 	struct protector *protector = container_of(service, struct protector, methods);
 	Protector__GetBanResponse response = PROTECTOR__GET_BAN_RESPONSE__INIT;
-	const struct ban *ban = find_ban(protector, call, request->ban_id);
+	const struct ban *ban = rpc_find_ban(protector, call, "ban_id", request->ban_id, false);
 
 	if (!ban)
 		return;
@@ -170,21 +283,15 @@ PROTECTOR_METHOD(list_bans, ListBans)
 {
 	struct protector *protector = container_of(service, struct protector, methods);
 	Protector__ListBansResponse response = PROTECTOR__LIST_BANS_RESPONSE__INIT;
-	size_t max = request->page_size ? request->page_size : PAGE_STANDARD;
 	int64_t now_ms = clock_wall_ms(protector->clock);
 	char token[ID_TEXT_LENGTH + 1];
 	struct arena *arena = rpc_arena(call);
 	const struct ban *ban;
-	struct id at = {{0}};
+	struct id at;
+	size_t max;
 
-	if (max > PAGE_MAX) {
-		rpc_refuse(call, "page_size", "expected at most %d", PAGE_MAX);
+	if (!rpc_read_page(call, request->page_size, request->page_token, &max, &at))
 		return;
-	}
-	if (*request->page_token && !id_parse(request->page_token, &at)) {
-		rpc_refuse(call, "page_token", "not the next_page_token of a page of this list");
-		return;
-	}
 	response.bans = ARENA_ARRAY(arena, max, Protector__Ban *);
 	while (response.bans && response.n_bans < max &&
 		(ban = next_in_force(protector->bans, &at, now_ms))) {

@@ -41,8 +41,10 @@ void change_submit(struct change *change, struct writer *writer)
 {
 	struct rpc_call *call = change->call;
 
-	change->command =
-		(struct command){.apply = run_apply, .done = run_done, .items = 1, .grows = change->grows};
+	change->command = (struct command){.apply = run_apply,
+		.done = run_done,
+		.items = change->items ? change->items : 1,
+		.grows = change->grows};
 	if (!writer_submit(writer, &change->command))
 		rpc_fail_reason(call, COMMON__REASON__REASON_OVERLOADED,
 			"too many changes wait for the store: nothing was changed");

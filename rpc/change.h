@@ -16,6 +16,7 @@ struct change {
 	int (*apply)(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms);
 	void (*settle)(struct change *change);
 	bool grows; /* needs room in the store */
+	uint32_t items; /* what it counts towards the writer's bounds; 0: one */
 	struct rpc_call *call;
 	struct rpc_loop *loop;
 	/* change.c's: */
@@ -24,6 +25,6 @@ struct change {
 	enum writer_result result;
 };
 
-void change_submit(struct change *change, struct writer *writer); /* with the five fields above filled */
+void change_submit(struct change *change, struct writer *writer); /* with the fields above filled */
 
 #endif

@@ -84,6 +84,64 @@ static void test_who_is_slowed_or_challenged_is_welcome(void **state)
 	assert_null(verdict.shadow);
 }
 
+static void test_an_allowed_account(void **state)
+{
+	put_by(BAN_BY_DETECTOR, 1, "mallory", BAN_DENIES, BANS_NEVER);
+	put(2, "mallory", BAN_ALLOWS, 50);
+	put(3, "192.0.2.1", BAN_DENIES, BANS_NEVER);
+	assert_int_equal(refused("mallory", NULL, 49), 0);
+	assert_int_equal(refused("mallory", "192.0.2.1", 49), 3); /* its address is another matter */
+	assert_int_equal(refused("mallory", NULL, 50), 1);
+}
+
+static void test_a_persons_word_beats_a_detectors(void **state)
+{
+	put_by(BAN_BY_DETECTOR, 1, "192.0.2.1", BAN_DENIES, BANS_NEVER);
+	put(2, "192.0.2.1", BAN_SHADOWS, 50);
+	put_by(BAN_BY_DETECTOR, 3, "mallory", BAN_DENIES, BANS_NEVER);
+	put(4, "mallory", BAN_SLOWS, 50);
+	assert_int_equal(refused("u", "192.0.2.1", 49), 0);
+	assert_int_equal(refused("u", "192.0.2.1", 50), 1); /* it has ended */
+	assert_int_equal(refused("mallory", NULL, 49), 0);
+	assert_int_equal(refused("mallory", NULL, 50), 3);
+	put(5, "192.0.2.0/24", BAN_SLOWS, BANS_NEVER); /* not about exactly this subject */
+	assert_int_equal(refused("u", "192.0.2.1", 50), 1);
+}
+
+static void test_the_allow_list_in_order(void **state)
+{
+	struct id at = {{0}};
+	uint64_t numbers[3];
+
+	struct ban again = make_ban(3000, "192.0.2.9", BAN_DENIES, BANS_NEVER);
+	struct id replaced;
+
+	for (int number = 1; number <= 200; number++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "10.%d.0.0/16", number);
+		put((uint64_t)number, text, BAN_DENIES, BANS_NEVER);
+	}
+	assert_null(bans_allowance_after(bans, &at));
+	put(1000, "192.0.2.9", BAN_ALLOWS, BANS_NEVER);
+	put(500, "user", BAN_ALLOWS, BANS_NEVER);
+	put(2000, "192.0.2.8", BAN_ALLOWS, BANS_NEVER);
+	assert_true(bans_put(bans, &again, &replaced)); /* in place of 1000 */
+	for (int i = 0; i < 2; i++) {
+		const struct ban *ban = bans_allowance_after(bans, &at);
+
+		assert_non_null(ban);
+		numbers[i] = store_get_be64(ban->id.bytes + 8);
+		at = ban->id;
+	}
+	assert_null(bans_allowance_after(bans, &at));
+	assert_int_equal(numbers[0], 500);
+	assert_int_equal(numbers[1], 2000);
+	drop(500);
+	at = make_id(0);
+	assert_int_equal(store_get_be64(bans_allowance_after(bans, &at)->id.bytes + 8), 2000);
+}
+
 static void test_addresses_and_ranges(void **state)
 {
 	put(1, "192.0.2.1", BAN_DENIES, BANS_NEVER);
@@ -264,6 +322,9 @@ static void test_lists(void **state)
 	subject = make_subject_of("mallory");
 	assert_false(bans_lists(bans, &subject, 0));
 	put_by(BAN_BY_DETECTOR, 4, "mallory", BAN_DENIES, BANS_NEVER);
+	assert_false(bans_lists(bans, &subject, 0)); /* a person said that it is only looked at */
+	assert_false(bans_lists_itself(bans, &subject, 0));
+	drop(3);
 	assert_true(bans_lists(bans, &subject, 0));
 	assert_true(bans_lists_itself(bans, &subject, 0));
 }
@@ -321,8 +382,8 @@ static void test_which_bans_are_valid(void **state)
 	char text[BANS_EVIDENCE_MAX + 2];
 
 	assert_true(ban_valid(&ban));
-	ban.effect = BAN_ALLOWS; /* an account can't be */
-	assert_false(ban_valid(&ban));
+	ban.effect = BAN_ALLOWS; /* accounts too */
+	assert_true(ban_valid(&ban));
 	ban = good;
 	ban.effect = 0;
 	assert_false(ban_valid(&ban));
@@ -438,6 +499,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_accounts),
 		TEST(test_who_is_slowed_or_challenged_is_welcome),
+		TEST(test_an_allowed_account),
+		TEST(test_a_persons_word_beats_a_detectors),
+		TEST(test_the_allow_list_in_order),
 		TEST(test_addresses_and_ranges),
 		TEST(test_families_do_not_mix),
 		TEST(test_every_length),

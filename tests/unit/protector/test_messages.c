@@ -106,8 +106,6 @@ static void test_each_field_is_named(void **state)
 	request = address_request("10.0.0.0/33");
 	assert_string_equal(refused_field(&request), "address");
 	request = account_request();
-	request.effect = PROTECTOR__BAN_EFFECT__BAN_EFFECT_ALLOW;
-	assert_string_equal(refused_field(&request), "effect");
 	request.effect = 77;
 	assert_string_equal(refused_field(&request), "effect");
 	request = account_request();
@@ -137,13 +135,48 @@ static void test_a_ban_message(void **state)
 	assert_null(message->expire_time);
 	ban = make_ban(2, "mallory", BAN_SHADOWS, 1500);
 	ban.origin = BAN_BY_DETECTOR;
-	message = message_ban_copy(&arena, &ban);
+	message = message_ban(&arena, message_keep(&arena, &ban));
 	ban.subject.user_id[0] = 'M';
 	assert_string_equal(message->user_id, "mallory");
 	assert_string_equal(message->reason, "why");
 	assert_int_equal(message->source, PROTECTOR__BAN_SOURCE__BAN_SOURCE_DETECTOR);
 	assert_int_equal(message->expire_time->seconds, 1);
 	assert_int_equal(message->expire_time->nanos, 500000000);
+}
+
+static void test_an_allowance(void **state)
+{
+	Protector__CreateAllowanceRequest request = PROTECTOR__CREATE_ALLOWANCE_REQUEST__INIT;
+	const Protector__Allowance *message;
+	Google__Protobuf__Timestamp end;
+	struct ban ban = {0};
+
+	assert_string_equal(allowance_from_request(&request, NOW_MS, &ban).field, "user_id");
+	request.subject_case = PROTECTOR__CREATE_ALLOWANCE_REQUEST__SUBJECT_USER_ID;
+	request.user_id = (char *)(uintptr_t) "alice";
+	request.reason = (char *)(uintptr_t) "our own";
+	request.expire_time = &end;
+	timestamp_set(&end, NOW_MS);
+	assert_string_equal(allowance_from_request(&request, NOW_MS, &ban).field, "expire_time");
+	timestamp_set(&end, NOW_MS + 1000);
+	assert_null(allowance_from_request(&request, NOW_MS, &ban).field);
+	assert_int_equal(ban.effect, BAN_ALLOWS);
+	ban.id = make_id(7);
+	message = message_allowance(&arena, &ban);
+	assert_int_equal(message->subject_case, PROTECTOR__ALLOWANCE__SUBJECT_USER_ID);
+	assert_string_equal(message->user_id, "alice");
+	assert_string_equal(message->reason, "our own");
+	assert_string_equal(message->allowance_id, "00000000-0000-0000-0000-000000000007");
+	assert_int_equal(message->expire_time->seconds, NOW_MS / 1000 + 1);
+	request.subject_case = PROTECTOR__CREATE_ALLOWANCE_REQUEST__SUBJECT_ADDRESS;
+	request.address = (char *)(uintptr_t) "10.1.2.3/33";
+	assert_string_equal(allowance_from_request(&request, NOW_MS, &ban).field, "address");
+	request.address = (char *)(uintptr_t) "10.1.2.3/8";
+	request.expire_time = NULL;
+	assert_null(allowance_from_request(&request, NOW_MS, &ban).field);
+	message = message_allowance(&arena, &ban);
+	assert_string_equal(message->address, "10.0.0.0/8");
+	assert_null(message->expire_time);
 }
 
 static Protector__ClientOutcome judge(
@@ -222,7 +255,8 @@ static void test_a_full_arena_is_told(void **state)
 	check.user_id = (char *)(uintptr_t) "mallory";
 	assert_false(message_outcome(&tiny, bans, &check, 0, &outcome, &kind));
 	assert_null(message_ban(&tiny, &ban));
-	assert_null(message_ban_copy(&tiny, &ban));
+	assert_null(message_keep(&tiny, &ban));
+	assert_null(message_allowance(&tiny, &ban));
 	check.user_id = (char *)(uintptr_t) "";
 	assert_false(message_outcome(&tiny, bans, &check, 0, &outcome, &kind));
 	check.user_id = (char *)(uintptr_t) "fine"; /* a welcome needs no memory */
@@ -238,6 +272,7 @@ int main(void)
 		TEST(test_a_ban_from_a_request),
 		TEST(test_each_field_is_named),
 		TEST(test_a_ban_message),
+		TEST(test_an_allowance),
 		TEST(test_outcomes),
 		TEST(test_a_full_arena_is_told),
 	};
