@@ -36,7 +36,7 @@ def test_an_allowed_account(sale, fresh):
     entry = sale.rest.post("/v1/allowlist", {"userID": user}).json()  # in place of the ban
     wait_until(lambda: not refused(sale, user), 5)
     assert sale.rest.delete(f"/v1/allowlist/{entry['allowanceId']}").status_code == 200
-    assert sale.rest.post("/v1/allowlist", {"address": "1.2.3"}).json()["detail"].startswith("address")
+    assert sale.rest.post("/v1/allowlist", {"address": "1.2.3"}).status_code == 400
 
 
 def test_a_batch_is_a_convoy_of_strangers(sale, fresh):
