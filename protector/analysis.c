@@ -1,6 +1,5 @@
 #include "protector/analysis.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,19 +11,43 @@
 
 #define ACCOUNTS_STANDARD (128 * 1024)
 #define PLACES_STANDARD (128 * 1024)
+#define MIXES_STANDARD 4096
 #define RECORDS_STANDARD (64 * 1024)
 #define HOUSEHOLD_BITS 64			/* of an IPv6 address: one client */
 #define PLACE_SEED UINT64_C(0x9e3779b97f4a7c15) /* so that no account has an address's hash by design */
 
-/* Whose window holds least goes first, and of those who was longest silent. */
-static uint64_t weigh(const void *context, const void *thing)
+/* Who holds least in the window goes first, and of those who was longest silent. */
+static uint64_t weight(uint32_t held, int64_t last_us)
+{
+	return (uint64_t)held << 40 | ((uint64_t)last_us >> 16 & ((UINT64_C(1) << 40) - 1));
+}
+
+static uint64_t weigh_account(const void *context, const void *thing)
 {
 	const struct analysis *analysis = context;
-	const struct client *client = thing;
-	const uint64_t requests =
-		window_count(&client->requests, analysis->steppers[DETECTOR_ACCOUNT_RATE].step);
+	const struct account *account = thing;
 
-	return requests << 48 | (uint64_t)client->last_us >> 12;
+	return weight(window_count(&account->client.requests, analysis->steppers[DETECTOR_ACCOUNT_RATE].step),
+		account->client.last_us);
+}
+
+static uint64_t weigh_place(const void *context, const void *thing)
+{
+	const struct analysis *analysis = context;
+	const struct place *place = thing;
+	const uint32_t step = analysis->steppers[DETECTOR_ADDRESS_RATE].step;
+
+	return weight(window_count(&place->client.requests, step) + window_count(&place->named, step),
+		place->client.last_us);
+}
+
+/* Room for a crowd is worth more than for a few, while they are there. */
+static uint64_t weigh_mix(const void *context, const void *thing)
+{
+	const struct analysis *analysis = context;
+	const struct mix *mix = thing;
+
+	return weight(analysis->now_us - mix->last_us < MIX_SPAN_US ? mix->count : 0, mix->last_us);
 }
 
 static size_t or_standard(size_t given, size_t standard)
@@ -44,9 +67,11 @@ struct analysis *analysis_new(const struct analysis_options *options)
 	else
 		detector_settings_standard(&analysis->settings);
 	nest_init(&analysis->accounts, or_standard(options->accounts_max, ACCOUNTS_STANDARD),
-		sizeof(struct account), weigh, analysis);
+		sizeof(struct account), weigh_account, analysis);
 	nest_init(&analysis->places, or_standard(options->addresses_max, PLACES_STANDARD),
-		sizeof(struct place), weigh, analysis);
+		sizeof(struct place), weigh_place, analysis);
+	nest_init(&analysis->mixes, or_standard(options->mixes_max, MIXES_STANDARD), sizeof(struct mix),
+		weigh_mix, analysis);
 	ladder_init(
 		&analysis->ladder, &analysis->settings, or_standard(options->records_max, RECORDS_STANDARD));
 	return analysis;
@@ -58,6 +83,7 @@ void analysis_free(struct analysis *analysis)
 		return;
 	nest_release(&analysis->accounts);
 	nest_release(&analysis->places);
+	nest_release(&analysis->mixes);
 	ladder_release(&analysis->ladder);
 	free(analysis);
 }
@@ -70,11 +96,8 @@ static void start_steppers(struct analysis *analysis)
 		struct stepper *stepper = &analysis->steppers[i];
 
 		stepper->slot_us = analysis->settings.of[i].window_us / WINDOW_SLOTS;
-		/* a fresh window's step is 0: it must not look like a recent one */
-		stepper->step =
-			WINDOW_SLOTS + (uint32_t)((analysis->now_us - analysis->base_us) / stepper->slot_us);
-		stepper->next_us =
-			analysis->base_us + (int64_t)(stepper->step - WINDOW_SLOTS + 1) * stepper->slot_us;
+		stepper->step = (uint32_t)((analysis->now_us - analysis->base_us) / stepper->slot_us);
+		stepper->next_us = analysis->base_us + ((int64_t)stepper->step + 1) * stepper->slot_us;
 	}
 }
 
@@ -102,7 +125,7 @@ static void advance(struct analysis *analysis, int64_t now_us)
 }
 
 /* An event's own time, as far as it is believed. */
-static void advance_to_event(struct analysis *analysis, int64_t time_us)
+static int64_t advance_to_event(struct analysis *analysis, int64_t time_us)
 {
 	const int64_t latest_us = analysis->tick_us + ANALYSIS_SKEW_US;
 
@@ -111,6 +134,7 @@ static void advance_to_event(struct analysis *analysis, int64_t time_us)
 		time_us = latest_us;
 	}
 	advance(analysis, time_us);
+	return time_us;
 }
 
 void analysis_tick(struct analysis *analysis, int64_t now_us)
@@ -120,72 +144,6 @@ void analysis_tick(struct analysis *analysis, int64_t now_us)
 }
 
 /* ---- events ---- */
-
-static void fill_subject(
-	struct ban_subject *subject, const struct account *account, const struct place *place)
-{
-	memset(subject, 0, sizeof(*subject));
-	if (account) {
-		subject->kind = BAN_OF_ACCOUNT;
-		memcpy(subject->user_id, account->name, account->name_length);
-	} else {
-		subject->kind = BAN_OF_ADDRESS;
-		subject->address = place->address;
-	}
-}
-
-static enum rung rung_of(const struct detector_setting *setting, uint32_t value)
-{
-	if (setting->ban && value >= setting->ban)
-		return RUNG_BAN;
-	if (setting->challenge && value >= setting->challenge)
-		return RUNG_CHALLENGE;
-	return setting->slow && value >= setting->slow ? RUNG_SLOW : RUNG_NONE;
-}
-
-static uint32_t threshold_of(const struct detector_setting *setting, enum rung rung)
-{
-	return rung == RUNG_BAN ? setting->ban : rung == RUNG_CHALLENGE ? setting->challenge : setting->slow;
-}
-
-/* One of the two is NULL. */
-static void judge_rate(struct analysis *analysis, enum detector detector, const struct account *account,
-	const struct place *place)
-{
-	const struct detector_setting *setting = &analysis->settings.of[detector];
-	const struct client *client = account ? &account->client : &place->client;
-	const uint32_t value = client->requests.sum;
-	const enum rung rung = setting->enabled ? rung_of(setting, value) : RUNG_NONE;
-	struct ladder_step step;
-	struct decision decision;
-
-	if (rung == RUNG_NONE ||
-		!ladder_climb(&analysis->ladder, client->hash, detector, rung, analysis->now_us, &step))
-		return;
-	fill_subject(&decision.subject, account, place);
-	decision.step = rung_effect(rung);
-	decision.effect = setting->shadow ? BAN_SHADOWS : decision.step;
-	decision.detector = detector;
-	decision.create_us = analysis->now_us;
-	decision.expire_us = step.expire_us;
-	decision.repetition = step.repetition;
-	decision.evidence = (struct evidence){.window_us = setting->window_us,
-		.value = value,
-		.threshold = threshold_of(setting, rung),
-		.requests = value,
-		.first_us = client->first_us,
-		.last_us = client->last_us};
-	analysis->stats.decisions[detector]++;
-	analysis->decided(analysis->context, &decision);
-}
-
-static void touch(struct analysis *analysis, struct client *client, bool fresh, enum detector rate)
-{
-	if (fresh)
-		client->first_us = analysis->now_us;
-	client->last_us = analysis->now_us;
-	window_add(&client->requests, analysis->steppers[rate].step);
-}
 
 static uint64_t hash_account(const struct analysis *analysis, const char *name, size_t length)
 {
@@ -203,72 +161,92 @@ static struct address client_address(const struct address *address)
 	return address_is_v4(address) ? *address : address_prefix(address, HOUSEHOLD_BITS);
 }
 
-static void take_account(struct analysis *analysis, const struct traffic *traffic)
+/* Whether it is no for a reason that lies with the client: not our own faults, not what another protector sees, and not throttling, which has a detector of its own. */
+static bool is_refusal(Common__Reason reason)
 {
-	bool fresh;
-	struct account *account;
-
-	assert(traffic->user_id.length <= BANS_USER_MAX);
-	account = nest_take(&analysis->accounts,
-		hash_account(analysis, traffic->user_id.text, traffic->user_id.length), &fresh);
-	if (fresh) {
-		account->name_length = (uint8_t)traffic->user_id.length;
-		memcpy(account->name, traffic->user_id.text, traffic->user_id.length);
+	switch (reason) {
+	case COMMON__REASON__REASON_SOLD_OUT:
+	case COMMON__REASON__REASON_NOT_ENOUGH:
+	case COMMON__REASON__REASON_LIMIT_REACHED:
+	case COMMON__REASON__REASON_NOT_OPEN:
+	case COMMON__REASON__REASON_CLOSED:
+	case COMMON__REASON__REASON_HOLD_EXPIRED:
+	case COMMON__REASON__REASON_KEY_REUSED:
+	case COMMON__REASON__REASON_INVALID:
+	case COMMON__REASON__REASON_UNKNOWN_SKU:
+	case COMMON__REASON__REASON_ALREADY_OPEN:
+	case COMMON__REASON__REASON_NOT_FOUND:
+	case COMMON__REASON__REASON_WRONG_STATE:
+	case COMMON__REASON__REASON_UNAUTHENTICATED:
+	case COMMON__REASON__REASON_FORBIDDEN:
+	case COMMON__REASON__REASON_GONE:
+		return true;
+	default:
+		return false;
 	}
-	touch(analysis, &account->client, fresh, DETECTOR_ACCOUNT_RATE);
-	judge_rate(analysis, DETECTOR_ACCOUNT_RATE, account, NULL);
-}
-
-static void take_place(struct analysis *analysis, const struct traffic *traffic)
-{
-	const struct address address = client_address(&traffic->address);
-	bool fresh;
-	struct place *place = nest_take(&analysis->places, hash_place(analysis, &address), &fresh);
-
-	if (fresh)
-		place->address = address;
-	touch(analysis, &place->client, fresh, DETECTOR_ADDRESS_RATE);
-	if (!traffic->user_id.length)
-		judge_rate(analysis, DETECTOR_ADDRESS_RATE, NULL, place);
 }
 
 void analysis_take(struct analysis *analysis, const struct traffic *traffic)
 {
 	const bool of_account = traffic->counts_account && traffic->user_id.length > 0;
 	const bool of_address = traffic->counts_address && traffic->has_address;
+	struct sighting sighting = {.traffic = traffic};
+	struct address address;
 
-	advance_to_event(analysis, traffic->time_us);
+	sighting.time_us = advance_to_event(analysis, traffic->time_us);
 	analysis->stats.events++;
 	if (traffic->reason == COMMON__REASON__REASON_BANNED || (!of_account && !of_address)) {
 		analysis->stats.ignored++;
 		return;
 	}
+	sighting.attempt = traffic->kind == TRAFFIC_BUY || traffic->kind == TRAFFIC_CHANGE;
+	sighting.refused = is_refusal(traffic->reason);
+	if (traffic->user_id.length)
+		sighting.account = hash_account(analysis, traffic->user_id.text, traffic->user_id.length);
+	if (traffic->has_address) {
+		address = client_address(&traffic->address);
+		sighting.place = hash_place(analysis, &address);
+	}
 	if (of_account)
-		take_account(analysis, traffic);
+		analysis_see_account(analysis, &sighting);
 	if (of_address)
-		take_place(analysis, traffic);
+		analysis_see_place(analysis, &sighting, &address);
 }
 
 /* ---- what is asked ---- */
 
-static void clear_rates(struct nest *nest)
+/* What was counted in steps of another length can't be gone on with. */
+static void clear_windows(struct analysis *analysis, const struct detector_settings *before)
 {
+	const struct detector_setting *of = analysis->settings.of;
+	const bool account_rate =
+		of[DETECTOR_ACCOUNT_RATE].window_us != before->of[DETECTOR_ACCOUNT_RATE].window_us;
+	const bool throttled = of[DETECTOR_THROTTLED].window_us != before->of[DETECTOR_THROTTLED].window_us;
+	const bool address_rate =
+		of[DETECTOR_ADDRESS_RATE].window_us != before->of[DETECTOR_ADDRESS_RATE].window_us;
 	size_t at = 0;
 
-	for (struct client *client; (client = nest_next(nest, &at));)
-		client->requests = (struct window){0};
+	for (struct account *account; (account = nest_next(&analysis->accounts, &at));) {
+		if (account_rate)
+			account->client.requests = (struct window){0};
+		if (throttled)
+			account->asked = account->throttled = (struct window){0};
+	}
+	at = 0;
+	for (struct place *place; address_rate && (place = nest_next(&analysis->places, &at));)
+		place->client.requests = place->named = (struct window){0};
 }
 
 bool analysis_configure(
 	struct analysis *analysis, const struct detector_settings *settings, struct error *error)
 {
+	const struct detector_settings before = analysis->settings;
+
 	if (!detector_settings_check(settings, error))
 		return false;
 	analysis->settings = *settings;
-	clear_rates(&analysis->accounts);
-	clear_rates(&analysis->places);
-	if (analysis->now_us)
-		start_steppers(analysis);
+	clear_windows(analysis, &before);
+	start_steppers(analysis);
 	return true;
 }
 
@@ -288,12 +266,14 @@ void analysis_exempt(struct analysis *analysis, const struct ban_subject *subjec
 	int64_t until_us)
 {
 	const uint64_t hash = hash_subject(analysis, subject);
-	struct client *client =
-		nest_find(subject->kind == BAN_OF_ACCOUNT ? &analysis->accounts : &analysis->places, hash);
+	struct nest *nest = subject->kind == BAN_OF_ACCOUNT ? &analysis->accounts : &analysis->places;
+	void *client = nest_find(nest, hash);
 
 	ladder_exempt(&analysis->ladder, hash, detector, until_us);
-	if (client)
-		client->requests = (struct window){0};
+	if (client && subject->kind == BAN_OF_ACCOUNT)
+		account_forget(client);
+	else if (client)
+		place_forget(analysis, client);
 }
 
 void analysis_restore(
@@ -316,6 +296,8 @@ struct analysis_stats analysis_stats(const struct analysis *analysis)
 	stats.evicted = analysis->accounts.evicted + analysis->places.evicted;
 	stats.accounts = analysis->accounts.count;
 	stats.addresses = analysis->places.count;
+	stats.unjudged = analysis->mixes.evicted;
+	stats.mixes = analysis->mixes.count;
 	stats.records = analysis->ladder.records.count;
 	return stats;
 }

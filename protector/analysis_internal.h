@@ -3,25 +3,40 @@
 #define FLASHSALE_PROTECTOR_ANALYSIS_INTERNAL_H
 
 #include "protector/analysis.h"
+#include "protector/distinct.h"
+#include "protector/gaps.h"
 #include "protector/ladder.h"
+#include "protector/mix.h"
 #include "protector/nest.h"
 #include "protector/window.h"
 
-/* What accounts and addresses have in common. A thing of a nest: begins with its hash. */
+#define ACCOUNT_ADDRESSES 24 /* that are told apart */
+#define PLACE_ACCOUNTS 3     /* that are told apart before the mix is looked at */
+
+/* What accounts and addresses have in common. A thing of a nest: begins with its hash. Of an address: what names no account. */
 struct client {
 	uint64_t hash;
 	int64_t first_us, last_us;
 	struct window requests; /* window of the rate detector */
+	uint32_t refusals;	/* in a row */
+	int64_t refused_us;	/* the last */
+	struct gaps gaps;	/* of an account: between its attempts */
 };
 
 struct account {
 	struct client client;
+	struct window asked, throttled; /* window of DETECTOR_THROTTLED */
+	struct distinct_slot addresses[ACCOUNT_ADDRESSES];
 	uint8_t name_length;
 	char name[BANS_USER_MAX];
 };
 
 struct place { /* an address */
 	struct client client;
+	struct window named;	/* requests that name an account; window of the rate detector */
+	uint32_t even_runs;	/* times in a row that 32 fresh gaps were even */
+	uint8_t fresh_gaps;	/* since the gaps were looked at */
+	struct distinct_slot accounts[PLACE_ACCOUNTS];
 	struct address address;
 };
 
@@ -41,9 +56,52 @@ struct analysis {
 	int64_t base_us; /* the first time that was heard: steps count from there */
 	int64_t tick_us; /* the last tick; 0: none */
 	struct stepper steppers[DETECTORS];
-	struct nest accounts, places;
+	struct nest accounts, places, mixes;
 	struct ladder ladder;
 	struct analysis_stats stats;
 };
+
+/* One event, made ready. */
+struct sighting {
+	const struct traffic *traffic;
+	uint64_t account, place; /* hashes; 0: none */
+	int64_t time_us;	 /* its own, as far as it is believed: for gaps */
+	bool attempt;		 /* wants to change something */
+	bool refused;		 /* for a reason that is the client's */
+};
+
+/* analysis_account.c, analysis_place.c */
+void analysis_see_account(struct analysis *analysis, const struct sighting *sighting);
+void analysis_see_place(struct analysis *analysis, const struct sighting *sighting, const struct address *address);
+/* Starts from nothing. */
+void account_forget(struct account *account);
+void place_forget(struct analysis *analysis, struct place *place);
+
+/* For the slots of struct distinct: time in units of 65 ms from 1 on, windows in the same. */
+static inline uint32_t analysis_unit(const struct analysis *analysis)
+{
+	return (uint32_t)((analysis->now_us - analysis->base_us) >> 16) + 1;
+}
+static inline uint32_t analysis_units(int64_t window_us)
+{
+	return (uint32_t)(window_us >> 16);
+}
+
+/* analysis_judge.c: what a detector found about a client. */
+struct finding {
+	enum detector detector;
+	uint32_t value;
+	enum rung highest; /* that it may come to */
+	struct evidence evidence; /* what the detector adds; value, threshold, window and times are filled in */
+};
+/* Whether it is worth more words: a threshold is reached. */
+bool analysis_suspects(const struct analysis *analysis, enum detector detector, uint32_t value);
+/* True: it is a ban that takes effect, the client begins from nothing. */
+bool analysis_judge_account(struct analysis *analysis, const struct account *account, const struct finding *finding);
+bool analysis_judge_place(struct analysis *analysis, const struct place *place, const struct finding *finding);
+
+/* One request in the client's own counts. */
+void client_touch(struct analysis *analysis, struct client *client, bool fresh);
+void client_count_refusal(struct client *client, bool refused, bool breaks, int64_t now_us, int64_t pause_us);
 
 #endif

@@ -16,7 +16,7 @@
 enum detector {
 	DETECTOR_NONE,		    /* not one of ours: an operator's word */
 	DETECTOR_ACCOUNT_RATE,	    /* requests of an account */
-	DETECTOR_ADDRESS_RATE,	    /* requests of an address that names no account, or one or two */
+	DETECTOR_ADDRESS_RATE,	    /* requests of an address that name no account */
 	DETECTOR_ADDRESS_ACCOUNTS,  /* accounts of one address that only ever try to buy, when nearly all of its accounts do */
 	DETECTOR_ADDRESS_MIX,	    /* what part of an address's accounts behave like programs */
 	DETECTOR_ACCOUNT_ADDRESSES, /* addresses of one account */

@@ -23,6 +23,10 @@ static void on_decided(void *context, const struct decision *decision)
 {
 	struct heard *heard = context;
 
+	if (decision->effect == BAN_SHADOWS) {
+		assert_int_equal(decision->detector, DETECTOR_REGULARITY);
+		return;
+	}
 	assert_true(heard->count < DECISIONS_MAX);
 	heard->decisions[heard->count++] = *decision;
 }
