@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "protector/detection.h"
 #include "protector/table.h"
 
 #define LENGTHS_MAX (ADDRESS_BITS + 1)
@@ -27,7 +28,7 @@ struct entry {
 	struct subject *subject;
 	struct allowed *allowed; /* NULL unless it is an entry of the allow list */
 	RB_ENTRY(entry) node;
-	char texts[]; /* reason and evidence */
+	char texts[]; /* reason and evidence; a detection before them, if there is one */
 };
 
 /* The few that allow have a tree of their own: nobody looks for them among a million bans. */
@@ -81,49 +82,6 @@ RB_GENERATE_INTERNAL(allowances, allowed, node, compare_allowed, __attribute__((
 RB_GENERATE_INTERNAL(subjects, subject, node, compare_subjects, __attribute__((unused)) static)
 
 /* ---- subjects ---- */
-
-size_t subject_pack(const struct ban_subject *subject, uint8_t key[SUBJECT_KEY_MAX])
-{
-	size_t length;
-
-	key[0] = (uint8_t)subject->kind;
-	if (subject->kind == BAN_OF_ACCOUNT) {
-		length = strlen(subject->user_id);
-		memcpy(key + 1, subject->user_id, length);
-		return 1 + length;
-	}
-	address_pack(&subject->address, key + 1);
-	return 1 + ADDRESS_PACKED_BYTES;
-}
-
-void subject_account(struct ban_subject *subject, const char *user_id)
-{
-	assert(strlen(user_id) <= BANS_USER_MAX);
-	memset(subject, 0, sizeof(*subject));
-	subject->kind = BAN_OF_ACCOUNT;
-	strcpy(subject->user_id, user_id);
-}
-
-void subject_address(struct ban_subject *subject, const struct address *address)
-{
-	memset(subject, 0, sizeof(*subject));
-	subject->kind = BAN_OF_ADDRESS;
-	subject->address = *address;
-}
-
-static bool subject_valid(const struct ban_subject *subject)
-{
-	if (subject->kind == BAN_OF_ACCOUNT)
-		return *subject->user_id != '\0' && memchr(subject->user_id, '\0', sizeof(subject->user_id));
-	return subject->kind == BAN_OF_ADDRESS && subject->address.bits <= ADDRESS_BITS;
-}
-
-bool ban_valid(const struct ban *ban)
-{
-	return subject_valid(&ban->subject) && !id_is_zero(&ban->id) && ban->origin < BAN_ORIGINS &&
-	       ban->effect >= BAN_DENIES && ban->effect < BAN_EFFECTS &&
-	       strlen(ban->reason) <= BANS_REASON_MAX && strlen(ban->evidence) <= BANS_EVIDENCE_MAX;
-}
 
 static uint64_t subject_hash(const struct ban_subject *subject)
 {
@@ -238,11 +196,16 @@ size_t bans_count(const struct bans *bans)
 static struct entry *make_entry(const struct ban *ban)
 {
 	size_t reason = strlen(ban->reason) + 1, evidence = strlen(ban->evidence) + 1;
-	struct entry *entry = memory_new(sizeof(*entry) + reason + evidence);
+	size_t detection = ban->detection ? sizeof(*ban->detection) : 0;
+	struct entry *entry = memory_new(sizeof(*entry) + detection + reason + evidence);
+	char *texts = entry->texts + detection;
 
+	static_assert(offsetof(struct entry, texts) % _Alignof(struct detection) == 0, "it lies there");
 	entry->ban = *ban;
-	entry->ban.reason = memcpy(entry->texts, ban->reason, reason);
-	entry->ban.evidence = memcpy(entry->texts + reason, ban->evidence, evidence);
+	if (detection)
+		entry->ban.detection = memcpy(entry->texts, ban->detection, detection);
+	entry->ban.reason = memcpy(texts, ban->reason, reason);
+	entry->ban.evidence = memcpy(texts + reason, ban->evidence, evidence);
 	return entry;
 }
 
@@ -374,6 +337,14 @@ static const struct ban *in_force(const struct subject *subject, enum ban_origin
 	return ban && ban_in_force(ban, now_ms) ? ban : NULL;
 }
 
+/* A detector's ban that does not count: a person lifted one of this detector. */
+static bool is_exempt(const struct subject *subject, const struct ban *ban, int64_t now_ms)
+{
+	const struct ban *lifted = in_force(subject, BAN_BY_LIFTING, now_ms);
+
+	return lifted && ban->detection && (lifted->exempts & DETECTOR_BIT(ban->detection->detector));
+}
+
 /* Adds what the subject's bans say to the verdict; true: an allowance of it is in force. */
 static bool weigh(const struct subject *subject, int64_t now_ms, struct bans_verdict *verdict)
 {
@@ -384,7 +355,7 @@ static bool weigh(const struct subject *subject, int64_t now_ms, struct bans_ver
 	for (enum ban_origin origin = 0; origin < BAN_ORIGINS; origin++) {
 		const struct ban *ban = in_force(subject, origin, now_ms);
 
-		if (!ban || (milder && origin == BAN_BY_DETECTOR))
+		if (!ban || (origin == BAN_BY_DETECTOR && (milder || is_exempt(subject, ban, now_ms))))
 			continue;
 		if (ban->effect == BAN_ALLOWS)
 			allowed = true;
@@ -486,4 +457,32 @@ bool bans_lists_itself(const struct bans *bans, const struct ban_subject *subjec
 	if (found)
 		weigh(found, now_ms, &verdict);
 	return verdict.deny != NULL;
+}
+
+bool bans_exempt(
+	const struct bans *bans, const struct ban_subject *subject, uint32_t detector_bit, int64_t now_ms)
+{
+	const struct subject *found = find(bans, subject);
+	const struct ban *lifted = found ? in_force(found, BAN_BY_LIFTING, now_ms) : NULL;
+
+	return lifted && (lifted->exempts & detector_bit);
+}
+
+static int strength(enum ban_effect effect)
+{
+	static const int strengths[BAN_EFFECTS] = {[BAN_SLOWS] = 1, [BAN_CHALLENGES] = 2, [BAN_DENIES] = 3};
+
+	return strengths[effect];
+}
+
+bool bans_outranked(const struct bans *bans, const struct ban *ban, int64_t now_ms)
+{
+	const struct subject *found = find(bans, &ban->subject);
+	const struct ban *old = found ? in_force(found, BAN_BY_DETECTOR, now_ms) : NULL;
+
+	if (!old || is_exempt(found, old, now_ms))
+		return false;
+	if (strength(old->effect) != strength(ban->effect))
+		return strength(old->effect) > strength(ban->effect);
+	return old->expire_ms > ban->expire_ms;
 }

@@ -2,7 +2,7 @@
  *
  * A ban is of a subject: an account, or an address or a range of them. A subject has at most one ban of each origin (operator, detector, the program's
  * settings): a newer one takes the place of the older. It counts from its making until expire_ms, by the time that the caller names. While a person's word
- * about a subject is in force, a detector's about the same subject does not make it harder. A client is refused by a ban of its account unless that is allowed, or by one of a range that covers its
+ * about a subject is in force, a detector's about the same subject does not make it harder; and it does not count while the subject is exempt from its detector. A client is refused by a ban of its account unless that is allowed, or by one of a range that covers its
  * address unless any range that covers it is allowed; of several the one that ends last is named. A shadow ban refuses nobody.
  * A judgement costs one probe of a hash table for the account and one for each length of range that is in use in the address's family.
  * Pure: asks no clock. Threads: belongs to one; the service's loop. */
@@ -20,9 +20,18 @@
 #define BANS_EVIDENCE_MAX 512
 
 enum ban_kind { BAN_OF_ACCOUNT, BAN_OF_ADDRESS };
-enum ban_origin { BAN_BY_OPERATOR, BAN_BY_DETECTOR, BAN_BY_SETTING, BAN_ORIGINS };
-/* Stored and compared by number: append only. A client is slowed or challenged by the gatekeepers; here it is welcome. */
-enum ban_effect { BAN_DENIES = 1, BAN_SHADOWS, BAN_ALLOWS, BAN_SLOWS, BAN_CHALLENGES, BAN_EFFECTS };
+/* Stored by number: append only. BAN_BY_LIFTING: a person lifted a detector's ban, and this is what remains of it (BAN_EXEMPTS). */
+enum ban_origin { BAN_BY_OPERATOR, BAN_BY_DETECTOR, BAN_BY_SETTING, BAN_BY_LIFTING, BAN_ORIGINS };
+/* Stored by number: append only. A client is slowed or challenged by the gatekeepers; here it is welcome. */
+enum ban_effect {
+	BAN_DENIES = 1,
+	BAN_SHADOWS,
+	BAN_ALLOWS,
+	BAN_SLOWS,
+	BAN_CHALLENGES,
+	BAN_EXEMPTS, /* the bans of some detectors do not count */
+	BAN_EFFECTS
+};
 
 struct ban_subject {
 	enum ban_kind kind;
@@ -37,6 +46,8 @@ struct ban {
 	enum ban_effect effect;
 	int64_t create_ms, expire_ms;  /* in force while now < expire_ms; or BANS_NEVER */
 	const char *reason, *evidence; /* never NULL */
+	const struct detection *detection; /* of a detector's; else NULL (protector/detection.h) */
+	uint32_t exempts;		   /* of BAN_EXEMPTS: the detectors, as bits; else 0 */
 };
 
 /* The subject as bytes: kind, then the account's name, or the address as address_pack writes it. In the order of lists; keys of hash tables and of the store. */
@@ -56,6 +67,12 @@ struct bans;
 struct bans *bans_new(void);
 void bans_free(struct bans *bans);
 size_t bans_count(const struct bans *bans);
+
+/* Whether a person lifted a ban of this detector lately. */
+bool bans_exempt(
+	const struct bans *bans, const struct ban_subject *subject, uint32_t detector_bit, int64_t now_ms);
+/* Whether a detector's ban would say anything new: not while a stronger one of the detectors is in force, or one as strong that ends later. */
+bool bans_outranked(const struct bans *bans, const struct ban *ban, int64_t now_ms);
 
 /* Copies it. True: the ban of this subject and origin that it replaced had the id *ret_replaced (which may be its own). */
 bool bans_put(struct bans *bans, const struct ban *ban, struct id *ret_replaced);

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "protector/detection.h"
 #include "protector/protector.h"
 #include "protector/shelf.h"
 #include "rpc/reason.h"
@@ -88,11 +89,37 @@ void protector_ban_many(struct protector *protector, struct rpc_call *call, stru
 	change_submit(&change->change, protector->writer);
 }
 
+/* What remains of a detector's ban that is lifted: the detector leaves the subject alone for a while, and those that did before do so as long. */
+static struct ban exemption_of(struct protector *protector, const struct ban *was)
+{
+	const struct ban *before;
+	struct ban exemption = {.origin = BAN_BY_LIFTING,
+		.effect = BAN_EXEMPTS,
+		.create_ms = clock_wall_ms(protector->clock),
+		.reason = "lifted",
+		.evidence = ""};
+
+	if (!was || was->origin != BAN_BY_DETECTOR || !was->detection)
+		return (struct ban){0};
+	before = bans_of(protector->bans, &was->subject, BAN_BY_LIFTING);
+	exemption.id = id_next(&protector->ids);
+	exemption.subject = was->subject;
+	exemption.expire_ms = exemption.create_ms + protector->exempt_ms;
+	exemption.exempts = DETECTOR_BIT(was->detection->detector);
+	if (before && ban_in_force(before, exemption.create_ms))
+		exemption.exempts |= before->exempts;
+	return exemption;
+}
+
 static int remove_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)
 {
 	struct remove_change *remove = container_of(change, struct remove_change, change);
+	struct store *store = remove->protector->store;
+	int rc = shelf_remove(store, txn, &remove->was->id, &remove->found);
 
-	return shelf_remove(remove->protector->store, txn, &remove->was->id, &remove->found);
+	if (!rc && remove->found && remove->exemption.effect)
+		rc = shelf_put(store, txn, &remove->exemption);
+	return rc;
 }
 
 /* Memory is as the store was before this change, so the ban is there in one if it was in the other. */
@@ -102,6 +129,8 @@ static void remove_settle(struct change *change)
 
 	if (remove->found) {
 		protector_remove(remove->protector, &remove->was->id);
+		if (remove->exemption.effect)
+			protector_put(remove->protector, &remove->exemption);
 		watch_board_flush(remove->protector->board);
 	}
 	remove->settled(remove);
@@ -110,6 +139,7 @@ static void remove_settle(struct change *change)
 void protector_take_away(struct protector *protector, struct rpc_call *call, struct remove_change *change)
 {
 	change->protector = protector;
+	change->exemption = exemption_of(protector, change->was);
 	change->change = (struct change){
 		.apply = remove_apply, .settle = remove_settle, .call = call, .loop = protector->loop};
 	change_submit(&change->change, protector->writer);
@@ -118,8 +148,12 @@ void protector_take_away(struct protector *protector, struct rpc_call *call, str
 static int lift_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)
 {
 	struct lift_change *lift = container_of(change, struct lift_change, change);
+	struct store *store = lift->protector->store;
+	int rc = shelf_lift(store, txn, &lift->subject, lift->ids, &lift->count);
 
-	return shelf_lift(lift->protector->store, txn, &lift->subject, lift->ids, &lift->count);
+	if (!rc && lift->exemption.effect)
+		rc = shelf_put(store, txn, &lift->exemption);
+	return rc;
 }
 
 static void lift_settle(struct change *change)
@@ -128,6 +162,8 @@ static void lift_settle(struct change *change)
 
 	for (size_t i = 0; i < lift->count; i++)
 		protector_remove(lift->protector, &lift->ids[i]);
+	if (lift->exemption.effect)
+		protector_put(lift->protector, &lift->exemption);
 	watch_board_flush(lift->protector->board);
 	lift->settled(lift);
 }
@@ -135,6 +171,8 @@ static void lift_settle(struct change *change)
 void protector_lift(struct protector *protector, struct rpc_call *call, struct lift_change *change)
 {
 	change->protector = protector;
+	change->exemption =
+		exemption_of(protector, bans_of(protector->bans, &change->subject, BAN_BY_DETECTOR));
 	change->change = (struct change){
 		.apply = lift_apply, .settle = lift_settle, .call = call, .loop = protector->loop};
 	change_submit(&change->change, protector->writer);

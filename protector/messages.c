@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "protector/detection.h"
 #include "rpc/timestamp.h"
 
 static const struct complaint content;
@@ -142,15 +143,33 @@ static char *id_text(struct arena *arena, const struct id *id)
 	return arena_text(arena, id_format(id, text), ID_TEXT_LENGTH);
 }
 
-Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
+Protector__BanEffect message_effect(enum ban_effect effect)
 {
-	static const Protector__BanEffect effects[] = {
+	static const Protector__BanEffect effects[BAN_EFFECTS] = {
 		[BAN_DENIES] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_DENY,
 		[BAN_SHADOWS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_SHADOW,
 		[BAN_ALLOWS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_ALLOW,
 		[BAN_SLOWS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_SLOW,
 		[BAN_CHALLENGES] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_CHALLENGE,
+		[BAN_EXEMPTS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_EXEMPT,
 	};
+
+	return effects[effect];
+}
+
+static bool set_exempts(struct arena *arena, uint32_t exempts, Protector__Ban *message)
+{
+	message->exempt_detectors = ARENA_ARRAY(arena, DETECTORS, char *);
+	for (int detector = 0; message->exempt_detectors && detector < DETECTORS; detector++) {
+		if (exempts & DETECTOR_BIT(detector))
+			message->exempt_detectors[message->n_exempt_detectors++] =
+				(char *)(uintptr_t)detector_infos[detector].name;
+	}
+	return message->exempt_detectors != NULL;
+}
+
+Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
+{
 	Protector__Ban *message = ARENA_NEW(arena, Protector__Ban);
 
 	if (!message)
@@ -161,10 +180,13 @@ Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
 	message->evidence = (char *)(uintptr_t)ban->evidence;
 	message->source = ban->origin == BAN_BY_DETECTOR ? PROTECTOR__BAN_SOURCE__BAN_SOURCE_DETECTOR
 							 : PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR;
-	message->effect = effects[ban->effect];
+	message->effect = message_effect(ban->effect);
 	message->create_time = timestamp_new(arena, ban->create_ms);
 	if (ban->expire_ms != BANS_NEVER)
 		message->expire_time = timestamp_new(arena, ban->expire_ms);
+	if ((ban->detection && !(message->detection = message_detection(arena, ban->detection))) ||
+		(ban->exempts && !set_exempts(arena, ban->exempts, message)))
+		return NULL;
 	if (!message->ban_id || !message->create_time || !set_subject(arena, &ban->subject, message) ||
 		(ban->expire_ms != BANS_NEVER && !message->expire_time))
 		return NULL;
@@ -201,7 +223,9 @@ struct ban *message_keep(struct arena *arena, const struct ban *ban)
 		return NULL;
 	copy->reason = arena_text(arena, ban->reason, strlen(ban->reason));
 	copy->evidence = arena_text(arena, ban->evidence, strlen(ban->evidence));
-	return copy->reason && copy->evidence ? copy : NULL;
+	if (ban->detection)
+		copy->detection = arena_copy(arena, ban->detection, sizeof(*ban->detection));
+	return copy->reason && copy->evidence && (copy->detection || !ban->detection) ? copy : NULL;
 }
 
 static struct complaint judge(const struct bans *bans, const Protector__ClientCheck *check, int64_t now_ms,

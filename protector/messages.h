@@ -27,6 +27,7 @@ struct complaint ban_from_request(
 struct complaint allowance_from_request(
 	const Protector__CreateAllowanceRequest *request, int64_t now_ms, struct ban *ret);
 
+Protector__BanEffect message_effect(enum ban_effect effect);
 Protector__Ban *message_ban(struct arena *arena, const struct ban *ban);
 Protector__Allowance *message_allowance(struct arena *arena, const struct ban *ban);
 struct ban *message_keep(struct arena *arena, const struct ban *ban); /* a copy of one that may go */

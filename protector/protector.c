@@ -13,7 +13,8 @@
 #define QUEUE_MAX 16384
 #define WATCH_ITEMS_MAX 512
 #define WATCH_REMOVED_MAX 65536
-#define MESSAGE_BYTES_MAX 4096
+#define MESSAGE_BYTES_MAX 8192
+#define EXEMPT_MS (60 * 60 * 1000)
 
 static struct metric metric_bans = {.kind = METRIC_GAUGE,
 	.name = "flashsale_protector_bans",
@@ -86,6 +87,8 @@ void protector_put(struct protector *protector, const struct ban *ban)
 	if (bans_put(protector->bans, ban, &replaced))
 		hide(protector, &replaced);
 	show(protector, ban);
+	if (ban->effect == BAN_EXEMPTS && protector->exempted)
+		protector->exempted(protector, ban);
 	metric_set(&metric_bans, (int64_t)bans_count(protector->bans));
 }
 
@@ -160,6 +163,7 @@ bool protector_start(struct service *service, struct error *error)
 	protector->loop = service->loop;
 	protector->store = service->store;
 	protector->bans = bans_new();
+	protector->exempt_ms = EXEMPT_MS;
 	id_generator_init(&protector->ids, service->clock);
 	if (!shelf_load(service->store, protector->bans, error)) {
 		bans_free(protector->bans);

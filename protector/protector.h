@@ -33,6 +33,8 @@ struct protector {
 	struct bans *bans;
 	struct watch_board *board;
 	struct id_generator ids;
+	int64_t exempt_ms; /* how long a lifted client is left alone */
+	void (*exempted)(struct protector *protector, const struct ban *exemption); /* tells the detectors; NULL: there are none */
 };
 
 /* The hooks of service_definition. */
@@ -76,15 +78,17 @@ struct remove_change { /* takes one away by its id: fill `was`, a copy in the ca
 	struct change change;
 	struct protector *protector;
 	const struct ban *was;
+	struct ban exemption; /* what remains of a detector's; its effect 0: nothing */
 	bool found; /* it was still there */
 	void (*settled)(struct remove_change *change);
 };
 void protector_take_away(struct protector *protector, struct rpc_call *call, struct remove_change *change);
 
-struct lift_change { /* lifts all bans of a subject; an allowance stays: fill `subject` and `settled` */
+struct lift_change { /* lifts all bans of a subject; an allowance and exemptions stay: fill `subject` and `settled` */
 	struct change change;
 	struct protector *protector;
 	struct ban_subject subject;
+	struct ban exemption; /* as above */
 	struct id ids[BAN_ORIGINS];
 	size_t count;
 	void (*settled)(struct lift_change *change);

@@ -18,6 +18,19 @@ static size_t put_piece(uint8_t *to, const void *data, size_t size)
 	return 2 + size;
 }
 
+static size_t put_detection(uint8_t *to, const struct ban *ban)
+{
+	uint32_t set = ban->detection ? DETECTOR_BIT(ban->detection->detector) : ban->exempts;
+	uint8_t bytes[DETECTION_BYTES];
+	char names[DETECTOR_LIST_MAX + 1];
+	size_t at;
+
+	if (ban->detection)
+		detection_pack(ban->detection, bytes);
+	at = put_piece(to, bytes, ban->detection ? sizeof(bytes) : 0);
+	return at + put_piece(to + at, names, detector_list_format(set, names));
+}
+
 size_t ban_record_pack(const struct ban *ban, uint8_t to[BAN_RECORD_MAX])
 {
 	uint8_t subject[SUBJECT_KEY_MAX];
@@ -31,7 +44,7 @@ size_t ban_record_pack(const struct ban *ban, uint8_t to[BAN_RECORD_MAX])
 	at += put_piece(to + at, subject, subject_pack(&ban->subject, subject));
 	at += put_piece(to + at, ban->reason, strlen(ban->reason));
 	at += put_piece(to + at, ban->evidence, strlen(ban->evidence));
-	return at;
+	return at + put_detection(to + at, ban);
 }
 
 /* What is left of a record. */
@@ -89,6 +102,32 @@ static bool take_subject(struct rest *rest, struct ban_subject *ret)
 	return true;
 }
 
+static enum detector first_of(uint32_t set)
+{
+	return set ? (enum detector)__builtin_ctz(set) : DETECTOR_NONE;
+}
+
+static bool take_detection(struct rest *rest, struct ban *ban, struct detection *detection)
+{
+	const uint8_t *bytes, *names;
+	size_t size, length;
+	uint32_t set;
+
+	if (!take_piece(rest, &bytes, &size) || !take_piece(rest, &names, &length) ||
+		length > DETECTOR_LIST_MAX)
+		return false;
+	set = detector_list_parse((const char *)names, length);
+	if (ban->effect == BAN_EXEMPTS)
+		ban->exempts = set ? set : DETECTOR_BIT(DETECTOR_NONE);
+	if (!size)
+		return true;
+	if (!detection_unpack(bytes, size, detection))
+		return false;
+	detection->detector = first_of(set);
+	ban->detection = set ? detection : NULL;
+	return true;
+}
+
 bool ban_unpack(const void *key, size_t key_size, const void *record, size_t record_size, struct ban *ret,
 	struct ban_texts *texts)
 {
@@ -105,7 +144,8 @@ bool ban_unpack(const void *key, size_t key_size, const void *record, size_t rec
 	ban.create_ms = (int64_t)store_get_be64(from + 2);
 	ban.expire_ms = (int64_t)store_get_be64(from + 10);
 	if (!take_subject(&rest, &ban.subject) || !take_text(&rest, texts->reason, BANS_REASON_MAX) ||
-		!take_text(&rest, texts->evidence, BANS_EVIDENCE_MAX) || rest.size || !ban_valid(&ban) ||
+		!take_text(&rest, texts->evidence, BANS_EVIDENCE_MAX) ||
+		!take_detection(&rest, &ban, &texts->detection) || rest.size || !ban_valid(&ban) ||
 		ban.origin == BAN_BY_SETTING)
 		return false;
 	*ret = ban;

@@ -1,23 +1,27 @@
 /* protector/records.h - how bans look in the store: explicit big-endian, every size checked, no alignment assumed.
  *
  * bans: key: the 16 bytes of the id. Record: 1 byte origin, 1 effect, 8 made, 8 ends (two's complement), then three texts with 2 bytes of
- * size each: the subject as subject_pack writes it, reason, evidence.
+ * size each: the subject as subject_pack writes it, reason, evidence; then in the same way a detector's detection (else nothing), and names of detectors with
+ * commas: the detector's, or those that a subject is exempt from. Detectors that this program does not know are left out: such a ban has no detection, such an
+ * exemption is of DETECTOR_NONE.
  * subjects: key: the subject, 1 byte origin. Record: the id. expiry: key: 8 bytes end, the id; nothing in the record; only of bans that end.
  * Unpacking returns false for bytes that this format could not have written: a damaged store. The layout is PROTECTOR_FORMAT; a change
  * of it is another number. Pure: any thread. */
 #ifndef FLASHSALE_PROTECTOR_RECORDS_H
 #define FLASHSALE_PROTECTOR_RECORDS_H
 
-#include "protector/bans.h"
+#include "protector/detection.h"
 
-#define PROTECTOR_FORMAT 1
-#define BAN_RECORD_MAX (18 + 3 * 2 + SUBJECT_KEY_MAX + BANS_REASON_MAX + BANS_EVIDENCE_MAX)
+#define PROTECTOR_FORMAT 2
+#define BAN_RECORD_MAX \
+	(18 + 5 * 2 + SUBJECT_KEY_MAX + BANS_REASON_MAX + BANS_EVIDENCE_MAX + DETECTION_BYTES + DETECTOR_LIST_MAX)
 #define SUBJECT_ROW_KEY_MAX (SUBJECT_KEY_MAX + 1)
 #define EXPIRY_KEY_BYTES (8 + ID_BYTES)
 
-/* What the texts of an unpacked ban point into. */
+/* What an unpacked ban points into. */
 struct ban_texts {
 	char reason[BANS_REASON_MAX + 1], evidence[BANS_EVIDENCE_MAX + 1];
+	struct detection detection;
 };
 
 size_t ban_record_pack(const struct ban *ban, uint8_t to[BAN_RECORD_MAX]); /* bytes written */

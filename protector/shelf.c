@@ -162,7 +162,7 @@ int shelf_lift(struct store *store, MDB_txn *txn, const struct ban_subject *subj
 			rc = get_ban(store, txn, &id, &ban, &texts);
 		if (rc)
 			return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
-		if (ban.effect == BAN_ALLOWS)
+		if (ban.effect == BAN_ALLOWS || ban.effect == BAN_EXEMPTS)
 			continue;
 		rc = remove_ban(store, txn, &ban);
 		if (rc)

@@ -16,7 +16,7 @@ bool shelf_load(struct store *store, struct bans *bans, struct error *error); /*
 int shelf_put(struct store *store, MDB_txn *txn, const struct ban *ban);
 int shelf_remove(struct store *store, MDB_txn *txn, const struct id *id, bool *ret_found);
 
-/* Lifts the subject's bans of every origin; an allowance stays. The ids of those that were there come back. */
+/* Lifts the subject's bans of every origin; allowances and exemptions stay. The ids of those that were there come back. */
 int shelf_lift(struct store *store, MDB_txn *txn, const struct ban_subject *subject,
 	struct id ret_ids[BAN_ORIGINS], size_t *ret_count);
 

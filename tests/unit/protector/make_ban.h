@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/store.h"
-#include "protector/bans.h"
+#include "protector/detection.h"
 
 static inline struct id make_id(uint64_t number)
 {
@@ -44,6 +44,29 @@ static inline struct ban make_ban(
 		.expire_ms = expire_ms,
 		.reason = "why",
 		.evidence = ""};
+}
+
+static inline struct detection make_detection(enum detector detector)
+{
+	struct detection detection;
+
+	memset(&detection, 0, sizeof(detection)); /* compared as bytes */
+	detection.detector = detector;
+	detection.step = BAN_DENIES;
+	detection.repetition = 2;
+	detection.evidence.window_us = 5000000;
+	detection.evidence.value = 163;
+	detection.evidence.threshold = 150;
+	detection.evidence.requests = 163;
+	detection.evidence.refusals = 4;
+	detection.evidence.throttled = 5;
+	detection.evidence.accounts = 6;
+	detection.evidence.suspects = 7;
+	detection.evidence.addresses = 8;
+	detection.evidence.variation = 0xdeadbeef;
+	detection.evidence.first_us = 1767225600000000;
+	detection.evidence.last_us = 1767225605500000;
+	return detection;
 }
 
 #endif

@@ -142,6 +142,70 @@ static void test_the_allow_list_in_order(void **state)
 	assert_int_equal(store_get_be64(bans_allowance_after(bans, &at)->id.bytes + 8), 2000);
 }
 
+static void put_detected(uint64_t number, const char *subject, enum ban_effect effect, enum detector detector)
+{
+	struct detection detection = make_detection(detector);
+	struct ban ban = make_ban(number, subject, effect, 1000);
+	struct id replaced;
+
+	ban.origin = BAN_BY_DETECTOR;
+	ban.detection = &detection;
+	assert_true(ban_valid(&ban));
+	bans_put(bans, &ban, &replaced);
+	detection = make_detection(DETECTOR_NONE); /* it was copied */
+}
+
+static void test_an_exemption_is_of_one_detector(void **state)
+{
+	struct ban lifted = make_ban(9, "mallory", BAN_EXEMPTS, 50);
+	struct id replaced;
+
+	lifted.origin = BAN_BY_LIFTING;
+	lifted.exempts = DETECTOR_BIT(DETECTOR_REFUSALS);
+	put_detected(1, "mallory", BAN_DENIES, DETECTOR_REFUSALS);
+	assert_int_equal(refused("mallory", NULL, 49), 1);
+	assert_false(bans_put(bans, &lifted, &replaced));
+	assert_int_equal(refused("mallory", NULL, 49), 0);
+	assert_int_equal(refused("mallory", NULL, 50), 1);
+	assert_true(bans_exempt(bans, &lifted.subject, DETECTOR_BIT(DETECTOR_REFUSALS), 49));
+	assert_false(bans_exempt(bans, &lifted.subject, DETECTOR_BIT(DETECTOR_REFUSALS), 50));
+	assert_false(bans_exempt(bans, &lifted.subject, DETECTOR_BIT(DETECTOR_THROTTLED), 49));
+	put_detected(2, "mallory", BAN_DENIES, DETECTOR_THROTTLED);
+	assert_int_equal(refused("mallory", NULL, 49), 2);
+	put(3, "mallory", BAN_DENIES, 50); /* an operator's ban needs no detector */
+	lifted.exempts = DETECTOR_BIT(DETECTOR_REFUSALS) | DETECTOR_BIT(DETECTOR_THROTTLED);
+	lifted.id = make_id(10);
+	assert_true(bans_put(bans, &lifted, &replaced));
+	assert_int_equal(refused("mallory", NULL, 49), 3);
+	lifted.subject = make_subject_of("192.0.2.1");
+	assert_false(bans_exempt(bans, &lifted.subject, DETECTOR_BIT(DETECTOR_REFUSALS), 49));
+}
+
+static bool outranked(const char *subject, enum ban_effect effect, int64_t expire_ms, int64_t now_ms)
+{
+	struct detection detection = make_detection(DETECTOR_REGULARITY);
+	struct ban ban = make_ban(100, subject, effect, expire_ms);
+
+	ban.origin = BAN_BY_DETECTOR;
+	ban.detection = &detection;
+	return bans_outranked(bans, &ban, now_ms);
+}
+
+static void test_a_weaker_finding_says_nothing_new(void **state)
+{
+	assert_false(outranked("mallory", BAN_SHADOWS, 10, 0));
+	put_detected(1, "mallory", BAN_CHALLENGES, DETECTOR_REFUSALS); /* until 1000 */
+	assert_true(outranked("mallory", BAN_SHADOWS, 5000, 0));
+	assert_true(outranked("mallory", BAN_SLOWS, 5000, 0));
+	assert_true(outranked("mallory", BAN_CHALLENGES, 999, 0));
+	assert_false(outranked("mallory", BAN_CHALLENGES, 1000, 0));
+	assert_false(outranked("mallory", BAN_DENIES, 10, 0));
+	assert_false(outranked("mallory", BAN_SLOWS, 5000, 1000));
+	assert_false(outranked("trudy", BAN_SLOWS, 5000, 0));
+	put(2, "trudy", BAN_DENIES, BANS_NEVER); /* what a person said is another matter */
+	assert_false(outranked("trudy", BAN_SLOWS, 5000, 0));
+}
+
 static void test_addresses_and_ranges(void **state)
 {
 	put(1, "192.0.2.1", BAN_DENIES, BANS_NEVER);
@@ -382,6 +446,17 @@ static void test_which_bans_are_valid(void **state)
 	char text[BANS_EVIDENCE_MAX + 2];
 
 	assert_true(ban_valid(&ban));
+	ban.effect = BAN_EXEMPTS; /* only by lifting */
+	assert_false(ban_valid(&ban));
+	ban.origin = BAN_BY_LIFTING; /* of nobody */
+	assert_false(ban_valid(&ban));
+	ban.exempts = DETECTOR_BIT(DETECTORS);
+	assert_false(ban_valid(&ban));
+	ban.exempts = 1;
+	assert_true(ban_valid(&ban));
+	ban.effect = BAN_DENIES;
+	assert_false(ban_valid(&ban));
+	ban = good;
 	ban.effect = BAN_ALLOWS; /* accounts too */
 	assert_true(ban_valid(&ban));
 	ban = good;
@@ -501,6 +576,8 @@ int main(void)
 		TEST(test_who_is_slowed_or_challenged_is_welcome),
 		TEST(test_an_allowed_account),
 		TEST(test_a_persons_word_beats_a_detectors),
+		TEST(test_an_exemption_is_of_one_detector),
+		TEST(test_a_weaker_finding_says_nothing_new),
 		TEST(test_the_allow_list_in_order),
 		TEST(test_addresses_and_ranges),
 		TEST(test_families_do_not_mix),

@@ -26,6 +26,10 @@ static void check_round_trip(const struct ban *ban)
 	assert_true(back.create_ms == ban->create_ms && back.expire_ms == ban->expire_ms);
 	assert_string_equal(back.reason, ban->reason);
 	assert_string_equal(back.evidence, ban->evidence);
+	assert_int_equal(back.exempts, ban->exempts);
+	assert_int_equal(back.detection != NULL, ban->detection != NULL);
+	if (ban->detection)
+		assert_memory_equal(back.detection, ban->detection, sizeof(*ban->detection));
 }
 
 static void test_round_trips(void **state)
@@ -47,14 +51,56 @@ static void test_round_trips(void **state)
 	ban.reason = reason;
 	ban.evidence = evidence;
 	check_round_trip(&ban);
-	assert_int_equal(ban_record_pack(&ban, (uint8_t[BAN_RECORD_MAX]){0}), BAN_RECORD_MAX);
+	assert_true(ban_record_pack(&ban, (uint8_t[BAN_RECORD_MAX]){0}) <= BAN_RECORD_MAX);
+}
+
+static void test_what_a_detector_said(void **state)
+{
+	struct detection detection = make_detection(DETECTOR_REFUSALS);
+	struct ban ban = make_ban(1, "mallory", BAN_SHADOWS, 9);
+
+	ban.origin = BAN_BY_DETECTOR;
+	ban.detection = &detection;
+	check_round_trip(&ban);
+	ban = make_ban(2, "10.0.0.1", BAN_EXEMPTS, 9);
+	ban.origin = BAN_BY_LIFTING;
+	ban.exempts = DETECTOR_BIT(DETECTOR_THROTTLED) | DETECTOR_BIT(DETECTOR_REFUSALS);
+	check_round_trip(&ban);
+	for (int detector = DETECTOR_NONE + 1; detector < DETECTORS; detector++)
+		ban.exempts |= DETECTOR_BIT(detector);
+	check_round_trip(&ban);
+}
+
+/* A store of a later program may name detectors that this one does not have. */
+static void test_detectors_that_are_not_known(void **state)
+{
+	struct detection detection = make_detection(DETECTOR_REFUSALS);
+	struct ban ban = make_ban(1, "mallory", BAN_DENIES, 9), back;
+	uint8_t record[BAN_RECORD_MAX];
+	struct ban_texts texts;
+	size_t size;
+
+	ban.origin = BAN_BY_DETECTOR;
+	ban.detection = &detection;
+	size = ban_record_pack(&ban, record);
+	record[size - 1] = 'X';
+	assert_true(ban_unpack(ban.id.bytes, ID_BYTES, record, size, &back, &texts));
+	assert_null(back.detection);
+	ban = make_ban(2, "mallory", BAN_EXEMPTS, 9);
+	ban.origin = BAN_BY_LIFTING;
+	ban.exempts = DETECTOR_BIT(DETECTOR_REFUSALS);
+	size = ban_record_pack(&ban, record);
+	record[size - 1] = 'X';
+	assert_true(ban_unpack(ban.id.bytes, ID_BYTES, record, size, &back, &texts));
+	assert_int_equal(back.exempts, DETECTOR_BIT(DETECTOR_NONE));
+	assert_true(ban_valid(&back));
 }
 
 /* The format is written down: these bytes are in stores. */
 static void test_layout(void **state)
 {
 	static const uint8_t expected[] = {0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 3, 0, 'm',
-		'e', 0, 3, 'w', 'h', 'y', 0, 0};
+		'e', 0, 3, 'w', 'h', 'y', 0, 0, 0, 0, 0, 0};
 	static const uint8_t expected_subject[] = {
 		1, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 1};
 	struct ban ban = make_ban(1, "me", BAN_DENIES, 258);
@@ -115,6 +161,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_what_a_detector_said),
+		cmocka_unit_test(test_detectors_that_are_not_known),
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_damage_is_seen),
 		cmocka_unit_test(test_ends_sort),
