@@ -1,5 +1,5 @@
 /* tests/simulation/random.c - see random.h. */
-#include "random.h"
+#include "tests/simulation/random.h"
 
 static uint64_t rotate(uint64_t value, int bits)
 {
