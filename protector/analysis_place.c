@@ -34,13 +34,26 @@ static uint32_t few_accounts(const struct analysis *analysis, const struct place
 		place->accounts, PLACE_ACCOUNTS, analysis_unit(analysis), analysis_units(keep_us(analysis)));
 }
 
+/* Nameless requests beyond one a second for each account that is known there: a crowd's people look at goods before they say who they are. */
+static uint32_t beyond(const struct analysis *analysis, const struct place *place, uint32_t *ret_accounts)
+{
+	const uint64_t seconds = (uint64_t)analysis->settings.of[DETECTOR_ADDRESS_RATE].window_us / 1000000;
+	const struct mix *mix = nest_find(&analysis->mixes, place->client.hash);
+	uint64_t allowed;
+
+	*ret_accounts = mix ? mix_look(mix, analysis->now_us, keep_us(analysis)).accounts
+			    : few_accounts(analysis, place);
+	allowed = seconds * *ret_accounts;
+	return place->client.requests.sum > allowed ? place->client.requests.sum - (uint32_t)allowed : 0;
+}
+
 /* Requests that name nobody. One sender is told from a crowd by its timing alone: where that is not clear, or people with accounts are there too, it is not banned. */
 static bool look_at_rate(struct analysis *analysis, struct place *place, const struct sighting *sighting)
 {
 	struct client *client = &place->client;
 	const uint32_t requests =
 		window_add(&client->requests, analysis->steppers[DETECTOR_ADDRESS_RATE].step);
-	struct finding finding = {.detector = DETECTOR_ADDRESS_RATE, .value = requests, .highest = RUNG_SLOW};
+	struct finding finding = {.detector = DETECTOR_ADDRESS_RATE, .highest = RUNG_SLOW};
 	uint32_t variation;
 
 	client_count_refusal(client, sighting->refused, !sighting->refused, analysis->now_us,
@@ -52,9 +65,8 @@ static bool look_at_rate(struct analysis *analysis, struct place *place, const s
 	}
 	if (!analysis_suspects(analysis, DETECTOR_ADDRESS_RATE, requests))
 		return false;
-	finding.evidence = (struct evidence){.requests = requests,
-		.refusals = client->refusals,
-		.accounts = few_accounts(analysis, place)};
+	finding.evidence = (struct evidence){.requests = requests, .refusals = client->refusals};
+	finding.value = beyond(analysis, place, &finding.evidence.accounts);
 	if (place->even_runs >= EVEN_RUNS) {
 		finding.evidence.variation = gaps_variation(&client->gaps);
 		if (finding.evidence.accounts < PLACE_ACCOUNTS)

@@ -2,6 +2,7 @@
 #include "protector/protector.h"
 #include "protector/records.h"
 #include "protector/shelf.h"
+#include "protector/tool_replay.h"
 
 static const struct config_setting settings[] = {
 	{"allow", CONFIG_TEXT, offsetof(struct protector_settings, allow), "127.0.0.0/8,::1/128", false, 0, 0,
@@ -34,6 +35,8 @@ static const struct rpc_access access[] = {
 	{NULL, 0},
 };
 
+static const struct service_tool *const tools[] = {&tool_replay};
+
 static const struct service_definition definition = {
 	.name = "protector",
 	.purpose = "is this client welcome? Bans of accounts and addresses",
@@ -46,6 +49,8 @@ static const struct service_definition definition = {
 	.store_tables = shelf_tables,
 	.store_table_count = SHELF_TABLE_COUNT,
 	.store_size = "4g",
+	.tools = tools,
+	.tool_count = sizeof(tools) / sizeof(tools[0]),
 	.check = protector_check,
 	.access = access,
 	.start = protector_start,

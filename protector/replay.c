@@ -30,7 +30,7 @@ static void on_decided(void *context, const struct decision *decision)
 	bans_put(replayer->bans,
 		&(struct ban){.id = id,
 			.subject = decision->subject,
-			.origin = BAN_BY_DETECTOR,
+			.origin = BAN_BY_OPERATOR,
 			.effect = BAN_DENIES,
 			.create_ms = decision->create_us / 1000,
 			.expire_ms = decision->expire_us / 1000,
@@ -49,7 +49,7 @@ static bool banned(const struct replayer *replayer, const struct traffic *traffi
 		memcpy(name, traffic->user_id.text, traffic->user_id.length);
 	name[traffic->user_id.length] = 0;
 	return bans_judge(replayer->bans, name, traffic->has_address ? &traffic->address : NULL,
-		traffic->time_us / 1000)
+		       traffic->time_us / 1000)
 		       .deny != NULL;
 }
 

@@ -38,8 +38,9 @@ static void print_decision(void *context, const struct decision *decision)
 
 	text_init_fixed(&why, storage, sizeof(storage));
 	decision_evidence(decision, &why);
-	printf("%10.3f s  %-9s  %s %s  for %lld s: %s\n", (double)(decision->create_us - result->first_us) / 1e6,
-		effect_name(decision->effect), account ? "account" : "address",
+	printf("%10.3f s  %-9s  %s %s  for %lld s: %s\n",
+		(double)(decision->create_us - result->first_us) / 1e6, effect_name(decision->effect),
+		account ? "account" : "address",
 		account ? decision->subject.user_id : address_format(&decision->subject.address, address),
 		(long long)((decision->expire_us - decision->create_us) / 1000000), why.data);
 }
@@ -48,10 +49,11 @@ static void print_sums(const struct replay_result *result, int64_t ns)
 {
 	const struct analysis_stats *stats = &result->stats;
 
-	printf("%llu events over %.1f s, analysed in %.2f s: %.0f a second\n", (unsigned long long)stats->events,
-		(double)(result->last_us - result->first_us) / 1e6, (double)ns / 1e9,
-		(double)stats->events * 1e9 / (double)(ns ? ns : 1));
-	printf("%llu bans, %llu challenges, %llu slowed, %llu in shadow; %llu events would have been refused\n",
+	printf("%llu events over %.1f s, analysed in %.2f s: %.0f a second\n",
+		(unsigned long long)stats->events, (double)(result->last_us - result->first_us) / 1e6,
+		(double)ns / 1e9, (double)stats->events * 1e9 / (double)(ns ? ns : 1));
+	printf("%llu bans, %llu challenges, %llu slowed, %llu in shadow; %llu events would have been "
+	       "refused\n",
 		(unsigned long long)result->decisions[BAN_DENIES],
 		(unsigned long long)result->decisions[BAN_CHALLENGES],
 		(unsigned long long)result->decisions[BAN_SLOWS],

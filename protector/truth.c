@@ -130,7 +130,8 @@ struct truth *truth_read(const char *path, struct error *error)
 		if (read_line(truth, line))
 			continue;
 		error_set(error,
-			"%s, line %u: must be kind, good or bad, account, address, with tabs; a kind is one of the two",
+			"%s, line %u: must be kind, good or bad, account, address, with tabs; a kind is one "
+			"of the two",
 			path, number);
 		truth_free(truth);
 		truth = NULL;
@@ -166,12 +167,13 @@ void truth_free(struct truth *truth)
 void truth_see(struct truth *truth, const struct traffic *traffic)
 {
 	char key[ADDRESS_TEXT_MAX + BANS_USER_MAX] = "";
+	const struct address at = household(&traffic->address);
 	struct person *person;
 
 	if (traffic->user_id.length)
 		memcpy(key, traffic->user_id.text, traffic->user_id.length);
 	else if (traffic->has_address)
-		address_format(&(struct address){household(&traffic->address)}, key);
+		address_format(&at, key);
 	HASH_FIND_STR(truth->people, key, person);
 	if (person && !person->first_us)
 		person->first_us = traffic->time_us;
@@ -225,8 +227,8 @@ void truth_print(const struct truth *truth, FILE *out)
 	struct truth_tally tallies[TRUTH_KINDS_MAX];
 	const size_t count = truth_tally(truth, tallies);
 
-	fprintf(out, "%-16s %-5s %9s %9s %9s %11s %9s\n", "kind", "", "clients", "banned", "in 5 s", "challenged",
-		"slowed");
+	fprintf(out, "%-16s %-5s %9s %9s %9s %11s %9s\n", "kind", "", "clients", "banned", "in 5 s",
+		"challenged", "slowed");
 	for (size_t i = 0; i < count; i++)
 		fprintf(out, "%-16s %-5s %9llu %9llu %9llu %11llu %9llu\n", tallies[i].kind,
 			tallies[i].good ? "good" : "bad", (unsigned long long)tallies[i].clients,
