@@ -26,8 +26,8 @@ There are two surfaces over the same services:
 - [`/v1/...`](#v1): resources. A refusal is a problem (`application/problem+json`) with the status of its [reason](#reasons). A member of a
   body that is not known is refused.
 - [the compatible paths](#compatible): the names, spelling and shapes of the API that this system's users know. A buy and a change of a cart that
-  a rule refuses (SOLD_OUT, NOT_ENOUGH, LIMIT_REACHED, NOT_OPEN, CLOSED, BANNED, UNKNOWN_SKU) is 200 with the flags of
-  [BuyResponse (compatible)](#buyresponse-compatible), `repResult` false; throttled is 429 with `isThrottled` true. All else that is not done is a
+  a rule refuses (SOLD_OUT, NOT_ENOUGH, LIMIT_REACHED, NOT_OPEN, CLOSED, BANNED, UNKNOWN_SKU,
+  CHALLENGE_REQUIRED) is 200 with the flags of [BuyResponse (compatible)](#buyresponse-compatible), `repResult` false; throttled or slowed is 429 with `isThrottled` true. All else that is not done is a
   problem here too, with `isThrottled` and `version` besides. Members of a body that are not known are ignored.
 
 **Bodies** are JSON objects with `Content-Type: application/json`. Zero and false are always written; counts are numbers; a price is a plain
@@ -35,6 +35,11 @@ decimal (99, 99.9); a time is RFC 3339 in UTC; a duration is seconds with an `s`
 
 **Idempotency-Key**, 1 to 128 printable ASCII characters, names a person's attempt to buy. The same key and request again, at once or after a
 crash, have one effect and get the first grant as it is now. The same key with another request is KEY_REUSED.
+
+**Flashsale-Solution.** CHALLENGE_REQUIRED (428; on the compatible paths 200 with its flags) carries the header `Flashsale-Challenge`, and a problem repeats
+it as `challenge`: a text `v1.DIFFICULTY.EXPIRY.NONCE.MAC`. Append a dot and a decimal number such that the SHA-256 of the whole begins with DIFFICULTY zero
+bits, and send that as `Flashsale-Solution` with the next attempt of the same account, from the same address, before EXPIRY (seconds since 1970). It counts
+once. `tools/challenge/` has solvers in JavaScript and Python.
 
 **Unknown is not no.** OUTCOME_UNKNOWN (504) says that the request may or may not have taken effect: ask again with the same key.
 
@@ -180,7 +185,7 @@ class Reference:
 
     def reason_table(self):
         return ["## Reasons", "", "*Again* says whether to try again: `later` as a new attempt, `same-key` with the same key because the first may have "
-                "taken effect. *Wait* is `Retry-After` where the answer does not know better: NOT_OPEN counts the time until the opening.", ""] + table(
+                "taken effect, `with-solution` as a new attempt with the solution of the challenge that came. *Wait* is `Retry-After` where the answer does not know better: NOT_OPEN counts the time until the opening.", ""] + table(
             ("reason", "REST", "gRPC", "again", "wait", "meaning"),
             ((f"`{reason['name']}`", reason["status"], reason["code"], reason["retry"],
               f"{reason['retryAfterMs']} ms" if reason["retryAfterMs"] else "", reason["meaning"]) for reason in self.reasons))

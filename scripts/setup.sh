@@ -41,6 +41,7 @@ is_debian_12() {
 missing_packages() {
 	local wanted=("${packages[@]}") installed
 	command -v go >/dev/null || wanted+=(golang-go)
+	command -v node >/dev/null || wanted+=(nodejs) # runs the solver of challenges that is meant for browsers
 	# dpkg-query fails when it does not know one of the names, and tells of the others all the same.
 	installed=$({ dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${wanted[@]}" 2>/dev/null || true; } | sed -n 's/^ii  *//p')
 	comm -23 <(printf '%s\n' "${wanted[@]}" | sort -u) <(sort -u <<<"$installed")

@@ -76,6 +76,7 @@ void answer_problem(struct work *work, const struct problem *problem)
 	problem_write(work->scratch, &named, work->surface, trace_id);
 	out->reason = named.reason ? named.reason->name : "";
 	out->retry_after_s = (int32_t)problem_retry_after_s(&named);
+	out->challenge = named.challenge;
 	if (named.allow[0])
 		out->allow = arena_text(&work->request->arena, named.allow, strlen(named.allow));
 	answer_scratch(work, (int)named.http_status, PROBLEM_CONTENT_TYPE);

@@ -339,17 +339,12 @@ static bool settled(const struct edge *edge, enum edge_service service, int64_t 
 	return !changed_ns || now_ns - changed_ns > SETTLED_NS;
 }
 
-static bool glance_banned(struct edge *edge, const struct purchase *purchase, int64_t wall_ms, int64_t now_ns,
-	struct problem *ret)
+static bool glance_banned(
+	const struct edge *edge, const struct ban_verdict *ban, int64_t now_ns, struct problem *ret)
 {
-	struct ban_verdict ban;
-
-	if (!settled(edge, EDGE_PROTECTOR, now_ns))
+	if (ban->effect != BAN_DENY || !settled(edge, EDGE_PROTECTOR, now_ns))
 		return false;
-	judge_client(edge, purchase, wall_ms, &ban);
-	if (ban.effect != BAN_DENY)
-		return false;
-	weigh_ban(ban.ban_id, ban.end_ms, ret);
+	weigh_ban(ban->ban_id, ban->end_ms, ret);
 	return true;
 }
 
@@ -381,14 +376,14 @@ static bool glance_rules(struct edge *edge, const struct purchase *purchase, int
 }
 
 /* Sold out and sale windows say nothing about a line that shall perhaps become smaller. */
-static bool glance(const struct work *work, const struct purchase *purchase, struct problem *ret)
+static bool glance(const struct work *work, const struct purchase *purchase, const struct ban_verdict *ban,
+	int64_t wall_ms, struct problem *ret)
 {
-	const int64_t wall_ms = clock_wall_ms(&clock_system);
 	struct edge *edge = work->edge;
 
 	if (purchase->kind == PURCHASE_UPDATE)
-		return purchase->quantity && glance_banned(edge, purchase, wall_ms, work->arrived_ns, ret);
-	return glance_banned(edge, purchase, wall_ms, work->arrived_ns, ret) ||
+		return purchase->quantity && glance_banned(edge, ban, work->arrived_ns, ret);
+	return glance_banned(edge, ban, work->arrived_ns, ret) ||
 	       glance_stock(edge, purchase, work->arrived_ns, ret) ||
 	       glance_rules(edge, purchase, wall_ms, work->arrived_ns, ret);
 }
@@ -400,17 +395,28 @@ static void (*first_step(const struct purchase *purchase, bool refused))(struct 
 	return purchase->kind == PURCHASE_UPDATE && !purchase->quantity ? start_emptying : start_checks;
 }
 
+static bool answer_now(struct work *work, const struct problem *problem)
+{
+	edge_metrics_glance(problem);
+	buy_answer_refusal(work, problem, false);
+	return true;
+}
+
+/* Who would be refused anyhow is spared the hurdle; and giving units back needs none. */
 bool buy_glance(struct work *work, const struct purchase *purchase)
 {
+	const int64_t wall_ms = clock_wall_ms(&clock_system);
 	struct buy *buy = NULL;
-	struct problem problem;
-	const bool refused = glance(work, purchase, &problem);
+	struct problem problem, hurdle;
+	struct ban_verdict ban;
+	bool refused;
 
-	if (refused && !key_may_know(purchase, &problem)) {
-		edge_metrics_glance(&problem);
-		buy_answer_refusal(work, &problem, false);
-		return true;
-	}
+	judge_client(work->edge, purchase, wall_ms, &ban);
+	refused = glance(work, purchase, &ban, wall_ms, &problem);
+	if (refused && !key_may_know(purchase, &problem))
+		return answer_now(work, &problem);
+	if (purchase->quantity && !hurdle_pass(work, purchase, &ban, wall_ms, &hurdle))
+		return answer_now(work, &hurdle);
 	buy = arena_alloc(
 		&work->request->arena, sizeof(*buy)); /* each step fills what it uses: it is large */
 	if (!buy) {

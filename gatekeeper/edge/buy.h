@@ -1,6 +1,6 @@
-/* gatekeeper/edge/buy.h - a buy: a small state machine, stepped by the loop without a lock. For buy.c and buy_answer.c only.
+/* gatekeeper/edge/buy.h - a buy: a small state machine, stepped by the loop without a lock. For buy.c, buy_answer.c and hurdle.c only.
  *
- *    glance (the door's thread) --- a refusal that a key may know better of ---> LOOKING_UP -> answer
+ *    glance (the door's thread; a slowed or challenged client meets its hurdle here) --- a refusal that a key may know better of ---> LOOKING_UP -> answer
  *       |
  *    CHECKING: protector and policy at the same time -> ADDING: the cart -> answer
  *                                                         `-> SHOWING: the line, for AddCartItem -> answer
@@ -29,6 +29,10 @@ struct buy {
 	struct problem refusal; /* while a key is looked up: what it is without one */
 	Cart__CartLine added;	/* AddCartItem: as far as the grant tells */
 };
+
+/* hurdle.c: what a slowed or challenged client meets before its attempt. False: *ret says why not, its texts live in the request's arena. */
+bool hurdle_pass(struct work *work, const struct purchase *purchase, const struct ban_verdict *ban,
+	int64_t wall_ms, struct problem *ret);
 
 /* buy_answer.c: fills `out` and counts. */
 void buy_answer_grant(struct buy *buy, const Cart__ItemGrant *grant);

@@ -22,8 +22,10 @@ static int flags_status(const struct problem *problem)
 	case COMMON__REASON__REASON_CLOSED:
 	case COMMON__REASON__REASON_BANNED:
 	case COMMON__REASON__REASON_UNKNOWN_SKU:
+	case COMMON__REASON__REASON_CHALLENGE_REQUIRED:
 		return 200;
 	case COMMON__REASON__REASON_THROTTLED:
+	case COMMON__REASON__REASON_SLOWED:
 		return 429;
 	default:
 		return 0;
@@ -42,6 +44,7 @@ void buy_answer_problem(struct work *work, const struct problem *problem)
 		return;
 	}
 	out->reason = problem->reason->name;
+	out->challenge = problem->challenge;
 	message = problem->reason->title;
 	out->retry_after_s = status == 429 ? (int32_t)problem_retry_after_s(problem) : 0;
 	/* A detail that only repeats the title, which stands in for an empty one, is not said twice. */

@@ -186,6 +186,7 @@ static void release(struct edge *edge)
 	identifier_free(edge->identifier);
 	stock_marks_free(edge->marks);
 	ban_list_free(edge->bans);
+	ladder_free(edge->ladder);
 	rule_list_free(edge->rules);
 	free(edge->openapi);
 	free(edge->facts);
@@ -243,6 +244,33 @@ static bool open_tls(struct edge *edge, struct error *error)
 	return true;
 }
 
+static bool open_ladder(struct edge *edge, struct error *error)
+{
+	const struct edge_options *options = &edge->options;
+
+	edge->ladder = ladder_new(
+		&(struct ladder_options){
+			.memory = options->shared,
+			.key_file = options->challenge_key,
+			.difficulty = options->challenge_difficulty,
+			.lifetime_s = options->challenge_lifetime_ms / 1000,
+			.account_rate = options->slow_account_rate,
+			.address_rate = options->slow_address_rate,
+		},
+		error);
+	return edge->ladder != NULL;
+}
+
+size_t edge_shared_size(void)
+{
+	return ladder_memory_size();
+}
+
+bool edge_shared_init(void *shared)
+{
+	return ladder_memory_init(shared);
+}
+
 static bool open_all(struct edge *edge, struct error *error)
 {
 	const struct identity_options identity = {
@@ -256,7 +284,7 @@ static bool open_all(struct edge *edge, struct error *error)
 	edge->identifier = identifier_new(&identity, error);
 	if (!edge->identifier)
 		return false;
-	return open_tls(edge, error) && open_discovery(edge, error);
+	return open_ladder(edge, error) && open_tls(edge, error) && open_discovery(edge, error);
 }
 
 struct edge *edge_new(const struct edge_options *options, struct error *error)

@@ -36,6 +36,7 @@ struct edge_input {
 	struct edge_slice authorization;
 	struct edge_slice traceparent;
 	struct edge_slice if_match;
+	struct edge_slice solution;        /* header Flashsale-Solution */
 	struct edge_slice client_ip;       /* of the peer, after nginx's realip */
 };
 
@@ -47,6 +48,7 @@ struct edge_output {
 	const char *allow;                 /* header Allow, or NULL */
 	const char *location;              /* or NULL */
 	const char *etag;                  /* or NULL */
+	const char *challenge;             /* header Flashsale-Challenge, or NULL */
 	const char *trace;                 /* traceparent of this request */
 	int32_t retry_after_s;             /* header Retry-After; 0: none */
 	/* for the access log; never NULL */
@@ -74,11 +76,23 @@ struct edge_options {
 	bool bench;                        /* serve /bench/echo, which goes through three echo services */
 	int64_t deadline_ms;               /* of a request, 2,000 */
 	int64_t policy_fallback_ms;        /* how old the last heartbeat of policy may be, 60,000 */
+	void *shared;                      /* memory that all workers of a gatekeeper share, see edge_shared_init(); NULL: of this edge alone */
+	const char *challenge_key;         /* a file that gatekeepers share, NULL: a random key in `shared` */
+	uint32_t challenge_difficulty;     /* zero bits, 1 to EDGE_DIFFICULTY_MAX */
+	int64_t challenge_lifetime_ms;     /* how long a challenge can be solved */
+	uint32_t slow_account_rate;        /* attempts a second of a slowed client, */
+	uint32_t slow_address_rate;        /* of all clients together behind a slowed address or range */
 	uint32_t inventory_shards, cart_shards;
 	uint32_t queue_max;                /* requests on the loop at once; past it OVERLOADED */
 	void (*finished)(void *context, struct edge_request *request);
 	void *context;
 };
+
+#define EDGE_DIFFICULTY_MAX 32
+
+/* What the workers share: so many bytes, aligned as malloc does, prepared once before any worker uses them. False: the system gave no randomness. */
+size_t edge_shared_size(void);
+bool edge_shared_init(void *shared);
 
 struct edge;
 struct edge *edge_new(const struct edge_options *options, struct error *error); /* after the fork; starts the loop's thread */

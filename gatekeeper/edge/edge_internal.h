@@ -15,6 +15,7 @@
 #include "gatekeeper/edge/edge.h"
 #include "gatekeeper/edge/follower.h"
 #include "gatekeeper/edge/identity.h"
+#include "gatekeeper/edge/ladder.h"
 #include "gatekeeper/edge/purchase.h"
 #include "gatekeeper/edge/routes.h"
 #include "gatekeeper/edge/rule_list.h"
@@ -46,6 +47,7 @@ struct edge {
 	struct identifier *identifier;
 	struct stock_marks *marks;
 	struct ban_list *bans;
+	struct ladder *ladder;
 	struct rule_list *rules;
 	struct discovery *discovery;
 	char *instance; /* our id there */

@@ -198,8 +198,10 @@ static json_t *parameters(struct writer *writer, const struct route *route)
 			field->kind != SHAPE_MESSAGE && field->kind != SHAPE_NULL)
 			add_parameter(writer, list, route, field, "query", field->name);
 	}
-	if (route->body && !route->pool)
+	if (route->body && !route->pool) {
 		json_array_append_new(list, reference("parameters", "IdempotencyKey"));
+		json_array_append_new(list, reference("parameters", "Solution"));
+	}
 	return list;
 }
 
@@ -326,10 +328,14 @@ static json_t *problem_schema(struct writer *writer)
 		json_pack("{s:s, s:{s:s, s:{s:{s:s}, s:{s:s}}}}", "type", "array", "items", "type", "object",
 			"properties", "field", "type", "string", "detail", "type", "string"));
 	json_object_set_new(properties, "retry",
-		json_pack("{s:s, s:[s, s], s:s}", "type", "string", "enum", "later", "same-key",
-			"description",
-			"Whether to try again: as a new attempt, or with the same idempotency key."));
+		json_pack("{s:s, s:[s, s, s], s:s}", "type", "string", "enum", "later", "same-key",
+			"with-solution", "description",
+			"Whether to try again: as a new attempt, with the same idempotency key, or with the "
+			"solution of the challenge."));
 	json_object_set_new(properties, "retryAfterMs", integer_schema("int64", true));
+	json_object_set_new(properties, "challenge",
+		json_pack("{s:s, s:s}", "type", "string", "description",
+			"Of CHALLENGE_REQUIRED: what to solve; also the header Flashsale-Challenge."));
 	json_object_set_new(properties, "traceId", json_pack("{s:s}", "type", "string"));
 	json_object_set_new(properties, "isThrottled",
 		json_pack("{s:s, s:s}", "type", "boolean", "description", "Of the compatible API."));
@@ -348,12 +354,17 @@ static json_t *components(struct writer *writer)
 		"description",
 		"Names the attempt: the same key and request again have one effect and get the first grant.",
 		"schema", "type", "string", "maxLength", 128);
+	json_t *solution = json_pack("{s:s, s:s, s:s, s:{s:s, s:i}}", "name", "Flashsale-Solution", "in",
+		"header", "description",
+		"The solution of the challenge that the last attempt was answered with; it counts once.",
+		"schema", "type", "string", "maxLength", 116);
 	json_t *bearer = json_pack("{s:s, s:s, s:s, s:s}", "type", "http", "scheme", "bearer", "bearerFormat",
 		"JWT", "description", "Not asked for in demo mode.");
 
 	json_object_set_new(writer->schemas, "Problem", problem_schema(writer));
-	return json_pack("{s:O, s:{s:o}, s:{s:o}, s:{s:o}}", "schemas", writer->schemas, "responses",
-		"Problem", problem, "parameters", "IdempotencyKey", key, "securitySchemes", "bearer", bearer);
+	return json_pack("{s:O, s:{s:o}, s:{s:o, s:o}, s:{s:o}}", "schemas", writer->schemas, "responses",
+		"Problem", problem, "parameters", "IdempotencyKey", key, "Solution", solution,
+		"securitySchemes", "bearer", bearer);
 }
 
 static json_t *document(struct writer *writer)

@@ -27,6 +27,7 @@ static const struct {
 	{415, "Unsupported Media Type"},
 	{421, "Misdirected Request"},
 	{422, "Unprocessable Content"},
+	{428, "Precondition Required"},
 	{429, "Too Many Requests"},
 	{431, "Request Header Fields Too Large"},
 	{499, "Client Closed Request"},
@@ -133,6 +134,12 @@ void problem_from_http(struct problem *problem, unsigned http_status, const char
 	snprintf(problem->detail, sizeof(problem->detail), "%s", detail ? detail : "");
 }
 
+bool problem_is_throttled(const struct problem *problem)
+{
+	return problem->reason && (problem->reason->value == COMMON__REASON__REASON_THROTTLED ||
+					  problem->reason->value == COMMON__REASON__REASON_SLOWED);
+}
+
 unsigned problem_retry_after_s(const struct problem *problem)
 {
 	return (unsigned)((problem->retry_after_ms + 999) / 1000);
@@ -159,6 +166,8 @@ static void write_retry(struct text *text, const struct problem *problem)
 {
 	if (problem->reason && problem->reason->retry == OPTIONS__RETRY__RETRY_SAME_KEY)
 		write_member(text, "retry", "same-key");
+	else if (problem->reason && problem->reason->retry == OPTIONS__RETRY__RETRY_WITH_SOLUTION)
+		write_member(text, "retry", "with-solution");
 	else if (problem->retry_after_ms)
 		write_member(text, "retry", "later");
 	if (problem->retry_after_ms)
@@ -183,11 +192,13 @@ bool problem_write(
 	if (problem->field[0])
 		write_errors(text, problem);
 	write_retry(text, problem);
+	if (problem->challenge)
+		write_member(text, "challenge", problem->challenge);
 	if (trace_id && trace_id[0])
 		write_member(text, "traceId", trace_id);
 	if (surface == JSON_COMPATIBLE)
 		text_appendf(text, ",\"isThrottled\":%s,\"version\":\"1.0\"",
-			reason && reason->value == COMMON__REASON__REASON_THROTTLED ? "true" : "false");
+			problem_is_throttled(problem) ? "true" : "false");
 	text_append_char(text, '}');
 	return !text->overflowed;
 }

@@ -19,6 +19,7 @@ struct problem {
 	char detail[256];		 /* for a person, or "" */
 	int64_t retry_after_ms;		 /* 0: no hint */
 	char allow[64];			 /* of a 405: "GET, HEAD, PUT" */
+	const char *challenge;		 /* of CHALLENGE_REQUIRED, else NULL; lives in the request's arena */
 };
 
 void problem_from_status(struct problem *problem, const struct rpc_status *status);
@@ -30,7 +31,10 @@ void problem_from_http(struct problem *problem, unsigned http_status, const char
 /* Of the header Retry-After, rounded up; 0: none. */
 unsigned problem_retry_after_s(const struct problem *problem);
 
-/* The body: type, title, status, detail, reason, field and errors, retry and retryAfterMs, traceId (left out when `trace_id` is NULL or ""); on
+/* What the compatible surface calls isThrottled. */
+bool problem_is_throttled(const struct problem *problem);
+
+/* The body: type, title, status, detail, reason, field and errors, retry and retryAfterMs, challenge, traceId (left out when `trace_id` is NULL or ""); on
  * the compatible surface isThrottled and version too. */
 bool problem_write(
 	struct text *text, const struct problem *problem, enum json_surface surface, const char *trace_id);

@@ -33,6 +33,8 @@ static ngx_int_t add_headers(ngx_http_request_t *r, const struct edge_output *ou
 		return NGX_ERROR;
 	if (out->etag && add_header(r, "ETag", out->etag) != NGX_OK)
 		return NGX_ERROR;
+	if (out->challenge && add_header(r, "Flashsale-Challenge", out->challenge) != NGX_OK)
+		return NGX_ERROR;
 	if (out->trace && add_header(r, "traceparent", out->trace) != NGX_OK)
 		return NGX_ERROR;
 	if (!out->retry_after_s)
@@ -50,6 +52,8 @@ static ngx_int_t send_headers(ngx_http_request_t *r, const struct edge_output *o
 	r->headers_out.status_line.len = 0;
 	if (out->status == 431)
 		ngx_str_set(&r->headers_out.status_line, "431 Request Header Fields Too Large");
+	if (out->status == 428)
+		ngx_str_set(&r->headers_out.status_line, "428 Precondition Required");
 	if (out->status == 422)
 		ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Content");
 	r->headers_out.content_length_n = (off_t)out->body_size;

@@ -18,11 +18,13 @@ extern ngx_module_t ngx_http_flashsale_module;
 /* Settings of the http block; one a configuration. */
 struct door_conf {
 	ngx_str_t tls_cert, tls_key, tls_ca;
-	ngx_str_t discovery_file, consul_prefix, advertise, advertise_admin, keys_folder;
+	ngx_str_t discovery_file, consul_prefix, advertise, advertise_admin, keys_folder, challenge_key;
 	ngx_uint_t demo; /* enum door_demo */
 	ngx_flag_t protector_fail_closed, bench;
-	ngx_msec_t deadline, policy_fallback;
+	ngx_msec_t deadline, policy_fallback, challenge_lifetime;
 	ngx_int_t inventory_shards, cart_shards, queue_max;
+	ngx_int_t challenge_difficulty, slow_account_rate, slow_address_rate;
+	ngx_shm_zone_t *shared; /* what the edges of all workers share, over reloads too */
 	ngx_uint_t used; /* some location has `flashsale on` */
 };
 enum door_demo { DOOR_DEMO_OFF, DOOR_DEMO_LOOPBACK, DOOR_DEMO_FORCED };

@@ -53,6 +53,7 @@ static void fill_header(ngx_table_elt_t *header, struct edge_input *in)
 	} wanted[] = {
 		{ngx_string("idempotency-key"), offsetof(struct edge_input, idempotency_key)},
 		{ngx_string("traceparent"), offsetof(struct edge_input, traceparent)},
+		{ngx_string("flashsale-solution"), offsetof(struct edge_input, solution)},
 	};
 
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {

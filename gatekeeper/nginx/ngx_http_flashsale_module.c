@@ -2,6 +2,8 @@
  *
  *   http:     flashsale_discovery FILE; or flashsale_consul PREFIX;  flashsale_advertise HOST:PORT ADMIN_HOST:PORT;  flashsale_demo loopback|off|forced;  flashsale_keys FOLDER;  flashsale_protector_fail_closed on|off;
  *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;
+ *             flashsale_challenge_key FILE;  flashsale_challenge_difficulty BITS;  flashsale_challenge_lifetime TIME;
+ *             flashsale_slow_account_rate COUNT;  flashsale_slow_address_rate COUNT;
  *             flashsale_tls_cert FILE;  flashsale_tls_key FILE;  flashsale_tls_ca FILE;  flashsale_bench on|off;
  *   location: flashsale;          the API            flashsale_problem;  answers error_page's internal redirects
  *             flashsale_health;   200 when every dependency was seen       flashsale_metrics;  this worker's metrics as Prometheus text
@@ -9,6 +11,8 @@
 #include <sys/prctl.h>
 
 #include "gatekeeper/nginx/door.h"
+
+#define SHARED_OVERHEAD_BYTES (128 * 1024) /* of nginx's pages: 24 bytes for each of 4 KB */
 
 static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *conf);
@@ -50,6 +54,11 @@ static ngx_command_t commands[] = {
 	MAIN("flashsale_deadline", ngx_conf_set_msec_slot, deadline, NULL),
 	MAIN("flashsale_policy_fallback", ngx_conf_set_msec_slot, policy_fallback, NULL),
 	MAIN("flashsale_queue", ngx_conf_set_num_slot, queue_max, NULL),
+	MAIN("flashsale_challenge_key", ngx_conf_set_str_slot, challenge_key, NULL),
+	MAIN("flashsale_challenge_difficulty", ngx_conf_set_num_slot, challenge_difficulty, NULL),
+	MAIN("flashsale_challenge_lifetime", ngx_conf_set_msec_slot, challenge_lifetime, NULL),
+	MAIN("flashsale_slow_account_rate", ngx_conf_set_num_slot, slow_account_rate, NULL),
+	MAIN("flashsale_slow_address_rate", ngx_conf_set_num_slot, slow_address_rate, NULL),
 	FLAG("flashsale_protector_fail_closed", protector_fail_closed),
 	FLAG("flashsale_bench", bench),
 	{ngx_string("flashsale_shards"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_shards,
@@ -121,6 +130,10 @@ static void *create_conf(ngx_conf_t *cf)
 	conf->bench = NGX_CONF_UNSET;
 	conf->deadline = NGX_CONF_UNSET_MSEC;
 	conf->policy_fallback = NGX_CONF_UNSET_MSEC;
+	conf->challenge_difficulty = NGX_CONF_UNSET;
+	conf->challenge_lifetime = NGX_CONF_UNSET_MSEC;
+	conf->slow_account_rate = NGX_CONF_UNSET;
+	conf->slow_address_rate = NGX_CONF_UNSET;
 	conf->inventory_shards = 1;
 	conf->cart_shards = 1;
 	conf->queue_max = NGX_CONF_UNSET;
@@ -136,6 +149,52 @@ static bool check_tls(ngx_conf_t *cf, const struct door_conf *conf)
 	refuse(cf, "TLS to the services needs flashsale_tls_cert, flashsale_tls_key and flashsale_tls_ca, or "
 		   "none of them");
 	return false;
+}
+
+/* Of a new configuration: what the old one left, or a new piece. */
+static ngx_int_t init_shared(ngx_shm_zone_t *zone, void *before)
+{
+	ngx_slab_pool_t *pool = (ngx_slab_pool_t *)zone->shm.addr;
+
+	if (zone->shm.exists) /* only where workers attach to it by name */
+		before = pool->data;
+	if (!before) {
+		before = ngx_slab_alloc(pool, edge_shared_size());
+		if (!before || !edge_shared_init(before))
+			return NGX_ERROR;
+		pool->data = before;
+	}
+	zone->data = before;
+	return NGX_OK;
+}
+
+static char *add_shared(ngx_conf_t *cf, struct door_conf *conf)
+{
+	static ngx_str_t name = ngx_string("flashsale");
+
+	conf->shared = ngx_shared_memory_add(
+		cf, &name, edge_shared_size() + SHARED_OVERHEAD_BYTES, &ngx_http_flashsale_module);
+	if (!conf->shared)
+		return NGX_CONF_ERROR;
+	conf->shared->init = init_shared;
+	return NGX_CONF_OK;
+}
+
+static char *init_ladder(ngx_conf_t *cf, struct door_conf *conf)
+{
+	ngx_conf_init_value(conf->challenge_difficulty, 18);
+	ngx_conf_init_msec_value(conf->challenge_lifetime, 120000);
+	ngx_conf_init_value(conf->slow_account_rate, 2);
+	ngx_conf_init_value(conf->slow_address_rate, 100);
+	if (conf->challenge_difficulty < 1 || conf->challenge_difficulty > EDGE_DIFFICULTY_MAX)
+		return refuse(cf, "flashsale_challenge_difficulty is out of range: 1 to 32");
+	if (conf->challenge_lifetime < 1000 || conf->challenge_lifetime > 3600000)
+		return refuse(cf, "flashsale_challenge_lifetime is out of range: 1s to 60m");
+	if (conf->slow_account_rate < 1 || conf->slow_account_rate > 1000000)
+		return refuse(cf, "flashsale_slow_account_rate is out of range: 1 to 1000000");
+	if (conf->slow_address_rate < 1 || conf->slow_address_rate > 1000000)
+		return refuse(cf, "flashsale_slow_address_rate is out of range: 1 to 1000000");
+	return conf->used ? add_shared(cf, conf) : NGX_CONF_OK;
 }
 
 static char *init_conf(ngx_conf_t *cf, void *data)
@@ -165,7 +224,7 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 		return refuse(cf, "flashsale_deadline is out of range: 100ms to 60s");
 	if (conf->queue_max < 1 || conf->queue_max > 1000000)
 		return refuse(cf, "flashsale_queue is out of range: 1 to 1000000");
-	return NGX_CONF_OK;
+	return init_ladder(cf, conf);
 }
 
 static bool is_loopback(const struct sockaddr *address)

@@ -14,6 +14,8 @@ static const char *retry_name(Options__Retry retry)
 		return "later";
 	case OPTIONS__RETRY__RETRY_SAME_KEY:
 		return "same-key";
+	case OPTIONS__RETRY__RETRY_WITH_SOLUTION:
+		return "with-solution";
 	default:
 		return "no";
 	}

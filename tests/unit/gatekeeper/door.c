@@ -41,6 +41,10 @@ struct edge_options door_options(const struct fakes *fakes, struct door *door)
 		.demo = true,
 		.deadline_ms = 2000,
 		.policy_fallback_ms = 60000,
+		.challenge_difficulty = 4,
+		.challenge_lifetime_ms = 120000,
+		.slow_account_rate = 1,
+		.slow_address_rate = 2,
 		.inventory_shards = 1,
 		.cart_shards = 1,
 		.queue_max = 16384,
@@ -105,7 +109,7 @@ struct edge_request *door_begin(struct door *door, enum edge_method method, cons
 	const struct headers *given = headers ? headers : &none;
 	struct edge_request *request = edge_request_new(door->edge);
 	const char *mark = strchr(target, '?');
-	char *copies[7];
+	char *copies[8];
 	bool answered;
 
 	request->in.method = method;
@@ -121,6 +125,7 @@ struct edge_request *door_begin(struct door *door, enum edge_method method, cons
 	request->in.idempotency_key = slice(given->key, &copies[4]);
 	request->in.traceparent = slice(given->trace, &copies[5]);
 	request->in.authorization = slice(given->authorization, &copies[6]);
+	request->in.solution = slice(given->solution, &copies[7]);
 	request->in.client_ip = (struct edge_slice){"192.0.2.44", 10};
 	answered = edge_judge(door->edge, request);
 	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++)

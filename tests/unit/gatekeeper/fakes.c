@@ -547,6 +547,22 @@ void fakes_stock(struct fakes *all, const char *sku, uint64_t available, bool cl
 	watch_board_flush(all->stock);
 }
 
+void fakes_ban_as(struct fakes *all, const char *ban_id, const char *user_id, const char *address,
+	Protector__BanEffect effect)
+{
+	Protector__Ban ban = PROTECTOR__BAN__INIT;
+
+	ban.ban_id = (char *)(uintptr_t)ban_id;
+	ban.subject_case = user_id ? PROTECTOR__BAN__SUBJECT_USER_ID : PROTECTOR__BAN__SUBJECT_ADDRESS;
+	if (user_id)
+		ban.user_id = (char *)(uintptr_t)user_id;
+	else
+		ban.address = (char *)(uintptr_t)address;
+	ban.effect = effect;
+	watch_board_put(all->bans, ban_id, &ban.base);
+	watch_board_flush(all->bans);
+}
+
 void fakes_ban(struct fakes *all, const char *ban_id, const char *user_id, int64_t end_ms)
 {
 	Protector__Ban ban = PROTECTOR__BAN__INIT;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "flashsale/protector/v1/protector.pb-c.h"
 #include "gatekeeper/edge/edge.h"
 #include "rpc/server.h"
 #include "rpc/watch.h"
@@ -48,6 +49,7 @@ const char *fakes_text(struct fakes *fakes, const char *last); /* a copy, until 
 /* What the streams tell. */
 void fakes_stock(struct fakes *fakes, const char *sku, uint64_t available, bool closed);
 void fakes_ban(struct fakes *fakes, const char *ban_id, const char *user_id, int64_t end_ms); /* 0: never */
+void fakes_ban_as(struct fakes *fakes, const char *ban_id, const char *user_id, const char *address, Protector__BanEffect effect); /* without an end; of one of the two */
 void fakes_unban(struct fakes *fakes, const char *ban_id);
 void fakes_rule(struct fakes *fakes, const char *sku, int32_t level, uint32_t limit, int64_t open_ms, int64_t close_ms); /* 0: none */
 
@@ -66,7 +68,7 @@ void door_close(struct door *door);
 
 /* What a request says beyond method, path and body; NULL: nothing. */
 struct headers {
-	const char *key, *trace, *type, *authorization;
+	const char *key, *trace, *type, *authorization, *solution;
 };
 /* Judged, sent if need be, and back. Free it with edge_request_free. */
 struct edge_request *door_visit(
