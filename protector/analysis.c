@@ -13,6 +13,7 @@
 #define PLACES_STANDARD (128 * 1024)
 #define MIXES_STANDARD 4096
 #define RECORDS_STANDARD (64 * 1024)
+#define MIX_MISSED_US INT64_C(60000000)		/* quiet for longer, a crowd is not worth its room */
 #define HOUSEHOLD_BITS 64			/* of an IPv6 address: one client */
 #define PLACE_SEED UINT64_C(0x9e3779b97f4a7c15) /* so that no account has an address's hash by design */
 
@@ -47,7 +48,7 @@ static uint64_t weigh_mix(const void *context, const void *thing)
 	const struct analysis *analysis = context;
 	const struct mix *mix = thing;
 
-	return weight(analysis->now_us - mix->last_us < MIX_SPAN_US ? mix->count : 0, mix->last_us);
+	return weight(analysis->now_us - mix->last_us < MIX_MISSED_US ? mix->count : 0, mix->last_us);
 }
 
 static size_t or_standard(size_t given, size_t standard)

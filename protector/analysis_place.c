@@ -3,10 +3,10 @@
 
 #include "protector/analysis_internal.h"
 
-#define EVEN_VARIATION 50    /* percent; a crowd's is 100 */
-#define EVEN_RUNS 4	     /* so often in a row: 128 gaps */
-#define MIX_FROM_REQUESTS 20 /* named requests in the rate's window, before room is taken for a mix */
+#define EVEN_VARIATION 50 /* percent; a crowd's is 100 */
+#define EVEN_RUNS 4	  /* so often in a row: 128 gaps */
 #define MOSTLY_PERCENT 80
+#define PERSONS_PERCENT 5 /* of the accounts; with more of them an address is not banned */
 
 void place_forget(struct analysis *analysis, struct place *place)
 {
@@ -41,7 +41,7 @@ static uint32_t beyond(const struct analysis *analysis, const struct place *plac
 	const struct mix *mix = nest_find(&analysis->mixes, place->client.hash);
 	uint64_t allowed;
 
-	*ret_accounts = mix ? mix_look(mix, analysis->now_us, keep_us(analysis)).accounts
+	*ret_accounts = mix ? mix_look(mix, analysis->now_us, keep_us(analysis), keep_us(analysis)).accounts
 			    : few_accounts(analysis, place);
 	allowed = seconds * *ret_accounts;
 	return place->client.requests.sum > allowed ? place->client.requests.sum - (uint32_t)allowed : 0;
@@ -78,11 +78,13 @@ static bool look_at_rate(struct analysis *analysis, struct place *place, const s
 static bool look_at_parts(struct analysis *analysis, struct place *place, const struct mix *mix)
 {
 	const struct detector_setting *setting = &analysis->settings.of[DETECTOR_ADDRESS_MIX];
-	const struct mix_view view = mix_look(mix, analysis->now_us, setting->window_us);
+	const struct mix_view view = mix_look(mix, analysis->now_us, setting->window_us, keep_us(analysis));
 	struct finding finding = {.detector = DETECTOR_ADDRESS_MIX, .highest = RUNG_BAN};
 
 	if (view.sampled < setting->least || !view.sampled)
 		return false;
+	if (view.persons * 100 > PERSONS_PERCENT * view.sampled)
+		finding.highest = RUNG_CHALLENGE;
 	finding.value = view.programs * 100 / view.sampled;
 	finding.evidence = (struct evidence){
 		.requests = place->named.sum, .accounts = view.accounts, .suspects = finding.value};
@@ -93,7 +95,7 @@ static bool look_at_parts(struct analysis *analysis, struct place *place, const 
 static bool look_at_accounts(struct analysis *analysis, struct place *place, const struct mix *mix)
 {
 	const struct detector_setting *setting = &analysis->settings.of[DETECTOR_ADDRESS_ACCOUNTS];
-	const struct mix_view view = mix_look(mix, analysis->now_us, setting->window_us);
+	const struct mix_view view = mix_look(mix, analysis->now_us, setting->window_us, keep_us(analysis));
 	struct finding finding = {.detector = DETECTOR_ADDRESS_ACCOUNTS, .highest = RUNG_BAN};
 
 	if (!view.sampled || view.never_looked * 100 < MOSTLY_PERCENT * view.sampled)
@@ -106,18 +108,16 @@ static bool look_at_accounts(struct analysis *analysis, struct place *place, con
 	       analysis_judge_place(analysis, place, &finding);
 }
 
-/* What names an account. The accounts are looked at once there are several and they do something. */
+/* What names an account. The accounts are looked at once there are several. */
 static bool look_at_mix(struct analysis *analysis, struct place *place, const struct sighting *sighting)
 {
-	const uint32_t requests = window_add(&place->named, analysis->steppers[DETECTOR_ADDRESS_RATE].step);
 	struct mix *mix = NULL;
 	bool fresh;
 
+	window_add(&place->named, analysis->steppers[DETECTOR_ADDRESS_RATE].step);
 	distinct_add(place->accounts, PLACE_ACCOUNTS, (uint32_t)(sighting->account >> 32),
 		analysis_unit(analysis), analysis_units(keep_us(analysis)));
-	if (requests < MIX_FROM_REQUESTS)
-		mix = nest_find(&analysis->mixes, place->client.hash);
-	else if (few_accounts(analysis, place) == PLACE_ACCOUNTS)
+	if (few_accounts(analysis, place) == PLACE_ACCOUNTS)
 		mix = nest_take(&analysis->mixes, place->client.hash, &fresh);
 	if (!mix)
 		return false;

@@ -65,7 +65,7 @@ struct evidence {
 	uint32_t requests;	   /* in the window */
 	uint32_t refusals;	   /* in a row */
 	uint32_t throttled;	   /* of the requests */
-	uint32_t accounts;	   /* distinct, behind an address; exact to 64, then estimated */
+	uint32_t accounts;	   /* distinct, behind an address; exact to 128, then estimated */
 	uint32_t suspects;	   /* of 100 accounts, those that behave like programs */
 	uint32_t addresses;	   /* distinct, of an account */
 	uint32_t variation;	   /* of the gaps: standard deviation in percent of the mean */

@@ -65,6 +65,11 @@ static struct member *join(struct mix *mix, uint64_t account, int64_t now_us, in
 	return member;
 }
 
+static uint32_t variation(const struct member *member)
+{
+	return variation_of(member->attempts - 1u, member->gap_sum, member->gap_squares);
+}
+
 static bool like_a_program(const struct member *member)
 {
 	if (member->seen_us - member->since_us < MIX_STEADY_US)
@@ -72,8 +77,13 @@ static bool like_a_program(const struct member *member)
 	if (member->attempts >= MIX_FAST_ATTEMPTS || member->requests >= MIX_FAST_REQUESTS)
 		return true;
 	return member->attempts >= MIX_EVEN_ATTEMPTS && member->last_us - member->first_us >= MIX_STEADY_US &&
-	       variation_of(member->attempts - 1u, member->gap_sum, member->gap_squares) <=
-		       MIX_EVEN_VARIATION;
+	       variation(member) <= MIX_EVEN_VARIATION;
+}
+
+static bool like_a_person(const struct member *member)
+{
+	return member->attempts < MIX_PERSON_ATTEMPTS ||
+	       (member->attempts < MIX_FAST_ATTEMPTS && variation(member) > MIX_UNEVEN_VARIATION);
 }
 
 static void begin_span(struct member *member, int64_t now_us)
@@ -101,6 +111,7 @@ static void count(struct member *member, bool attempt, int64_t now_us)
 {
 	if (now_us - member->since_us >= MIX_SPAN_US) {
 		member->program = like_a_program(member);
+		member->person = !member->program && like_a_person(member);
 		begin_span(member, now_us);
 	}
 	member->seen_us = now_us;
@@ -137,13 +148,24 @@ void mix_shrink(struct mix *mix, int64_t now_us, int64_t keep_us)
 		mix->depth--;
 }
 
-struct mix_view mix_look(const struct mix *mix, int64_t now_us, int64_t window_us)
+/* Who is quiet for so long is a person too. */
+static bool counts_as_person(const struct member *member, int64_t now_us)
+{
+	if (member->program)
+		return false;
+	return member->person || (now_us - member->since_us >= MIX_SPAN_US && like_a_person(member));
+}
+
+struct mix_view mix_look(const struct mix *mix, int64_t now_us, int64_t window_us, int64_t keep_us)
 {
 	struct mix_view view = {0};
 
 	for (size_t i = 0; i < mix->count; i++) {
 		const struct member *member = &mix->members[i];
 
+		if (member->seen_us < now_us - keep_us)
+			continue;
+		view.persons += counts_as_person(member, now_us);
 		if (member->seen_us < now_us - window_us)
 			continue;
 		view.sampled++;

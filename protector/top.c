@@ -20,7 +20,7 @@ static void fill_place(const struct analysis *analysis, const struct place *plac
 
 	to->subject.address = place->address;
 	to->requests += window_count(&place->named, analysis->steppers[DETECTOR_ADDRESS_RATE].step);
-	to->distinct = mix ? mix_look(mix, analysis->now_us, window_us).accounts
+	to->distinct = mix ? mix_look(mix, analysis->now_us, window_us, window_us).accounts
 			   : distinct_count(place->accounts, PLACE_ACCOUNTS, analysis_unit(analysis),
 				     analysis_units(window_us));
 }

@@ -16,7 +16,8 @@ static void move(struct town *town, struct actor *person)
 static void look(struct town *town, struct actor *person)
 {
 	move(town, person);
-	town_ask(town, person, TRAFFIC_READ, !person->anonymous_looks);
+	for (unsigned i = 0; i < person->page_requests; i++)
+		town_ask(town, person, TRAFFIC_READ, !person->anonymous_looks);
 	if (person->poll_us)
 		person->next_us += person->poll_us + draw(town, -person->poll_us / 50, person->poll_us / 50);
 	else
@@ -91,6 +92,7 @@ static struct actor *add_person(struct town *town, const struct address *address
 	person->patience_us = (double)draw(town, 500000, 3000000);
 	person->tries_max = (unsigned)draw(town, 3, 30);
 	person->poll_us = draw_percent(town, 30) ? draw(town, 500000, 3000000) : 0;
+	person->page_requests = !person->poll_us && draw_percent(town, 10) ? (unsigned)draw(town, 2, 25) : 1;
 	person->mash = draw_percent(town, 20) ? (unsigned)draw(town, 3, 18) : 0;
 	person->gap_us = draw(town, 140000, 350000);
 	person->anonymous_looks = draw_percent(town, 15);
@@ -126,12 +128,13 @@ static void add_movers(struct town *town)
 	}
 }
 
-static void add_crowd(struct town *town, const char *kind, unsigned people)
+static struct address add_crowd(struct town *town, const char *kind, unsigned people)
 {
 	const struct address address = town_address(town);
 
 	for (unsigned i = 0; i < people; i++)
 		town_tell(town, kind, true, add_person(town, &address));
+	return address;
 }
 
 void town_add_people(struct town *town)
@@ -140,5 +143,7 @@ void town_add_people(struct town *town)
 	add_movers(town);
 	for (int64_t offices = draw(town, 1, 4); offices; offices--)
 		add_crowd(town, "office", town_scaled(town, (unsigned)draw(town, 20, 400)));
-	add_crowd(town, "carrier", town_scaled(town, 10000));
+	town->office_people = town_scaled(town, (unsigned)draw(town, 30, 300));
+	town->office = add_crowd(town, "office-shared", town->office_people);
+	town->carrier = add_crowd(town, "carrier", town_scaled(town, 10000));
 }

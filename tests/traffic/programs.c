@@ -74,22 +74,41 @@ static void add_rate_bots(struct town *town)
 	}
 }
 
-/* Accounts behind one address, of one pace each farm; they begin within a second. */
-static void add_farm(struct town *town, const char *kind, int64_t accounts, int64_t pace_low,
-	int64_t pace_high, int64_t seconds)
+/* Such accounts, named ones, where people are too. */
+static void add_hidden_bots(struct town *town)
 {
-	const struct address address = town_address(town);
-	const int64_t pace = draw(town, pace_low, pace_high), first_us = some_time(town);
+	for (int64_t left = draw(town, 0, 4); left; left--) {
+		struct actor *bot = add_program(town, left % 2 ? &town->carrier : &town->office, true,
+			draw(town, 60000, 800000), some_time(town), draw(town, 6, 12));
+
+		bot->jitter = draw_percent(town, 30) ? JITTER_CROWD : (uint32_t)draw(town, 0, 60);
+		bot->among_people = true;
+		town_tell(town, "rate-hidden", false, bot);
+	}
+}
+
+/* Accounts behind one address, of one pace each farm; they begin within a second. */
+struct farm {
+	const char *kind;
+	const struct address *where; /* NULL: at an address of its own */
+	int64_t accounts, pace_low, pace_high, seconds;
+};
+
+static void add_farm(struct town *town, const struct farm *farm)
+{
+	const struct address address = farm->where ? *farm->where : town_address(town);
+	const int64_t pace = draw(town, farm->pace_low, farm->pace_high), first_us = some_time(town);
 	const uint32_t jitter = (uint32_t)draw(town, 0, 50),
 		       looks = draw_percent(town, 50) ? 0 : (uint32_t)draw(town, 0, 20);
 
-	for (; accounts; accounts--) {
+	for (int64_t left = farm->accounts; left; left--) {
 		struct actor *bot = add_program(
-			town, &address, true, pace, first_us + draw(town, 0, 1000) * 1000, seconds);
+			town, &address, true, pace, first_us + draw(town, 0, 1000) * 1000, farm->seconds);
 
 		bot->jitter = jitter;
 		bot->looks = looks;
-		town_tell(town, kind, false, bot);
+		bot->among_people = farm->where != NULL;
+		town_tell(town, farm->kind, false, bot);
 	}
 }
 
@@ -153,10 +172,19 @@ static void add_scrapers(struct town *town)
 void town_add_programs(struct town *town)
 {
 	add_rate_bots(town);
+	add_hidden_bots(town);
 	for (int64_t farms = draw(town, 1, 3); farms; farms--)
-		add_farm(town, "farm", draw(town, 20, 400), 2000, 20000, draw(town, 6, 10));
+		add_farm(town,
+			&(struct farm){"farm", NULL, draw(town, 20, 400), 2000, 20000, draw(town, 6, 10)});
 	for (int64_t farms = draw(town, 0, 2); farms; farms--)
-		add_farm(town, "slow-farm", draw(town, 20, 300), 200, 2000, 30);
+		add_farm(town, &(struct farm){"slow-farm", NULL, draw(town, 20, 300), 200, 2000, 30});
+	if (draw_percent(town, 50)) /* up to twice as many as there are people */
+		add_farm(town, &(struct farm){"farm-in-office", &town->office,
+				       draw(town, (town->office_people + 1) / 2, 2 * town->office_people),
+				       2000, 20000, draw(town, 6, 10)});
+	if (draw_percent(town, 50))
+		add_farm(town, &(struct farm){"farm-in-carrier", &town->carrier, draw(town, 20, 400), 2000,
+				       20000, draw(town, 6, 10)});
 	add_distributed_bots(town);
 	add_slow_bots(town);
 	add_sprayers(town);

@@ -66,7 +66,7 @@ void town_tell(struct town *town, const char *kind, bool honest, const struct ac
 	char text[ADDRESS_TEXT_MAX];
 
 	fprintf(town->truth, "%s\t%s\t%s\t%s\n", kind, honest ? "good" : "bad", actor->name,
-		actor->pool ? "" : address_format(&actor->address, text));
+		actor->pool || actor->among_people ? "" : address_format(&actor->address, text));
 	for (unsigned i = 0; i < actor->other_count; i++)
 		fprintf(town->truth, "%s\t%s\t%s\t%s\n", kind, honest ? "good" : "bad", actor->name,
 			address_format(&actor->others[i], text));

@@ -31,6 +31,7 @@ struct actor {
 	int64_t buy_us, leave_us, poll_us, moves_us;
 	double patience_us; /* typical gap between tries */
 	unsigned tries, tries_max, mash, orders;
+	unsigned page_requests; /* that one look makes */
 	bool anonymous_looks;
 	/* programs */
 	int64_t gap_us;
@@ -38,6 +39,7 @@ struct actor {
 	uint32_t looks;  /* percent of its requests */
 	struct address *pool; /* that it comes from, in turn; NULL: only its own */
 	unsigned pool_count;
+	bool among_people; /* its address is not its own */
 };
 #define JITTER_CROWD 1000
 
@@ -51,6 +53,8 @@ struct town {
 	int64_t second;
 	uint32_t next_address, next_name;
 	unsigned scale; /* of the numbers of clients, in percent */
+	struct address carrier, office; /* where programs hide among people */
+	unsigned office_people;
 	struct actor **heap;
 	size_t count, room;
 	uint32_t actors;
