@@ -47,6 +47,13 @@ int64_t clock_mono_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t clock_wall_us(void)
+{
+	struct timespec now = clock_now(CLOCK_REALTIME);
+
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static int64_t clock_manual_wall_ms(const struct clock_source *source)
 {
 	return atomic_load(&container_of(source, const struct clock_manual, base)->wall_ms);

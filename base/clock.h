@@ -37,6 +37,7 @@ static inline int64_t clock_boot_ms(const struct clock_source *source)
 }
 
 int64_t clock_mono_ns(void);
+int64_t clock_wall_us(void); /* CLOCK_REALTIME, for stamps of what happened; may jump */
 
 /* "2026-03-01T12:00:00.123Z"; buffer of at least CLOCK_TEXT_MAX. */
 #define CLOCK_TEXT_MAX 32

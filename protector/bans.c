@@ -486,3 +486,32 @@ bool bans_outranked(const struct bans *bans, const struct ban *ban, int64_t now_
 		return strength(old->effect) > strength(ban->effect);
 	return old->expire_ms > ban->expire_ms;
 }
+
+static bool covered_by_allowance(const struct bans *bans, const struct address *address, int64_t now_ms)
+{
+	struct bans_verdict unused = {NULL, NULL};
+	struct cover cover;
+	size_t at = 0;
+
+	for (gather_covers(bans, address, &at, &cover); cover.count;
+		gather_covers(bans, address, &at, &cover)) {
+		for (size_t i = 0; i < cover.count; i++) {
+			const struct subject *subject = find_hash(bans, &cover.cuts[i], cover.hashes[i]);
+
+			if (subject && weigh(subject, now_ms, &unused))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool bans_allow(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms)
+{
+	struct bans_verdict unused = {NULL, NULL};
+	const struct subject *found;
+
+	if (subject->kind == BAN_OF_ADDRESS)
+		return covered_by_allowance(bans, &subject->address, now_ms);
+	found = find(bans, subject);
+	return found && weigh(found, now_ms, &unused);
+}

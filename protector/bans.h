@@ -102,4 +102,7 @@ bool bans_lists(const struct bans *bans, const struct ban_subject *subject, int6
 /* Whether the subject itself is. */
 bool bans_lists_itself(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms);
 
+/* Whether the allow list has it: the account, or a range that covers all of the range. */
+bool bans_allow(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms);
+
 #endif

@@ -9,6 +9,10 @@ static const struct config_setting settings[] = {
 		"addresses and ranges that are never banned, with commas; empty: none"},
 	{"bans-max", CONFIG_INT, offsetof(struct protector_settings, bans_max), "2000000", false, 1, 10000000,
 		"how many bans there can be"},
+	{"record", CONFIG_TEXT, offsetof(struct protector_settings, record), NULL, true, 0, 0,
+		"a file that reported traffic is appended to, for `replay`: it holds accounts and addresses"},
+	{"record-max", CONFIG_SIZE, offsetof(struct protector_settings, record_max), "1g", false, 4096,
+		INT64_MAX, "how large that file may get"},
 };
 
 /* Who may call what, where there is TLS. Operators may call all of it. */
@@ -31,6 +35,7 @@ static const struct rpc_access access[] = {
 	{"ListBadAddresses", ROLE_GATEKEEPER},
 	{"GetBadAddress", ROLE_GATEKEEPER},
 	{"RemoveBadAddress", ROLE_GATEKEEPER},
+	{"ReportTraffic", ROLE_GATEKEEPER},
 	{"WatchBans", ROLE_GATEKEEPER},
 	{NULL, 0},
 };

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/metrics.h"
 #include "protector/shelf.h"
+#include "protector/watching.h"
 
 #define GROUP_MAX 256
 #define QUEUE_MAX 16384
@@ -176,6 +177,12 @@ bool protector_start(struct service *service, struct error *error)
 	protector->board = watch_board_new(&protector__watch_bans_response__descriptor, &service->incarnation,
 		WATCH_ITEMS_MAX, WATCH_REMOVED_MAX);
 	show_all(protector);
+	if (!watching_start(protector, error)) {
+		watch_board_free(protector->board);
+		bans_free(protector->bans);
+		free(protector);
+		return false;
+	}
 	protector->writer = start_writer(protector, service);
 	service->state = protector;
 	log_info("the bans are read", LOG_INT("bans", (int64_t)bans_count(protector->bans)));
@@ -188,6 +195,7 @@ void protector_stop(struct service *service)
 {
 	struct protector *protector = service->state;
 
+	watching_stop(protector);
 	writer_free(protector->writer);
 }
 
@@ -195,6 +203,7 @@ void protector_release(struct service *service)
 {
 	struct protector *protector = service->state;
 
+	watching_release(protector);
 	watch_board_free(protector->board);
 	bans_free(protector->bans);
 	free(protector);

@@ -19,6 +19,8 @@ struct protector_settings {
 	struct service_settings common;
 	char *allow;	  /* --allow 127.0.0.0/8,::1/128 */
 	int64_t bans_max; /* --bans-max */
+	char *record;	  /* --record FILE; NULL: nothing is recorded */
+	int64_t record_max; /* --record-max */
 };
 
 struct protector {
@@ -35,6 +37,7 @@ struct protector {
 	struct id_generator ids;
 	int64_t exempt_ms; /* how long a lifted client is left alone */
 	void (*exempted)(struct protector *protector, const struct ban *exemption); /* tells the detectors; NULL: there are none */
+	struct watching *watching;
 };
 
 /* The hooks of service_definition. */
@@ -127,6 +130,8 @@ PROTECTOR_METHOD(create_allowance, CreateAllowance);
 PROTECTOR_METHOD(get_allowance, GetAllowance);
 PROTECTOR_METHOD(list_allowances, ListAllowances);
 PROTECTOR_METHOD(delete_allowance, DeleteAllowance);
+/* rpc_traffic.c */
+PROTECTOR_METHOD(report_traffic, ReportTraffic);
 /* rpc_badlist.c */
 PROTECTOR_METHOD(add_bad_account, AddBadAccount);
 PROTECTOR_METHOD(list_bad_accounts, ListBadAccounts);

@@ -14,7 +14,8 @@
 #define ARENA_BYTES_MAX (4 * 1024 * 1024)
 #define V4_BYTES 4
 #define V6_BYTES 16
-#define WRITE_EVENTS 512 /* in a message */
+#define WRITE_EVENTS 512			/* in a message */
+#define TIME_MAX_US INT64_C(253402300800000000) /* the year 10000 */
 
 struct recording_reader {
 	FILE *file;
@@ -37,6 +38,14 @@ static bool address_of(const ProtobufCBinaryData *bytes, struct address *ret)
 	return bytes->len == V4_BYTES || bytes->len == V6_BYTES;
 }
 
+/* A newer gatekeeper's reason is a refusal all the same. */
+static Common__Reason reason_of(Common__Reason reason)
+{
+	return protobuf_c_enum_descriptor_get_value(&common__reason__descriptor, (int)reason)
+		       ? reason
+		       : COMMON__REASON__REASON_INVALID;
+}
+
 bool traffic_of_event(const Protector__TrafficEvent *event, struct traffic *ret)
 {
 	*ret = (struct traffic){.time_us = event->time_us,
@@ -45,10 +54,12 @@ bool traffic_of_event(const Protector__TrafficEvent *event, struct traffic *ret)
 		.kind = (int)event->kind >= TRAFFIC_OTHER && (int)event->kind <= TRAFFIC_CHANGE
 				? (enum traffic_kind)event->kind
 				: TRAFFIC_OTHER,
-		.reason = event->reason,
+		.reason = reason_of(event->reason),
 		.has_address = event->client_address.len > 0,
 		.user_id = span_of(event->user_id)};
-	if (ret->user_id.length > BANS_USER_MAX || event->time_us <= 0)
+	if (ret->user_id.length > BANS_USER_MAX || event->time_us <= 0 || event->time_us >= TIME_MAX_US)
+		return false;
+	if ((event->counts_address && !ret->has_address) || (event->counts_account && !ret->user_id.length))
 		return false;
 	return !ret->has_address || address_of(&event->client_address, &ret->address);
 }

@@ -13,7 +13,7 @@
 #define RECORDING_EVENTS_MAX 4096	    /* of a message */
 #define RECORDING_BYTES_MAX (1024 * 1024) /* of a message */
 
-/* The message's event as detectors see it; it points into the message. False: an address or an account that can't be. */
+/* The message's event as detectors see it; it points into the message. False: a time, an address or an account that can't be, or that is counted and not there. */
 bool traffic_of_event(const Protector__TrafficEvent *event, struct traffic *ret);
 
 struct recording_reader;

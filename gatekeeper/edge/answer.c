@@ -75,6 +75,7 @@ void answer_problem(struct work *work, const struct problem *problem)
 	text_clear(work->scratch);
 	problem_write(work->scratch, &named, work->surface, trace_id);
 	out->reason = named.reason ? named.reason->name : "";
+	work->reason = named.reason ? named.reason->value : COMMON__REASON__REASON_INVALID;
 	out->retry_after_s = (int32_t)problem_retry_after_s(&named);
 	out->challenge = named.challenge;
 	if (named.allow[0])

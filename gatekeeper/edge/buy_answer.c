@@ -45,6 +45,7 @@ void buy_answer_problem(struct work *work, const struct problem *problem)
 	}
 	out->reason = problem->reason->name;
 	out->challenge = problem->challenge;
+	work->reason = problem->reason->value;
 	message = problem->reason->title;
 	out->retry_after_s = status == 429 ? (int32_t)problem_retry_after_s(problem) : 0;
 	/* A detail that only repeats the title, which stands in for an empty one, is not said twice. */

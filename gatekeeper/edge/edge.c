@@ -74,6 +74,7 @@ static bool learn_route(struct edge *edge, const struct route *route, struct err
 		return error_set(error, "%s %s: nothing here answers %s",
 			route_method_name(route->http_method), route->path, route->method->method->name);
 	version_learn(route, facts);
+	report_learn(route, facts);
 	facts->seconds = facts->buys			   ? &edge_metrics_seconds_buy
 			 : route->http_method == ROUTE_GET ? &edge_metrics_seconds_read
 							   : &edge_metrics_seconds_write;
@@ -143,6 +144,7 @@ static void start_on_loop(struct rpc_task *task)
 	edge->limits = batcher_new(edge, EDGE_POLICY, &policy__policy_service__descriptor,
 		"BatchValidatePurchases", edge->lines);
 	snapshots_open(edge);
+	reporter_open(edge->reporter, edge->pools[EDGE_PROTECTOR]);
 	edge->cart_probes = NEW_ARRAY(shards, struct probe *);
 	for (uint32_t shard = 0; shard < shards; shard++)
 		edge->cart_probes[shard] = probe_new(edge->loop, edge->pools[EDGE_CART], (int32_t)shard);
@@ -161,6 +163,7 @@ static void stop_on_loop(struct rpc_task *task)
 		probe_free(edge->cart_probes[shard]);
 	free(edge->cart_probes);
 	snapshots_close(edge);
+	reporter_close(edge->reporter);
 	rpc_batcher_free(edge->clients);
 	rpc_batcher_free(edge->limits);
 	rpc_batcher_free(edge->lines);
@@ -308,6 +311,7 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 		return NULL;
 	}
 	edge->loop = rpc_loop_new("edge");
+	edge->reporter = reporter_new(edge->loop);
 	for (int i = 0; i < EDGE_SERVICES; i++)
 		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, pool_names[i], edge->tls);
 	edge->echo = options->bench ? echo_new(edge) : NULL;
@@ -330,6 +334,7 @@ void edge_free(struct edge *edge)
 	if (edge->echo)
 		echo_free(edge->echo);
 	rpc_loop_free(edge->loop);
+	reporter_free(edge->reporter);
 	while ((request = edge->free)) {
 		edge->free = request->next;
 		arena_release(&request->arena);
@@ -419,6 +424,7 @@ void work_finish(struct work *work)
 	assert(work->request->out.status);
 	if (work->facts)
 		metric_observe(work->facts->seconds, clock_mono_ns() - work->arrived_ns);
+	report_from_loop(work);
 	edge->working--;
 	edge->calls -= work->is_call;
 	metric_set(&edge_metrics_open, edge->working);

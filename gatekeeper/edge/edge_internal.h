@@ -1,4 +1,4 @@
-/* gatekeeper/edge/edge_internal.h - the inside of the edge: what its files share. For edge.c, judge.c, answer.c, buy*.c, call.c, echo.c and
+/* gatekeeper/edge/edge_internal.h - the inside of the edge: what its files share. For edge.c, judge.c, answer.c, buy*.c, call.c, echo.c, report.c and
  * snapshots.c only.
  *
  * A request's work begins on the door's thread (edge_judge), goes to the loop with its request, and ends there by work_finish(), once. It lives in the request's arena.
@@ -17,6 +17,7 @@
 #include "gatekeeper/edge/identity.h"
 #include "gatekeeper/edge/ladder.h"
 #include "gatekeeper/edge/purchase.h"
+#include "gatekeeper/edge/reporter.h"
 #include "gatekeeper/edge/routes.h"
 #include "gatekeeper/edge/rule_list.h"
 #include "gatekeeper/edge/stock_marks.h"
@@ -35,6 +36,8 @@ struct route_facts {
 	const struct json_field *idempotency_key; /* a call's: filled from the header */
 	const struct json_field *if_version, *version; /* of the request, of the shown answer; NULL without one */
 	struct metric *seconds;
+	Protector__TrafficKind kind;
+	bool of_shopper; /* its user_id is who asks */
 };
 
 struct edge {
@@ -54,6 +57,7 @@ struct edge {
 	struct rpc_loop *loop;
 	struct rpc_tls *tls; /* NULL: plaintext */
 	struct rpc_pool *pools[EDGE_SERVICES];
+	struct reporter *reporter;
 	struct rpc_batcher *clients, *limits, *lines, *keys; /* used on the loop only */
 	struct follower **stock_followers;		     /* by inventory shard */
 	struct follower *ban_follower, *rule_follower;
@@ -94,6 +98,11 @@ struct work {
 	struct text *scratch; /* of the thread that has the work */
 	void *own;	      /* of buy.c, call.c or echo.c, in the arena */
 	bool is_call;	      /* counted in calls */
+
+	/* for its event */
+	bool has_address;
+	struct address address; /* the client's */
+	Common__Reason reason;	/* why not; UNSPECIFIED: it was a yes */
 };
 
 /* version.c: ETag and If-Match. */
@@ -116,6 +125,12 @@ struct work *work_new(struct edge *edge, struct edge_request *request);
 
 /* buy.c. On the door's thread: takes the purchase, and says what can be said without asking anybody. True: answered. */
 bool buy_glance(struct work *work, const struct purchase *purchase);
+
+/* report.c: the event of a request that is answered. */
+void report_learn(const struct route *route, struct route_facts *facts);
+void report_client(struct work *work); /* notes the address while `in` is there */
+void report_from_door(struct work *work);
+void report_from_loop(struct work *work);
 
 /* call.c */
 void call_start(struct work *work);

@@ -130,6 +130,8 @@ static bool judge_buy(struct work *work, struct problem *problem)
 	if (!purchase_read(&purchase, work->facts->purchase, work->message, work->request->in.idempotency_key,
 		    &work->request->arena, problem))
 		return refuse(work, problem);
+	work->has_address = purchase.has_address;
+	work->address = purchase.address;
 	return buy_glance(work, &purchase);
 }
 
@@ -191,14 +193,17 @@ static bool judge_any(struct work *work)
 bool edge_judge(struct edge *edge, struct edge_request *request)
 {
 	struct work *work = work_new(edge, request);
+	bool answered = judge_any(work);
 	struct problem problem;
 
-	if (judge_any(work))
-		return true;
-	if (is_open(work))
-		return false;
-	problem_from_reason(&problem, COMMON__REASON__REASON_OVERLOADED, "%s", "");
-	return refuse(work, &problem);
+	if (!answered && !is_open(work)) {
+		problem_from_reason(&problem, COMMON__REASON__REASON_OVERLOADED, "%s", "");
+		answered = refuse(work, &problem);
+	}
+	report_client(work);
+	if (answered)
+		report_from_door(work);
+	return answered;
 }
 
 void edge_problem(struct edge *edge, struct edge_request *request, int http_status)
@@ -217,4 +222,6 @@ void edge_problem(struct edge *edge, struct edge_request *request, int http_stat
 	if (http_status == 405 && !matched)
 		memcpy(problem.allow, unmatched.allow, sizeof(problem.allow));
 	refuse(work, &problem);
+	report_client(work);
+	report_from_door(work);
 }

@@ -375,6 +375,51 @@ static void call_protector(
 	}
 }
 
+static void keep_event(struct fake_event *kept, uint32_t stream, const Protector__TrafficEvent *event)
+{
+	assert(event->client_address.len <= sizeof(kept->address));
+	*kept = (struct fake_event){.stream = stream,
+		.time_us = event->time_us,
+		.address_size = event->client_address.len,
+		.kind = (int)event->kind,
+		.reason = (int)event->reason,
+		.counts_address = event->counts_address,
+		.counts_account = event->counts_account};
+	snprintf(kept->user_id, sizeof(kept->user_id), "%s", event->user_id);
+	if (kept->address_size)
+		memcpy(kept->address, event->client_address.data, kept->address_size);
+}
+
+static void take_report(const Protector__ReportTrafficRequest *request, ProtobufCClosure closure, void *call)
+{
+	const Protector__ReportTrafficResponse response = PROTECTOR__REPORT_TRAFFIC_RESPONSE__INIT;
+	uintptr_t *stream = (uintptr_t *)rpc_state(call);
+
+	if (!request) {
+		closure(&response.base, call);
+		return;
+	}
+	if (!*stream)
+		*stream = atomic_fetch_add(&fakes->event_streams, 1) + 1;
+	pthread_mutex_lock(&fakes->lock);
+	for (size_t i = 0; i < request->n_events && fakes->events + i < FAKE_EVENTS_MAX; i++)
+		keep_event(&fakes->reported[fakes->events + i], (uint32_t)*stream, request->events[i]);
+	pthread_mutex_unlock(&fakes->lock);
+	atomic_fetch_add(&fakes->events_dropped, request->dropped);
+	atomic_fetch_add(&fakes->events, (uint32_t)request->n_events);
+}
+
+struct fake_event fakes_event(struct fakes *all, uint32_t index)
+{
+	struct fake_event event;
+
+	pthread_mutex_lock(&all->lock);
+	assert(index < all->events && index < FAKE_EVENTS_MAX);
+	event = all->reported[index];
+	pthread_mutex_unlock(&all->lock);
+	return event;
+}
+
 static void answer(enum fake_service which, const char *method, const ProtobufCMessage *input,
 	ProtobufCClosure closure, void *data)
 {
@@ -412,6 +457,10 @@ static void invoke(ProtobufCService *service, unsigned index, const ProtobufCMes
 		services[((char *)service - (char *)services) / sizeof(services[0])].which;
 	const char *method = service->descriptor->methods[index].name;
 
+	if (strcmp(method, "ReportTraffic") == 0) {
+		take_report((const Protector__ReportTrafficRequest *)input, closure, data);
+		return;
+	}
 	atomic_fetch_add(&fakes->calls, 1);
 	see_trace(data);
 	switch (atomic_load(&fakes->mood[which])) {
@@ -476,16 +525,22 @@ void fakes_kill(struct fakes *all, enum fake_service which)
 	all->servers[which] = NULL;
 }
 
-static void write_file(struct fakes *all)
+void fakes_list(struct fakes *all, int protectors)
 {
-	FILE *file = fopen(all->file, "w");
+	char fresh[sizeof(all->file) + 8];
+	FILE *file;
 
+	snprintf(fresh, sizeof(fresh), "%s.new", all->file);
+	file = fopen(fresh, "w");
 	assert(file);
-	for (int i = 0; i < FAKE_ECHO; i++)
+	for (int i = 0; i < FAKE_PROTECTOR; i++)
 		fprintf(file, "%s 127.0.0.1:%d %s\n", names[i], all->ports[i], places[i]);
+	for (int i = 0; i < protectors; i++)
+		fprintf(file, "protector 127.0.0.1:%d id=protector-%d\n", all->ports[FAKE_PROTECTOR], i);
 	for (int hop = 0; hop < 3; hop++)
 		fprintf(file, "echo 127.0.0.1:%d shard=%d/3 id=echo-%d\n", all->ports[FAKE_ECHO], hop, hop);
 	fclose(file);
+	rename(fresh, all->file);
 }
 
 static struct watch_board *board(const ProtobufCMessageDescriptor *type)
@@ -506,6 +561,7 @@ void fakes_start(struct fakes *all)
 
 	*all = (struct fakes){.last_shard = UINT32_MAX};
 	fakes = all;
+	all->reported = NEW_ARRAY(FAKE_EVENTS_MAX, struct fake_event);
 	key_count = 0;
 	pthread_mutex_init(&all->lock, NULL);
 	snprintf(all->folder, sizeof(all->folder), "%s/flashsale-test-XXXXXX", parent ? parent : "/tmp");
@@ -519,7 +575,7 @@ void fakes_start(struct fakes *all)
 		services[i].which = (enum fake_service)i;
 		fakes_revive(all, (enum fake_service)i);
 	}
-	write_file(all);
+	fakes_list(all, 1);
 }
 
 void fakes_stop(struct fakes *all)
@@ -529,6 +585,7 @@ void fakes_stop(struct fakes *all)
 	watch_board_free(all->stock);
 	watch_board_free(all->bans);
 	watch_board_free(all->rules);
+	free(all->reported);
 	unlink(all->file);
 	rmdir(all->folder);
 	pthread_mutex_destroy(&all->lock);

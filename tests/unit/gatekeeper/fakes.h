@@ -23,6 +23,18 @@ enum fake_mood {
 	FAKE_SILENT,   /* no call is answered until the mood changes */
 };
 
+/* A protector.TrafficEvent that was reported, and on which stream. */
+#define FAKE_EVENTS_MAX 8192
+struct fake_event {
+	uint32_t stream; /* from 1, in the order of their beginnings */
+	int64_t time_us;
+	uint8_t address[16];
+	size_t address_size;
+	char user_id[80];
+	int kind, reason;
+	bool counts_address, counts_account;
+};
+
 struct fakes {
 	char folder[512], file[600];
 	struct rpc_loop *loops[FAKE_SERVICES];
@@ -34,6 +46,9 @@ struct fakes {
 	/* what they saw */
 	_Atomic uint32_t clients, limits, lines, lookups, updates, calls;
 	_Atomic uint32_t last_timeout_ms, last_shard, last_shards, last_limit, last_quantity; /* of a NewItem; limit 0: unlimited */
+	_Atomic uint32_t events, event_streams; /* how many were reported, on how many streams */
+	_Atomic uint64_t events_dropped;
+	struct fake_event *reported; /* the first FAKE_EVENTS_MAX; under the lock */
 	pthread_mutex_t lock; /* of the texts: read them by fakes_text */
 	char last_trace[64], last_client_ip[64], last_session[80];
 };
@@ -43,6 +58,10 @@ void fakes_stop(struct fakes *fakes);
 void fakes_kill(struct fakes *fakes, enum fake_service service);
 void fakes_revive(struct fakes *fakes, enum fake_service service); /* at the same address */
 void fakes_set_mood(struct fakes *fakes, enum fake_service service, enum fake_mood mood); /* silent calls fail when it changes */
+
+/* The static list from now on names so many protectors, which are one. */
+void fakes_list(struct fakes *fakes, int protectors);
+struct fake_event fakes_event(struct fakes *fakes, uint32_t index);
 
 const char *fakes_text(struct fakes *fakes, const char *last); /* a copy, until the next one */
 

@@ -1,0 +1,204 @@
+#include "protector/decisions.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/metrics.h"
+#include "protector/detection.h"
+#include "protector/shelf.h"
+
+#define RETRY_MS 20    /* the writer's queue is full */
+#define BAN_BYTES 2048 /* its texts and what was seen */
+
+struct making;
+struct decisions {
+	struct protector *protector;
+	_Atomic uint32_t under_way;
+
+	/* the loop's */
+	struct making *waiting; /* for the writer, in no order */
+	struct rpc_timer retry;
+	bool ended;
+};
+
+/* One decision on its way to being a ban. */
+struct making {
+	struct rpc_task task;
+	struct making *next;
+	struct command command;
+	struct decisions *decisions;
+	enum writer_result result;
+	struct arena arena; /* what the ban points to */
+	struct ban ban;
+};
+
+#define COUNTER(outcome, text) \
+	{ \
+		.kind = METRIC_COUNTER, .name = "flashsale_protector_decisions_total", \
+		.help = "Decisions of detectors, by what became of them.", .labels = "outcome=\"" text "\"" \
+	}
+enum outcome_of_decision { MADE, OVERRULED, NO_ROOM, OUTCOMES_OF_DECISION };
+static struct metric counters[OUTCOMES_OF_DECISION] = {
+	[MADE] = COUNTER(MADE, "made"),
+	[OVERRULED] = COUNTER(OVERRULED, "overruled"),
+	[NO_ROOM] = COUNTER(NO_ROOM, "dropped"),
+};
+
+static void end(struct making *making, enum outcome_of_decision outcome)
+{
+	metric_add(&counters[outcome], 1);
+	atomic_fetch_sub(&making->decisions->under_way, 1);
+	arena_release(&making->arena);
+	free(making);
+}
+
+/* ---- to the store, and in effect ---- */
+
+static int apply(struct command *command, void *domain, MDB_txn *txn, int64_t now_ms)
+{
+	struct making *making = container_of(command, struct making, command);
+
+	return shelf_put(making->decisions->protector->store, txn, &making->ban);
+}
+
+static void settle(struct rpc_task *task)
+{
+	struct making *making = container_of(task, struct making, task);
+	struct protector *protector = making->decisions->protector;
+
+	if (making->result != WRITER_COMMITTED) {
+		LOG_LIMITED(LOG_ERROR, "a detector's ban could not be stored and is not in force",
+			LOG_TEXT("why", making->result == WRITER_FULL ? "the store is full: --store-size"
+								      : "the store refused it"));
+		end(making, NO_ROOM);
+		return;
+	}
+	protector_put(protector, &making->ban);
+	watch_board_flush(protector->board);
+	end(making, MADE);
+}
+
+static void done(struct command *command, enum writer_result result)
+{
+	struct making *making = container_of(command, struct making, command);
+
+	making->result = result;
+	making->task.run = settle;
+	rpc_post(making->decisions->protector->loop, &making->task);
+}
+
+static void submit(struct making *making)
+{
+	struct decisions *decisions = making->decisions;
+	struct protector *protector = decisions->protector;
+
+	making->command = (struct command){.apply = apply, .done = done, .items = 1, .grows = true};
+	if (writer_submit(protector->writer, &making->command))
+		return;
+	making->next = decisions->waiting;
+	decisions->waiting = making;
+	if (!decisions->retry.position)
+		rpc_timer_start(protector->loop, &decisions->retry, RETRY_MS);
+}
+
+static void submit_waiting(struct rpc_task *task)
+{
+	struct decisions *decisions = container_of(task, struct decisions, retry.task);
+	struct making *making = decisions->waiting;
+
+	decisions->waiting = NULL;
+	while (making) {
+		struct making *next = making->next;
+
+		submit(making);
+		making = next;
+	}
+}
+
+void decisions_end(struct decisions *decisions)
+{
+	decisions->ended = true;
+	rpc_timer_stop(decisions->protector->loop, &decisions->retry);
+	while (decisions->waiting) {
+		struct making *making = decisions->waiting;
+
+		decisions->waiting = making->next;
+		end(making, NO_ROOM);
+	}
+}
+
+/* ---- weighing ---- */
+
+static bool overruled(const struct bans *bans, const struct ban *ban, int64_t now_ms)
+{
+	const struct ban *person = bans_of(bans, &ban->subject, BAN_BY_OPERATOR);
+
+	return (person && ban_in_force(person, now_ms)) || bans_outranked(bans, ban, now_ms) ||
+	       bans_exempt(bans, &ban->subject, DETECTOR_BIT(ban->detection->detector), now_ms) ||
+	       bans_allow(bans, &ban->subject, now_ms);
+}
+
+static void weigh(struct rpc_task *task)
+{
+	struct making *making = container_of(task, struct making, task);
+	struct protector *protector = making->decisions->protector;
+	const int64_t now_ms = clock_wall_ms(protector->clock);
+
+	if (making->decisions->ended) {
+		end(making, NO_ROOM);
+		return;
+	}
+	if (overruled(protector->bans, &making->ban, now_ms)) {
+		end(making, OVERRULED);
+		return;
+	}
+	if (!protector_has_room(protector, &making->ban, 0)) {
+		LOG_LIMITED(LOG_ERROR, "a detector's ban has no room and is not in force: raise --bans-max",
+			LOG_INT("bans", (int64_t)bans_count(protector->bans)));
+		end(making, NO_ROOM);
+		return;
+	}
+	making->ban.id = id_next(&protector->ids);
+	submit(making);
+}
+
+/* ---- from the analysis ---- */
+
+void decisions_decided(void *context, const struct decision *decision)
+{
+	struct decisions *decisions = context;
+	struct making *making;
+	bool made;
+
+	if (atomic_fetch_add(&decisions->under_way, 1) >= DECISIONS_MAX) {
+		atomic_fetch_sub(&decisions->under_way, 1);
+		metric_add(&counters[NO_ROOM], 1);
+		return;
+	}
+	making = NEW(struct making);
+	making->decisions = decisions;
+	arena_init(&making->arena, BAN_BYTES, BAN_BYTES);
+	made = ban_from_decision(&making->arena, decision, &making->ban);
+	assert(made); /* everything in it is bounded */
+	making->task.run = weigh;
+	rpc_post(decisions->protector->loop, &making->task);
+}
+
+struct decisions *decisions_new(struct protector *protector)
+{
+	struct decisions *decisions = NEW(struct decisions);
+
+	decisions->protector = protector;
+	decisions->retry.task.run = submit_waiting;
+	for (int i = 0; i < OUTCOMES_OF_DECISION; i++)
+		metrics_register(&counters[i]);
+	return decisions;
+}
+
+void decisions_free(struct decisions *decisions)
+{
+	free(decisions);
+}

@@ -1,0 +1,25 @@
+/* protector/decisions.h - from what the detectors decide to bans that are stored, shown and told.
+ *
+ * A decision comes from the analysis thread, crosses to the loop, is weighed there against what people said of the client, is committed by the writer, and then takes effect
+ * as any ban does. A person's word about a client, and an allowance that covers its address, keep it from being made at all. What a detector in shadow decided never takes
+ * the place of what is in force. At most DECISIONS_MAX are under way; more are dropped and counted.
+ * Threads: decisions_decided on the analysis thread; everything else on the loop, or before it has calls. */
+#ifndef FLASHSALE_PROTECTOR_DECISIONS_H
+#define FLASHSALE_PROTECTOR_DECISIONS_H
+
+#include "protector/detectors.h"
+#include "protector/protector.h"
+
+#define DECISIONS_MAX 65536
+
+struct decisions;
+
+struct decisions *decisions_new(struct protector *protector);
+void decisions_end(struct decisions *decisions); /* on the loop: the writer hears nothing more */
+void decisions_free(
+	struct decisions *decisions); /* after the analysis, the writer and the loop's last task */
+
+/* Fits analysis_options.decided; the context is the decisions. */
+void decisions_decided(void *decisions, const struct decision *decision);
+
+#endif

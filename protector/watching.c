@@ -1,0 +1,131 @@
+#include "protector/watching.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "protector/detection.h"
+#include "protector/recorder.h"
+
+static bool open_recorder(
+	const struct protector_settings *settings, struct recorder **ret, struct error *error)
+{
+	*ret = NULL;
+	if (!settings->record)
+		return true;
+	*ret = recorder_open(settings->record, settings->record_max, error);
+	return *ret != NULL;
+}
+
+/* ---- what is known of bans, told to the analysis ---- */
+
+static void tell_exemption(
+	struct analysis *analysis, const struct ban_subject *subject, uint32_t detectors, int64_t until_us)
+{
+	for (enum detector detector = DETECTOR_NONE + 1; detector < DETECTORS; detector++) {
+		if (detectors & DETECTOR_BIT(detector))
+			analysis_exempt(analysis, subject, detector, until_us);
+	}
+}
+
+/* The bans that were stored, before it begins. */
+static void restore(const struct bans *bans, struct analysis *analysis)
+{
+	const struct id first = {{0}};
+
+	for (const struct ban *ban = bans_after(bans, &first); ban; ban = bans_after(bans, &ban->id)) {
+		if (ban->effect == BAN_EXEMPTS)
+			tell_exemption(analysis, &ban->subject, ban->exempts, ban->expire_ms * 1000);
+		else if (ban->detection)
+			analysis_restore(analysis, ban, ban->detection->detector, ban->detection->repetition);
+	}
+}
+
+struct exemption {
+	struct stream_errand errand;
+	struct ban_subject subject;
+	uint32_t detectors;
+	int64_t until_us;
+};
+
+static void exempt(struct stream_errand *errand, struct analysis *analysis)
+{
+	struct exemption *exemption = container_of(errand, struct exemption, errand);
+
+	tell_exemption(analysis, &exemption->subject, exemption->detectors, exemption->until_us);
+	free(exemption);
+}
+
+/* A person lifted a ban of a detector, which leaves the client alone for a while. */
+static void exempted(struct protector *protector, const struct ban *ban)
+{
+	struct exemption *exemption = NEW(struct exemption);
+
+	exemption->errand.run = exempt;
+	exemption->subject = ban->subject;
+	exemption->detectors = ban->exempts;
+	exemption->until_us = ban->expire_ms * 1000;
+	stream_run(protector->watching->stream, &exemption->errand);
+}
+
+/* ---- its life ---- */
+
+bool watching_start(struct protector *protector, struct error *error)
+{
+	struct watching *watching;
+	struct analysis_options options;
+	struct stream_options stream = {.now_us = clock_wall_us};
+	struct id seed;
+
+	if (!open_recorder(protector->settings, &stream.recorder, error))
+		return false;
+	watching = NEW(struct watching);
+	watching->decisions = decisions_new(protector);
+	detector_settings_standard(&watching->settings);
+	id_random(&seed);
+	options = (struct analysis_options){.settings = &watching->settings,
+		.seed = store_get_be64(seed.bytes),
+		.decided = decisions_decided,
+		.context = watching->decisions};
+	stream.analysis = analysis_new(&options);
+	restore(protector->bans, stream.analysis);
+	watching->stream = stream_new(&stream);
+	protector->watching = watching;
+	protector->exempt_ms = watching->settings.exempt_us / 1000;
+	protector->exempted = exempted;
+	return true;
+}
+
+struct ending {
+	struct rpc_task task;
+	struct decisions *decisions;
+	sem_t done;
+};
+
+static void end_decisions(struct rpc_task *task)
+{
+	struct ending *ending = container_of(task, struct ending, task);
+
+	decisions_end(ending->decisions);
+	sem_post(&ending->done);
+}
+
+void watching_stop(struct protector *protector)
+{
+	struct ending ending = {.task.run = end_decisions, .decisions = protector->watching->decisions};
+
+	stream_free(protector->watching->stream);
+	protector->watching->stream = NULL;
+	sem_init(&ending.done, 0, 0);
+	rpc_post(protector->loop, &ending.task); /* behind all that was decided */
+	while (sem_wait(&ending.done) != 0)
+		;
+	sem_destroy(&ending.done);
+}
+
+void watching_release(struct protector *protector)
+{
+	decisions_free(protector->watching->decisions);
+	free(protector->watching);
+}
