@@ -10,6 +10,7 @@
 
 /* ---- in the store ---- */
 
+#define PERSONS "operator"
 #define COUNTS 9
 #define DECISION_TEXT_MAX 4096
 
@@ -72,13 +73,18 @@ bool detection_unpack(const uint8_t *from, size_t size, struct detection *ret)
 
 /* ---- sets ---- */
 
+const char *detector_name(enum detector detector)
+{
+	return detector == DETECTOR_NONE ? PERSONS : detector_infos[detector].name;
+}
+
 size_t detector_list_format(uint32_t set, char text[DETECTOR_LIST_MAX + 1])
 {
 	size_t length = 0;
 
 	text[0] = '\0';
-	for (enum detector detector = DETECTOR_NONE + 1; detector < DETECTORS; detector++) {
-		const char *name = detector_infos[detector].name;
+	for (enum detector detector = DETECTOR_NONE; detector < DETECTORS; detector++) {
+		const char *name = detector_name(detector);
 
 		if (!(set & DETECTOR_BIT(detector)))
 			continue;
@@ -101,7 +107,7 @@ uint32_t detector_list_parse(const char *text, size_t length)
 		size_t size = comma ? (size_t)(comma - text) : (size_t)(end - text);
 		enum detector detector = detector_find(text, size);
 
-		if (detector != DETECTOR_NONE)
+		if (detector != DETECTOR_NONE || (size == strlen(PERSONS) && !memcmp(text, PERSONS, size)))
 			set |= DETECTOR_BIT(detector);
 		text += size + 1;
 	}

@@ -20,7 +20,9 @@ struct detection {
 void detection_pack(const struct detection *detection, uint8_t to[DETECTION_BYTES]);
 bool detection_unpack(const uint8_t *from, size_t size, struct detection *ret); /* all but `detector` */
 
-/* Sets of detectors are bits, 1 << detector; as text their names with commas. Names that are not known are left out. */
+/* Sets of detectors are bits, 1 << detector; as text their names with commas, "operator" for DETECTOR_NONE, which stands for what persons said. Names that are not known are
+ * left out. */
+const char *detector_name(enum detector detector);
 #define DETECTOR_BIT(detector) (1u << (detector))
 #define DETECTOR_LIST_MAX 255
 size_t detector_list_format(uint32_t set, char text[DETECTOR_LIST_MAX + 1]); /* its length */

@@ -157,15 +157,20 @@ Protector__BanEffect message_effect(enum ban_effect effect)
 	return effects[effect];
 }
 
-static bool set_exempts(struct arena *arena, uint32_t exempts, Protector__Ban *message)
+static Protector__Exemption *message_exemption(struct arena *arena, uint32_t exempts)
 {
-	message->exempt_detectors = ARENA_ARRAY(arena, DETECTORS, char *);
-	for (int detector = 0; message->exempt_detectors && detector < DETECTORS; detector++) {
+	Protector__Exemption *message = ARENA_NEW(arena, Protector__Exemption);
+	char **names = ARENA_ARRAY(arena, DETECTORS, char *);
+
+	if (!message || !names)
+		return NULL;
+	protector__exemption__init(message);
+	message->detectors = names;
+	for (int detector = 0; detector < DETECTORS; detector++) {
 		if (exempts & DETECTOR_BIT(detector))
-			message->exempt_detectors[message->n_exempt_detectors++] =
-				(char *)(uintptr_t)detector_infos[detector].name;
+			names[message->n_detectors++] = (char *)(uintptr_t)detector_name(detector);
 	}
-	return message->exempt_detectors != NULL;
+	return message;
 }
 
 Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
@@ -185,7 +190,7 @@ Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
 	if (ban->expire_ms != BANS_NEVER)
 		message->expire_time = timestamp_new(arena, ban->expire_ms);
 	if ((ban->detection && !(message->detection = message_detection(arena, ban->detection))) ||
-		(ban->exempts && !set_exempts(arena, ban->exempts, message)))
+		(ban->exempts && !(message->exemption = message_exemption(arena, ban->exempts))))
 		return NULL;
 	if (!message->ban_id || !message->create_time || !set_subject(arena, &ban->subject, message) ||
 		(ban->expire_ms != BANS_NEVER && !message->expire_time))

@@ -118,7 +118,7 @@ static bool take_detection(struct rest *rest, struct ban *ban, struct detection 
 		return false;
 	set = detector_list_parse((const char *)names, length);
 	if (ban->effect == BAN_EXEMPTS)
-		ban->exempts = set ? set : DETECTOR_BIT(DETECTOR_NONE);
+		ban->exempts = set ? set : DETECTOR_BIT(DETECTORS); /* of one that is not known */
 	if (!size)
 		return true;
 	if (!detection_unpack(bytes, size, detection))

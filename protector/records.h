@@ -3,7 +3,7 @@
  * bans: key: the 16 bytes of the id. Record: 1 byte origin, 1 effect, 8 made, 8 ends (two's complement), then three texts with 2 bytes of
  * size each: the subject as subject_pack writes it, reason, evidence; then in the same way a detector's detection (else nothing), and names of detectors with
  * commas: the detector's, or those that a subject is exempt from. Detectors that this program does not know are left out: such a ban has no detection, such an
- * exemption is of DETECTOR_NONE.
+ * exemption is of nobody, DETECTORS.
  * subjects: key: the subject, 1 byte origin. Record: the id. expiry: key: 8 bytes end, the id; nothing in the record; only of bans that end.
  * Unpacking returns false for bytes that this format could not have written: a damaged store. The layout is PROTECTOR_FORMAT; a change
  * of it is another number. Pure: any thread. */

@@ -45,7 +45,7 @@ static bool exemption_valid(const struct ban *ban)
 	if (ban->effect != BAN_EXEMPTS)
 		return ban->origin != BAN_BY_LIFTING && !ban->exempts;
 	return ban->origin == BAN_BY_LIFTING && ban->exempts &&
-	       !(ban->exempts & ~(DETECTOR_BIT(DETECTORS) - 1));
+	       !(ban->exempts & ~(DETECTOR_BIT(DETECTORS + 1) - 1));
 }
 
 static bool detection_valid(const struct ban *ban)

@@ -27,7 +27,8 @@ struct rpc_pool *rpc_pool_new(struct rpc_loop *loop, struct discovery *discovery
 void rpc_pool_free(struct rpc_pool *pool); /* what is open comes back UNAVAILABLE first; not from the loop */
 size_t rpc_pool_count(const struct rpc_pool *pool); /* instances known; any thread */
 void rpc_pool_each(const struct rpc_pool *pool, void (*each)(void *context, const char *id), void *context); /* instances known, in no order; loop only */
-/* Hears once soon, then of every change of the set of instances and of an instance that was lost or came back; on the loop. From any thread. */
+/* Hears once soon, then of every change of the set of instances and of an instance that was lost or came back; on the loop. From any thread; for few, each of which stays until
+ * the pool is gone. */
 void rpc_pool_on_change(struct rpc_pool *pool, void (*changed)(void *context), void *context);
 
 #define RPC_ANY_SHARD (-1)
@@ -59,6 +60,7 @@ struct rpc_subscription_options {
 	const ProtobufCServiceDescriptor *service;
 	const ProtobufCMethodDescriptor *method;
 	int32_t shard;
+	const char *instance;                                                /* its id, and no other; copied. NULL: any of the shard */
 	int64_t silence_ms;
 	void (*open)(void *context, ProtobufCMessage *request);              /* request is an initialised message of the input type; what it points to is the callee's until the next open */
 	bool (*message)(void *context, const ProtobufCMessage *message);     /* false: drop the stream and open it anew */

@@ -13,6 +13,9 @@
 #include "rpc/role.h"
 #include "rpc/tls.h"
 
+/* A pool has few owners: who asks for its changes is known when the program is written. */
+#define LISTENERS_MAX 4
+
 #define RENEW_MS 1000 /* how often certificates are looked at */
 
 TAILQ_HEAD(channel_list, rpc_channel);
@@ -37,8 +40,11 @@ struct rpc_pool {
 	bool stirred; /* the task below is on its way */
 	bool tell;    /* and the owner wants to hear */
 	struct rpc_task stir;
-	void (*changed)(void *context);
-	void *context;
+	struct listener {
+		void (*changed)(void *context);
+		void *context;
+	} listeners[LISTENERS_MAX];
+	uint32_t listener_count;
 
 	pthread_mutex_t lock; /* only between rpc_pool_free and the loop */
 	pthread_cond_t signal;
@@ -178,8 +184,8 @@ static void stir_run(struct rpc_task *task)
 	take_over_where_ready(pool);
 	for (size_t left = pool->user_count; left && (user = next_user(pool)); left--)
 		user->changed(user);
-	if (tell && pool->changed && !pool->closing)
-		pool->changed(pool->context);
+	for (uint32_t i = 0; tell && i < pool->listener_count && !pool->closing; i++)
+		pool->listeners[i].changed(pool->listeners[i].context);
 	if (pool->closing && !pool->stirred && TAILQ_EMPTY(&pool->users) && TAILQ_EMPTY(&pool->channels))
 		say_closed(pool);
 }
@@ -423,8 +429,9 @@ static void set_changed_run(struct rpc_task *task)
 {
 	struct errand *errand = container_of(task, struct errand, task);
 
-	errand->pool->changed = errand->changed;
-	errand->pool->context = errand->context;
+	assert(errand->pool->listener_count < LISTENERS_MAX);
+	errand->pool->listeners[errand->pool->listener_count++] =
+		(struct listener){errand->changed, errand->context};
 	rpc_pool_state_changed(errand->pool, true); /* it missed what was before */
 	free(errand);
 }

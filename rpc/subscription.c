@@ -28,6 +28,7 @@ struct stream {
 
 struct rpc_subscription {
 	struct rpc_subscription_options options;
+	char *instance;	       /* NULL: any */
 	struct rpc_pool *pool; /* NULL: it closed, nothing comes any more */
 	struct rpc_pool_user user;
 	struct rpc_loop *loop;
@@ -253,7 +254,10 @@ static void try_open(struct rpc_subscription *subscription)
 	struct rpc_channel *channel;
 	bool wait;
 
-	channel = rpc_pool_pick(subscription->pool, subscription->options.shard, &wait);
+	if (subscription->instance)
+		channel = rpc_pool_pick_instance(subscription->pool, subscription->instance);
+	else
+		channel = rpc_pool_pick(subscription->pool, subscription->options.shard, &wait);
 	if (channel)
 		open_on(subscription, channel); /* else the pool tells when one is ready */
 }
@@ -298,6 +302,7 @@ struct rpc_subscription *rpc_subscribe(const struct rpc_subscription_options *op
 
 	assert(options->message && options->silence_ms > 0 && options->message_arena_bytes_max);
 	subscription->options = *options;
+	subscription->instance = options->instance ? memory_copy_text(options->instance) : NULL;
 	subscription->pool = options->pool;
 	subscription->loop = rpc_pool_loop(options->pool);
 	subscription->timer.task.run = timer_run;
@@ -329,5 +334,6 @@ void rpc_unsubscribe(struct rpc_subscription *subscription)
 	rpc_timer_stop(subscription->loop, &subscription->timer);
 	if (subscription->pool)
 		rpc_pool_leave(subscription->pool, &subscription->user);
+	free(subscription->instance);
 	free(subscription);
 }

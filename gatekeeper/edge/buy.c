@@ -259,7 +259,7 @@ static void client_came(struct rpc_ask *ask)
 	struct edge *edge = buy->work->edge;
 	const struct hop hop = hop_of_ask(buy, ask);
 	struct client_fallback fallback = {
-		.known = follower_synced(edge->ban_follower),
+		.known = ban_sources_synced(edge->ban_sources),
 		.fail_closed = edge->options.protector_fail_closed,
 	};
 	struct ban_verdict ban;

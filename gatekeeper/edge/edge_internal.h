@@ -12,8 +12,9 @@
 #include "base/id.h"
 #include "base/metrics.h"
 #include "gatekeeper/edge/ban_list.h"
+#include "gatekeeper/edge/ban_sources.h"
 #include "gatekeeper/edge/edge.h"
-#include "gatekeeper/edge/follower.h"
+#include "rpc/follower.h"
 #include "gatekeeper/edge/identity.h"
 #include "gatekeeper/edge/ladder.h"
 #include "gatekeeper/edge/purchase.h"
@@ -60,7 +61,8 @@ struct edge {
 	struct reporter *reporter;
 	struct rpc_batcher *clients, *limits, *lines, *keys; /* used on the loop only */
 	struct follower **stock_followers;		     /* by inventory shard */
-	struct follower *ban_follower, *rule_follower;
+	struct follower *rule_follower;
+	struct ban_sources *ban_sources;
 	struct metric ages[3]; /* of stock, bans and rules */
 	struct probe **cart_probes; /* by cart shard */
 	struct echo *echo;	    /* NULL unless bench */

@@ -6,23 +6,19 @@
 #include "base/memory.h"
 #include "gatekeeper/edge/edge_internal.h"
 
-static void apply_stock(
+static bool apply_stock(
 	void *edge, int32_t shard, const Common__WatchHeader *header, const ProtobufCMessage *message)
 {
 	stock_marks_apply(
 		((struct edge *)edge)->marks, shard, (const Inventory__WatchStockResponse *)message);
+	return true;
 }
 
-static void apply_bans(
-	void *edge, int32_t shard, const Common__WatchHeader *header, const ProtobufCMessage *message)
-{
-	ban_list_apply(((struct edge *)edge)->bans, (const Protector__WatchBansResponse *)message);
-}
-
-static void apply_rules(
+static bool apply_rules(
 	void *edge, int32_t shard, const Common__WatchHeader *header, const ProtobufCMessage *message)
 {
 	rule_list_apply(((struct edge *)edge)->rules, (const Policy__WatchPoliciesResponse *)message);
+	return true;
 }
 
 void snapshots_open(struct edge *edge)
@@ -37,14 +33,7 @@ void snapshots_open(struct edge *edge)
 			.apply = apply_stock,
 			.context = edge,
 		});
-	edge->ban_follower = follower_new(&(struct follower_options){
-		.pool = edge->pools[EDGE_PROTECTOR],
-		.service = &protector__protector_service__descriptor,
-		.method = "WatchBans",
-		.shard = RPC_ANY_SHARD,
-		.apply = apply_bans,
-		.context = edge,
-	});
+	ban_sources_open(edge->ban_sources, edge->pools[EDGE_PROTECTOR]);
 	edge->rule_follower = follower_new(&(struct follower_options){
 		.pool = edge->pools[EDGE_POLICY],
 		.service = &policy__policy_service__descriptor,
@@ -60,16 +49,16 @@ void snapshots_close(struct edge *edge)
 	for (uint32_t shard = 0; shard < edge->options.inventory_shards; shard++)
 		follower_free(edge->stock_followers[shard]);
 	free(edge->stock_followers);
-	follower_free(edge->ban_follower);
+	ban_sources_close(edge->ban_sources);
 	follower_free(edge->rule_follower);
 }
 
 /* ---- their age ---- */
 
 /* Never heard: since the system's start, which is long enough for any alert. */
-static int64_t age_s(const struct follower *follower)
+static int64_t age_s(int64_t heard_ns)
 {
-	return (clock_mono_ns() - follower_heard_ns(follower)) / 1000000000;
+	return (clock_mono_ns() - heard_ns) / 1000000000;
 }
 
 static int64_t stock_age_s(void *context)
@@ -78,7 +67,7 @@ static int64_t stock_age_s(void *context)
 	int64_t oldest = 0;
 
 	for (uint32_t shard = 0; shard < edge->options.inventory_shards; shard++) {
-		const int64_t age = age_s(edge->stock_followers[shard]);
+		const int64_t age = age_s(follower_heard_ns(edge->stock_followers[shard]));
 
 		oldest = age > oldest ? age : oldest;
 	}
@@ -87,12 +76,12 @@ static int64_t stock_age_s(void *context)
 
 static int64_t bans_age_s(void *context)
 {
-	return age_s(((struct edge *)context)->ban_follower);
+	return age_s(ban_sources_heard_ns(((struct edge *)context)->ban_sources));
 }
 
 static int64_t rules_age_s(void *context)
 {
-	return age_s(((struct edge *)context)->rule_follower);
+	return age_s(follower_heard_ns(((struct edge *)context)->rule_follower));
 }
 
 void snapshots_count(struct edge *edge)

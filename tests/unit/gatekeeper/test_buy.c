@@ -11,6 +11,9 @@
 #include "base/memory.h"
 #include "fakes.h"
 
+#define BAN_1 "01890a5d-ac96-774b-bcce-000000000001"
+#define BAN_2 "01890a5d-ac96-774b-bcce-000000000002"
+
 static struct fakes fakes;
 static struct door door;
 static struct edge_request *last;
@@ -303,15 +306,15 @@ static void test_bans_bite_early_and_end_by_themselves(void **state)
 {
 	const int64_t now_ms = clock_wall_ms(&clock_system);
 
-	fakes_ban(&fakes, "b2", "mallory", now_ms + 400);
-	fakes_ban(&fakes, "b1", "eve", 0);
+	fakes_ban(&fakes, BAN_2, "mallory", now_ms + 400);
+	fakes_ban(&fakes, BAN_1, "eve", 0);
 	wait_until(is_banned_early, "eve"); /* so the ban before it is known too */
-	assert_flags(&last->out, "This client is banned: ban b1, without an end", false);
+	assert_flags(&last->out, "This client is banned: ban " BAN_1 ", without an end", false);
 	while (is_banned_early("mallory"))
 		;
 	assert_flags(&last->out, "bought: in the cart", true);
 	assert_true(clock_wall_ms(&clock_system) >= now_ms + 400);
-	fakes_unban(&fakes, "b1");
+	fakes_unban(&fakes, BAN_1);
 	while (is_banned_early("eve"))
 		;
 	assert_flags(&last->out, "bought: in the cart", true);
@@ -334,7 +337,7 @@ static void test_who_changes_something_is_not_judged_by_what_was_before(void **s
 {
 	fakes_stock(&fakes, "GONE", 0, false);
 	fakes_rule(&fakes, "PAST", -1, 5, 0, clock_wall_ms(&clock_system) - 1000);
-	fakes_ban(&fakes, "b1", "eve", 0);
+	fakes_ban(&fakes, BAN_1, "eve", 0);
 	wait_until(is_refused_early, "GONE");
 	wait_until(is_refused_early, "PAST");
 	wait_until(is_banned_early, "eve");
@@ -375,7 +378,7 @@ static void test_a_key_knows_better_than_policy(void **state)
 static void test_a_ban_is_not_looked_up(void **state)
 {
 	assert_flags(buy_as("/buy", "ann", "A", 1, "k1"), "bought: in the cart", true);
-	fakes_ban(&fakes, "b1", "ann", 0);
+	fakes_ban(&fakes, BAN_1, "ann", 0);
 	wait_until(is_banned_early, "ann");
 	buy_as("/buy", "ann", "A", 1, "k1");
 	assert_string_equal(last->out.reason, "BANNED");
@@ -449,7 +452,7 @@ static bool knows_rule(const void *unused)
 
 static void test_without_the_protector_the_last_bans_judge(void **state)
 {
-	fakes_ban(&fakes, "b1", "eve", 0);
+	fakes_ban(&fakes, BAN_1, "eve", 0);
 	wait_until(is_banned_early, "eve");
 	fakes_kill(&fakes, FAKE_PROTECTOR);
 	assert_int_equal(buy_as("/v1/buy", "ann", "A", 1, NULL)->status, 200);
@@ -588,9 +591,9 @@ static void test_setting_a_line(void **state)
 
 static void test_a_banned_person_may_only_give_back(void **state)
 {
-	fakes_ban(&fakes, "b1", "ann", 0);
+	fakes_ban(&fakes, BAN_1, "ann", 0);
 	wait_until(is_banned_early, "ann");
-	assert_flags(put("A", 1), "This client is banned: ban b1, without an end", false);
+	assert_flags(put("A", 1), "This client is banned: ban " BAN_1 ", without an end", false);
 	assert_int_equal(fakes.updates, 0);
 	assert_int_equal(put("A", 0)->status, 200);
 	fakes_stock(&fakes, "GONE", 0, false);

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "discovery/static.h"
 #include "fakes.h"
 #include "flashsale/protector/v1/protector.pb-c.h"
-#include "gatekeeper/edge/follower.h"
+#include "rpc/follower.h"
 
 /* A protector whose stream says what the script says, one message a wake. */
 static struct {
@@ -39,6 +40,7 @@ static struct {
 	sem_t done;
 	char folder[64], file[80];
 	_Atomic uint32_t applied;
+	_Atomic bool full; /* the next message is not kept */
 } reader;
 
 static enum rpc_pull next(
@@ -168,10 +170,11 @@ static void assert_resumed(const char *incarnation, uint64_t version)
 
 /* ---- the reader ---- */
 
-static void apply(
+static bool apply(
 	void *context, int32_t shard, const Common__WatchHeader *header, const ProtobufCMessage *message)
 {
 	atomic_fetch_add(&reader.applied, 1);
+	return !atomic_exchange(&reader.full, false);
 }
 
 static bool has_applied(const void *count)
@@ -322,11 +325,29 @@ static void test_silence_opens_it_again(void **state)
 	assert_false(follower_fresh(reader.follower, clock_mono_ns(), FOLLOWER_SILENCE_MS - 50));
 }
 
+static void test_what_could_not_be_kept_comes_anew(void **state)
+{
+	uint32_t before;
+
+	say("one", 5, true, true);
+	wait_applied(1);
+	before = opened();
+	atomic_store(&reader.full, true);
+	say("one", 6, false, false);
+	wait_until(was_opened_again, &before);
+	assert_resumed("", 0);
+	assert_false(is_whole());
+	say("one", 6, true, true);
+	wait_applied(3);
+	assert_true(is_whole());
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_stream_is_resumed_where_it_ended),
+		TEST(test_what_could_not_be_kept_comes_anew),
 		TEST(test_half_a_snapshot_is_none),
 		TEST(test_what_does_not_follow_begins_anew),
 		TEST(test_silence_opens_it_again),

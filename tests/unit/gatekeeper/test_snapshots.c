@@ -4,6 +4,8 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gatekeeper/edge/ban_list.h"
@@ -83,6 +85,43 @@ static void test_a_snapshot_replaces_its_own_shard_only(void **state)
 
 static struct ban_list *bans;
 
+static int id_count;
+
+/* Ids by short names, ascending as they are first said in a test. */
+static const char *id_of(const char *name, bool new)
+{
+	static char names[64][8], texts[64][BAN_ID_MAX + 1];
+	int at = 0;
+
+	while (at < id_count && strcmp(names[at], name) != 0)
+		at++;
+	if (at == id_count && new) {
+		snprintf(names[at], sizeof(names[at]), "%s", name);
+		snprintf(texts[at], sizeof(texts[at]), "01890a5d-ac96-774b-bcce-%012d", at);
+		id_count++;
+	}
+	return texts[at];
+}
+
+static const char *name_of(const char *id)
+{
+	static char name[8];
+
+	if (!*id)
+		return "";
+	for (char letter = 'a'; letter <= 'z'; letter++) {
+		for (char digit = '0'; digit <= '9'; digit++) {
+			snprintf(name, sizeof(name), "%c%c", letter, digit);
+			if (strcmp(id_of(name, false), id) == 0)
+				return name;
+		}
+	}
+	return id;
+}
+
+static uint32_t source;
+static Protector__BanSource made_by;
+
 static void tell_ban(Common__WatchHeader *header, const char *id, const char *user, const char *address,
 	int64_t end_ms, Protector__BanEffect effect)
 {
@@ -91,7 +130,8 @@ static void tell_ban(Common__WatchHeader *header, const char *id, const char *us
 	Google__Protobuf__Timestamp expire;
 
 	timestamp_set(&expire, end_ms);
-	ban.ban_id = (char *)(uintptr_t)id;
+	ban.ban_id = (char *)(uintptr_t)(id[2] ? id : id_of(id, true));
+	ban.source = made_by;
 	ban.subject_case = user ? PROTECTOR__BAN__SUBJECT_USER_ID : PROTECTOR__BAN__SUBJECT_ADDRESS;
 	if (user)
 		ban.user_id = (char *)(uintptr_t)user;
@@ -102,18 +142,20 @@ static void tell_ban(Common__WatchHeader *header, const char *id, const char *us
 	message.header = header;
 	message.items = items;
 	message.n_items = 1;
-	ban_list_apply(bans, &message);
+	assert_true(ban_list_apply(bans, source, &message));
+	ban_list_settle(bans);
 }
 
 static void lift(const char *id)
 {
 	Protector__WatchBansResponse message = PROTECTOR__WATCH_BANS_RESPONSE__INIT;
-	char *keys[] = {(char *)(uintptr_t)id};
+	char *keys[] = {(char *)(uintptr_t)id_of(id, false)};
 
 	message.header = &plain;
 	message.n_removed_keys = 1;
 	message.removed_keys = keys;
-	ban_list_apply(bans, &message);
+	assert_true(ban_list_apply(bans, source, &message));
+	ban_list_settle(bans);
 }
 
 static struct ban_verdict judged;
@@ -127,12 +169,15 @@ static const char *banned(const char *user, const char *ip, int64_t now_ms)
 		assert_true(address_parse(ip, strlen(ip), &address));
 	ban_list_judge(bans, user, ip ? &address : NULL, now_ms, &judged);
 	assert_true((judged.effect == BAN_NONE) == !judged.ban_id[0]);
-	return judged.ban_id;
+	return name_of(judged.ban_id);
 }
 
 static int setup_bans(void **state)
 {
 	bans = ban_list_new();
+	id_count = 0;
+	source = 0;
+	made_by = PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR;
 	return 0;
 }
 
@@ -226,6 +271,124 @@ static void test_the_strongest_effect_counts(void **state)
 	assert_judged("ann", "192.0.2.7", 0, BAN_NONE, "", false);
 	assert_judged("ann", "192.0.2.8", 0, BAN_CHALLENGE, "c1", true);
 	assert_judged("eve", "192.0.2.7", 1000, BAN_SLOW, "s1", false);
+}
+
+#define EXEMPT PROTECTOR__BAN_EFFECT__BAN_EFFECT_EXEMPT
+#define BY_DETECTOR PROTECTOR__BAN_SOURCE__BAN_SOURCE_DETECTOR
+#define BY_SETTING PROTECTOR__BAN_SOURCE__BAN_SOURCE_SETTING
+
+static void test_an_allowed_account(void **state)
+{
+	tell_ban(&whole, "b1", NULL, "192.0.2.7", 0, DENY);
+	made_by = BY_DETECTOR;
+	tell_ban(&plain, "e1", "eve", NULL, 0, DENY);
+	assert_string_equal(banned("eve", "192.0.2.8", 0), "e1");
+	made_by = BY_SETTING;
+	tell_ban(&plain, "e2", "eve", NULL, 0, ALLOW);
+	assert_string_equal(banned("eve", "192.0.2.8", 0), "");
+	assert_string_equal(banned("eve", "192.0.2.7", 0), "b1");
+}
+
+static void test_a_persons_word_beats_a_detectors(void **state)
+{
+	made_by = BY_DETECTOR;
+	tell_ban(&whole, "f1", "eve", NULL, 0, DENY);
+	made_by = PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR;
+	tell_ban(&plain, "f2", "eve", NULL, 1000, SLOW);
+	assert_judged("eve", NULL, 999, BAN_SLOW, "f2", false);
+	assert_judged("eve", NULL, 1000, BAN_DENY, "f1", false);
+	tell_ban(&plain, "f3", "eve", NULL, 1000, SHADOW); /* the newest counts */
+	assert_judged("eve", NULL, 999, BAN_NONE, "", false);
+}
+
+static void test_what_was_lifted_does_not_count(void **state)
+{
+	made_by = BY_DETECTOR;
+	tell_ban(&whole, "g1", "eve", NULL, 0, DENY);
+	tell_ban(&plain, "g2", "eve", NULL, 1000,
+		EXEMPT); /* by another protector, whose word comes before the ban is taken out */
+	assert_judged("eve", NULL, 999, BAN_NONE, "", false);
+	assert_judged("eve", NULL, 1000, BAN_DENY, "g1", false);
+	tell_ban(&plain, "g3", "eve", NULL, 0, SLOW); /* made since */
+	lift("g1");
+	assert_judged("eve", NULL, 999, BAN_SLOW, "g3", false);
+	made_by = PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR;
+	tell_ban(&plain, "g4", "eve", NULL, 0, DENY);
+	tell_ban(&plain, "g5", "eve", NULL, 0, EXEMPT); /* of detectors only */
+	assert_judged("eve", NULL, 999, BAN_DENY, "g4", false);
+}
+
+static void test_each_protector_is_a_source(void **state)
+{
+	tell_ban(&whole, "h1", "eve", NULL, 0, DENY);
+	source = 15;
+	tell_ban(&whole, "h2", NULL, "192.0.2.0/24", 0, DENY);
+	tell_ban(&plain, "h3", "mallory", NULL, 0, DENY);
+	assert_string_equal(banned("eve", NULL, 0), "h1");
+	assert_string_equal(banned("ann", "192.0.2.7", 0), "h2");
+	assert_string_equal(banned("mallory", NULL, 0), "h3");
+	assert_int_equal(ban_list_count(bans), 3);
+	tell_ban(&whole, "h4", "trudy", NULL, 0, DENY); /* all that this one has now */
+	assert_string_equal(banned("eve", NULL, 0), "h1");
+	assert_string_equal(banned("ann", "192.0.2.7", 0), "");
+	assert_string_equal(banned("trudy", NULL, 0), "h4");
+	assert_int_equal(ban_list_count(bans), 2);
+	source = 0;
+	lift("h4"); /* is not its own */
+	assert_string_equal(banned("trudy", NULL, 0), "h4");
+}
+
+/* As many as make every part grow, put in and taken out. */
+static void test_many(void **state)
+{
+	char user[32], id[BAN_ID_MAX + 1], *keys[] = {id};
+	Protector__WatchBansResponse removal = PROTECTOR__WATCH_BANS_RESPONSE__INIT;
+
+	tell_ban(&begin, "i1", "eve", NULL, 0, DENY);
+	for (int i = 0; i < 20000; i++) {
+		if (i == 10000)
+			tell_ban(&end, "i2", "eve", NULL, 0, DENY);
+		snprintf(id, sizeof(id), "01890a5d-ac96-774b-bcce-1%011d", i);
+		snprintf(user, sizeof(user), i % 2 ? "user-%d" : "10.%d.%d.0/24", i % 2 ? i : i / 256 % 256,
+			i % 256);
+		tell_ban(&plain, id, i % 2 ? user : NULL, i % 2 ? NULL : user, 0, DENY);
+	}
+	assert_int_equal(ban_list_count(bans), 20002);
+	ban_list_judge(bans, "user-19999", NULL, 0, &judged);
+	assert_int_equal(judged.effect, BAN_DENY);
+	removal.header = &plain;
+	removal.n_removed_keys = 1;
+	removal.removed_keys = keys;
+	for (int i = 0; i < 20000; i++) {
+		snprintf(id, sizeof(id), "01890a5d-ac96-774b-bcce-1%011d", i);
+		assert_true(ban_list_apply(bans, 0, &removal));
+		if (i % 1000 == 999) {
+			ban_list_settle(bans);
+			assert_int_equal(ban_list_count(bans), 20001 - i);
+		}
+	}
+	ban_list_judge(bans, "user-19999", NULL, 0, &judged);
+	assert_int_equal(judged.effect, BAN_NONE);
+}
+
+static void test_what_does_not_fit_must_come_anew(void **state)
+{
+	Protector__WatchBansResponse message = PROTECTOR__WATCH_BANS_RESPONSE__INIT;
+	const size_t many = BAN_WAITING_MAX / 4;
+	char **keys = calloc(many, sizeof(*keys));
+	bool refused = false;
+
+	for (size_t i = 0; i < many; i++)
+		keys[i] = (char *)(uintptr_t)id_of("j1", true);
+	message.header = &plain;
+	message.removed_keys = keys;
+	message.n_removed_keys = many;
+	for (int i = 0; i < 1000000 && !refused; i++)
+		refused = !ban_list_apply(bans, 0, &message);
+	assert_true(refused);
+	ban_list_settle(bans);
+	assert_true(ban_list_apply(bans, 0, &message));
+	free(keys);
 }
 
 static void test_bans_bite_while_a_snapshot_comes(void **state)
@@ -370,6 +533,12 @@ int main(void)
 		BANS(test_the_allow_list_wins_over_addresses),
 		BANS(test_shadows_refuse_nobody),
 		BANS(test_the_strongest_effect_counts),
+		BANS(test_an_allowed_account),
+		BANS(test_a_persons_word_beats_a_detectors),
+		BANS(test_what_was_lifted_does_not_count),
+		BANS(test_each_protector_is_a_source),
+		BANS(test_many),
+		BANS(test_what_does_not_fit_must_come_anew),
 		BANS(test_bans_bite_while_a_snapshot_comes),
 		BANS(test_what_no_ban_can_be_is_left_out),
 		cmocka_unit_test(test_the_closest_rule_counts),

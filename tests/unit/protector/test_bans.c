@@ -450,7 +450,7 @@ static void test_which_bans_are_valid(void **state)
 	assert_false(ban_valid(&ban));
 	ban.origin = BAN_BY_LIFTING; /* of nobody */
 	assert_false(ban_valid(&ban));
-	ban.exempts = DETECTOR_BIT(DETECTORS);
+	ban.exempts = DETECTOR_BIT(DETECTORS + 1);
 	assert_false(ban_valid(&ban));
 	ban.exempts = 1;
 	assert_true(ban_valid(&ban));

@@ -101,9 +101,12 @@ static void test_an_exemption_names_its_detectors(void **state)
 	message = message_ban(&arena, &ban);
 	assert_int_equal(message->effect, PROTECTOR__BAN_EFFECT__BAN_EFFECT_EXEMPT);
 	assert_int_equal(message->source, PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR);
-	assert_int_equal(message->n_exempt_detectors, 2);
-	assert_string_equal(message->exempt_detectors[0], detector_infos[DETECTOR_REFUSALS].name);
+	assert_int_equal(message->exemption->n_detectors, 2);
+	assert_string_equal(message->exemption->detectors[0], detector_infos[DETECTOR_REFUSALS].name);
 	assert_null(message->detection);
+	ban.exempts |= DETECTOR_BIT(DETECTOR_NONE);
+	message = message_ban(&arena, &ban);
+	assert_string_equal(message->exemption->detectors[0], "operator");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

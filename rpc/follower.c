@@ -1,4 +1,4 @@
-#include "gatekeeper/edge/follower.h"
+#include "rpc/follower.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -77,7 +77,11 @@ static bool take_message(void *context, const ProtobufCMessage *message)
 			LOG_TEXT("method", follower->options.method));
 		return false;
 	}
-	follower->options.apply(follower->options.context, follower->options.shard, header, message);
+	if (!follower->options.apply(follower->options.context, follower->options.shard, header, message)) {
+		follower->incarnation[0] = 0;
+		atomic_store(&follower->whole, false);
+		return false;
+	}
 	advance(follower, header);
 	atomic_store(&follower->heard_ns, clock_mono_ns());
 	return true;
@@ -116,6 +120,7 @@ struct follower *follower_new(const struct follower_options *options)
 		.service = options->service,
 		.method = method,
 		.shard = options->shard,
+		.instance = options->instance,
 		.silence_ms = FOLLOWER_SILENCE_MS,
 		.open = open_stream,
 		.message = take_message,
