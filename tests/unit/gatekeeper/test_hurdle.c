@@ -14,6 +14,10 @@
 #define SLOW PROTECTOR__BAN_EFFECT__BAN_EFFECT_SLOW
 #define CHALLENGE PROTECTOR__BAN_EFFECT__BAN_EFFECT_CHALLENGE
 
+#define BAN_1 "01890a5d-ac96-774b-bcce-000000000001"
+#define BAN_2 "01890a5d-ac96-774b-bcce-000000000002"
+#define BAN_3 "01890a5d-ac96-774b-bcce-000000000003"
+
 static struct fakes fakes;
 static struct door door;
 static struct edge_request *last;
@@ -85,7 +89,7 @@ static void test_a_slowed_client_is_told_when(void **state)
 {
 	const struct edge_output *out;
 
-	fakes_ban_as(&fakes, "s1", "eve", NULL, SLOW);
+	fakes_ban_as(&fakes, BAN_1, "eve", NULL, SLOW);
 	wait_until(is_slowed, "eve");
 	assert_string_equal(last->out.reason, "SLOWED");
 	assert_in_range(last->out.retry_after_s, 1, 2);
@@ -104,7 +108,7 @@ static void test_a_challenge_and_its_solution(void **state)
 	char solution[SOLUTION_TEXT_MAX], named[CHALLENGE_TEXT_MAX + 16];
 	const struct edge_output *out;
 
-	fakes_ban_as(&fakes, "c1", "eve", NULL, CHALLENGE);
+	fakes_ban_as(&fakes, BAN_1, "eve", NULL, CHALLENGE);
 	wait_until(is_challenged, "eve");
 	assert_string_equal(last->out.reason, "CHALLENGE_REQUIRED");
 	assert_has(&last->out, "\"retry\":\"with-solution\"");
@@ -127,7 +131,7 @@ static void test_a_challenge_on_the_compatible_surface(void **state)
 	char solution[SOLUTION_TEXT_MAX];
 	const struct edge_output *out;
 
-	fakes_ban_as(&fakes, "c1", NULL, "192.0.2.0/24", CHALLENGE);
+	fakes_ban_as(&fakes, BAN_1, NULL, "192.0.2.0/24", CHALLENGE);
 	wait_until(is_challenged, "eve");
 	out = buy("/buy", "eve", "SKU1", "192.0.2.7", NULL);
 	assert_int_equal(out->status, 200);
@@ -146,7 +150,7 @@ static void test_a_challenge_on_the_compatible_surface(void **state)
 /* Nobody works for a no; and giving back is free. */
 static void test_who_is_spared(void **state)
 {
-	fakes_ban_as(&fakes, "c1", "eve", NULL, CHALLENGE);
+	fakes_ban_as(&fakes, BAN_1, "eve", NULL, CHALLENGE);
 	wait_until(is_challenged, "eve");
 	fakes_stock(&fakes, "SKU1", 0, false);
 	wait_until(is_sold_out, "eve");
@@ -161,9 +165,9 @@ static void test_who_is_spared(void **state)
 
 static void test_a_ban_is_stronger(void **state)
 {
-	fakes_ban_as(&fakes, "c1", "eve", NULL, CHALLENGE);
-	fakes_ban(&fakes, "b1", "eve", 0);
-	fakes_ban_as(&fakes, "c2", "mallory", NULL, CHALLENGE); /* the last to come */
+	fakes_ban_as(&fakes, BAN_1, "eve", NULL, CHALLENGE);
+	fakes_ban(&fakes, BAN_2, "eve", 0);
+	fakes_ban_as(&fakes, BAN_3, "mallory", NULL, CHALLENGE); /* the last to come */
 	wait_until(is_challenged, "mallory");
 	assert_int_equal(buy("/v1/buy", "eve", "SKU1", "192.0.2.44", NULL)->status, 403);
 }
