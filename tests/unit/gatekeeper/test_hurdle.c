@@ -94,7 +94,7 @@ static void test_a_slowed_client_is_told_when(void **state)
 	assert_string_equal(last->out.reason, "SLOWED");
 	assert_in_range(last->out.retry_after_s, 1, 2);
 	assert_has(&last->out, "\"reason\":\"SLOWED\"");
-	assert_has(&last->out, "\"detail\":\"ban s1\"");
+	assert_has(&last->out, "\"detail\":\"ban " BAN_1 "\"");
 	assert_has(&last->out, "\"retry\":\"later\"");
 	out = buy("/buy", "eve", "SKU1", "192.0.2.44", NULL);
 	assert_int_equal(out->status, 429);

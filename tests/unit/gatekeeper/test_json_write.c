@@ -73,7 +73,7 @@ static void test_absent_things(void **state)
 
 	assert_string_equal(write_text(JSON_V1, &ban),
 		"{\"banId\":\"\",\"reason\":\"\",\"source\":\"BAN_SOURCE_UNSPECIFIED\",\"evidence\":\"\","
-		"\"effect\":\"BAN_EFFECT_UNSPECIFIED\",\"exemptDetectors\":[]}");
+		"\"effect\":\"BAN_EFFECT_UNSPECIFIED\"}");
 	ban.subject_case = PROTECTOR__BAN__SUBJECT_USER_ID;
 	ban.user_id = "";
 	ban.effect = (Protector__BanEffect)77;
