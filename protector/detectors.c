@@ -31,7 +31,7 @@ const struct detector_info detector_infos[DETECTORS] = {
 		.purpose = "what part of the accounts of one address behave like programs",
 		.unit = "percent of the accounts in the window",
 		.highest = PERCENT_MAX,
-		.standard = {true, false, SECONDS(60), 10, 30, 50, 80}},
+		.standard = {true, false, SECONDS(60), 10, 0, 30, 80}},
 	[DETECTOR_ACCOUNT_ADDRESSES] = {.name = "account-addresses",
 		.purpose = "addresses that one account comes from",
 		.unit = "addresses in the window",

@@ -167,13 +167,15 @@ void truth_free(struct truth *truth)
 void truth_see(struct truth *truth, const struct traffic *traffic)
 {
 	char key[ADDRESS_TEXT_MAX + BANS_USER_MAX] = "";
-	const struct address at = household(&traffic->address);
+	struct address at;
 	struct person *person;
 
-	if (traffic->user_id.length)
+	if (traffic->user_id.length) {
 		memcpy(key, traffic->user_id.text, traffic->user_id.length);
-	else if (traffic->has_address)
+	} else if (traffic->has_address) {
+		at = household(&traffic->address);
 		address_format(&at, key);
+	}
 	HASH_FIND_STR(truth->people, key, person);
 	if (person && !person->first_us)
 		person->first_us = traffic->time_us;

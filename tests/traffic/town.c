@@ -1,11 +1,16 @@
 #include "tests/traffic/town.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+
+#define START_US INT64_C(1795000000000000)
+#define OPEN_US (START_US + 20 * SECOND_US)
+#define END_US (START_US + 60 * SECOND_US)
 
 int64_t draw(struct town *town, int64_t low, int64_t high)
 {
@@ -120,7 +125,7 @@ struct actor *town_add(struct town *town, actor_step *step, int64_t first_us)
 	return actor;
 }
 
-void town_run(struct town *town)
+static void town_run(struct town *town)
 {
 	while (town->count) {
 		struct actor *actor = town->heap[0];
@@ -190,4 +195,38 @@ Common__Reason town_ask(struct town *town, struct actor *actor, enum traffic_kin
 	town->events++;
 	recording_write(town->out, &traffic);
 	return traffic.reason;
+}
+
+static void live(struct town *town)
+{
+	town->stock = (uint32_t)draw(town, 200, 8000);
+	town->limit = (uint32_t)draw(town, 1, 3);
+	town->throttle = draw_percent(town, 50) ? UINT32_MAX : (uint32_t)draw(town, 1000, 6000);
+	town_add_people(town);
+	town_add_programs(town);
+	town_run(town);
+}
+
+bool town_draw(uint64_t seed, unsigned scale, const char *out, const char *truth, uint64_t *ret_events,
+	struct error *error)
+{
+	struct town town = {.start_us = START_US, .open_us = OPEN_US, .end_us = END_US, .scale = scale};
+	bool good;
+
+	town.truth = fopen(truth, "w");
+	if (!town.truth)
+		return error_set(error, "%s can't be written: %s", truth, strerror(errno));
+	town.out = recording_create(out, error);
+	if (!town.out) {
+		fclose(town.truth);
+		return false;
+	}
+	random_seed(&town.random, seed);
+	live(&town);
+	good = recording_finish(town.out, error);
+	if (fclose(town.truth) && good)
+		good = error_set(error, "%s can't be written: %s", truth, strerror(errno));
+	if (good && ret_events)
+		*ret_events = town.events;
+	return good;
 }

@@ -61,8 +61,12 @@ struct town {
 	uint64_t events;
 };
 
-/* town.c */
-void town_run(struct town *town); /* until nobody does anything more */
+/* The whole of it: a recording, and who was who. `scale`: how many people there are, in percent. ret_events may be NULL. */
+bool town_draw(uint64_t seed, unsigned scale, const char *out, const char *truth, uint64_t *ret_events,
+	struct error *error);
+
+/* ---- for people.c and programs.c ---- */
+
 struct actor *town_add(struct town *town, actor_step *step, int64_t first_us);
 /* One request now. */
 Common__Reason town_ask(struct town *town, struct actor *actor, enum traffic_kind kind, bool with_name);
