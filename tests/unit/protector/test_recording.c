@@ -9,8 +9,8 @@
 static struct traffic make(unsigned i, char name[16])
 {
 	struct traffic traffic = {.time_us = 1000000 + i,
-		.counts_address = i % 2,
-		.counts_account = i % 3 == 0,
+		.counts_address = i % 4 == 1,
+		.counts_account = i % 3 == 0 && i % 7,
 		.kind = (enum traffic_kind)(i % 4),
 		.reason = i % 5 ? COMMON__REASON__REASON_SOLD_OUT : COMMON__REASON__REASON_UNSPECIFIED};
 	static const char *const addresses[] = {"192.0.2.7", "2001:db8::7"};
