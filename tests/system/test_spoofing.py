@@ -4,6 +4,7 @@ One installation: tokens say who asks, 127.0.0.1 is a trusted proxy, the other l
 """
 
 import http.client
+import itertools
 import json
 
 import pytest
@@ -40,13 +41,27 @@ class Asker:
     """ask.may(peer, headers): whether a buy from there is granted; the only other answer allowed is that the client is banned."""
 
     def __init__(self, sale, issuer):
-        self.sale, self.token = sale, issuer.bearer(sub="ann")["Authorization"]
+        # Several accounts, in turn: none of them does so much that a detector minds.
+        self.boss = issuer.bearer(sub="boss", scope="operator")
+        self.sale, self.tokens = sale, itertools.cycle([issuer.bearer(sub=f"ann{number}")["Authorization"] for number in range(20)])
+
+    def banned_by_detectors(self):
+        bans = self.sale.rest.get("/v1/bans?page_size=1000", headers=self.boss).json()["bans"]
+        return {ban.get("address") or ban["userID"] for ban in bans if ban["source"] == "BAN_SOURCE_DETECTOR"}
+
+    def flood(self, peer, claims, count=400):
+        """That many reads, as fast as it gets answers, each with the next of the claims."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.sale.port, timeout=10, source_address=(peer, 0))
+        for _, claim in zip(range(count), itertools.cycle(claims)):
+            connection.request("GET", "/all", headers={"X-Forwarded-For": claim})
+            connection.getresponse().read()
+        connection.close()
 
     def may(self, peer, headers=(), body=None, target="/v1/buy"):
         connection = http.client.HTTPConnection("127.0.0.1", self.sale.port, timeout=10, source_address=(peer, 0))
         text = json.dumps({"goodsSKU": "KEEN", "goodsQuantity": 1} | (body or {}))
         connection.putrequest("POST", target)
-        for name, value in [("Authorization", self.token), ("Content-Type", "application/json"), ("Content-Length", str(len(text))), *headers]:
+        for name, value in [("Authorization", next(self.tokens)), ("Content-Type", "application/json"), ("Content-Length", str(len(text))), *headers]:
             connection.putheader(name, value.encode() if isinstance(value, str) else value)
         connection.endheaders(text.encode())
         answer = connection.getresponse()
@@ -130,3 +145,26 @@ def test_an_address_in_the_body_or_the_path_is_nothing(strict, address):
     assert strict.may(OTHER_PEER, body={"clientIP": address})
     assert not strict.may(BANNED_PEER, body={"clientIP": address})
     assert not strict.may(PROXY, [("X-Forwarded-For", BANNED)], body={"clientIP": address})
+
+
+def test_a_flood_is_its_senders_whatever_it_claims(strict):
+    flooder, victims = "127.0.0.7", [OTHER, OTHER6, OTHER_PEER, "192.0.2.77", f"{OTHER}, {PROXY}"]
+
+    def is_found():
+        strict.flood(flooder, victims)
+        return strict.banned_by_detectors()
+
+    assert wait_until(is_found, PATIENCE_S, "no detector found the flood") == {flooder}
+    assert strict.may(OTHER_PEER) and strict.may(PROXY, [("X-Forwarded-For", OTHER)])
+
+
+def test_a_flood_through_a_proxy_is_its_senders(strict):
+    flooder = "192.0.2.99"
+    before = strict.banned_by_detectors()
+
+    def is_found():
+        strict.flood(PROXY, [f"{OTHER}, {flooder}", f"{OTHER6}, {flooder}", f"garbage, {flooder}", f"{PROXY}, {flooder}"])
+        return strict.banned_by_detectors() - before
+
+    assert wait_until(is_found, PATIENCE_S, "no detector found the flood") == {flooder}
+    assert strict.may(PROXY, [("X-Forwarded-For", OTHER)]) and strict.may(PROXY, [("X-Forwarded-For", OTHER6)])
