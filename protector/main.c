@@ -36,6 +36,11 @@ static const struct rpc_access access[] = {
 	{"GetBadAddress", ROLE_GATEKEEPER},
 	{"RemoveBadAddress", ROLE_GATEKEEPER},
 	{"ReportTraffic", ROLE_GATEKEEPER},
+	{"ListDetectors", ROLE_GATEKEEPER},
+	{"GetDetector", ROLE_GATEKEEPER},
+	{"UpdateDetector", ROLE_GATEKEEPER},
+	{"UpdateLadder", ROLE_GATEKEEPER},
+	{"ListTopClients", ROLE_GATEKEEPER},
 	{"WatchBans", ROLE_GATEKEEPER},
 	{NULL, 0},
 };

@@ -132,6 +132,12 @@ PROTECTOR_METHOD(list_allowances, ListAllowances);
 PROTECTOR_METHOD(delete_allowance, DeleteAllowance);
 /* rpc_traffic.c */
 PROTECTOR_METHOD(report_traffic, ReportTraffic);
+/* rpc_detectors.c */
+PROTECTOR_METHOD(list_detectors, ListDetectors);
+PROTECTOR_METHOD(get_detector, GetDetector);
+PROTECTOR_METHOD(update_detector, UpdateDetector);
+PROTECTOR_METHOD(update_ladder, UpdateLadder);
+PROTECTOR_METHOD(list_top_clients, ListTopClients);
 /* rpc_badlist.c */
 PROTECTOR_METHOD(add_bad_account, AddBadAccount);
 PROTECTOR_METHOD(list_bad_accounts, ListBadAccounts);

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "protector/detection.h"
 #include "protector/recorder.h"
+#include "protector/settings_store.h"
 
 static bool open_recorder(
 	const struct protector_settings *settings, struct recorder **ret, struct error *error)
@@ -69,6 +71,34 @@ static void exempted(struct protector *protector, const struct ban *ban)
 	stream_run(protector->watching->stream, &exemption->errand);
 }
 
+/* ---- settings ---- */
+
+struct configuration {
+	struct stream_errand errand;
+	struct detector_settings settings;
+};
+
+static void configure(struct stream_errand *errand, struct analysis *analysis)
+{
+	struct configuration *configuration = container_of(errand, struct configuration, errand);
+	struct error error;
+
+	if (!analysis_configure(analysis, &configuration->settings, &error))
+		log_error("the detectors refused their settings", LOG_TEXT("why", error.text));
+	free(configuration);
+}
+
+void watching_configure(struct protector *protector, const struct detector_settings *settings)
+{
+	struct configuration *configuration = NEW(struct configuration);
+
+	configuration->errand.run = configure;
+	configuration->settings = *settings;
+	protector->watching->settings = *settings;
+	protector->exempt_ms = settings->exempt_us / 1000;
+	stream_run(protector->watching->stream, &configuration->errand);
+}
+
 /* ---- its life ---- */
 
 bool watching_start(struct protector *protector, struct error *error)
@@ -78,11 +108,14 @@ bool watching_start(struct protector *protector, struct error *error)
 	struct stream_options stream = {.now_us = clock_wall_us};
 	struct id seed;
 
-	if (!open_recorder(protector->settings, &stream.recorder, error))
+	struct detector_settings settings;
+
+	if (!settings_store_load(protector->store, &settings, error) ||
+		!open_recorder(protector->settings, &stream.recorder, error))
 		return false;
 	watching = NEW(struct watching);
 	watching->decisions = decisions_new(protector);
-	detector_settings_standard(&watching->settings);
+	watching->settings = settings;
 	id_random(&seed);
 	options = (struct analysis_options){.settings = &watching->settings,
 		.seed = store_get_be64(seed.bytes),

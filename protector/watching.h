@@ -18,4 +18,7 @@ void watching_stop(struct protector
 		*protector); /* nothing is decided, nor given to the writer, any more; not from the loop */
 void watching_release(struct protector *protector); /* after the loop's last task */
 
+/* On the loop: in effect from the next event on. The settings were checked. */
+void watching_configure(struct protector *protector, const struct detector_settings *settings);
+
 #endif
