@@ -79,7 +79,7 @@ static void test_absent_things(void **state)
 	ban.effect = (Protector__BanEffect)77;
 	assert_string_equal(write_text(JSON_V1, &ban),
 		"{\"banId\":\"\",\"userID\":\"\",\"reason\":\"\",\"source\":\"BAN_"
-		"SOURCE_UNSPECIFIED\",\"evidence\":\"\",\"effect\":77,\"exemptDetectors\":[]}");
+		"SOURCE_UNSPECIFIED\",\"evidence\":\"\",\"effect\":77}");
 	assert_string_equal(write_text(JSON_V1, &rule), "{\"goodsSKU\":\"\",\"userLevel\":0}");
 	rule.limit = &nothing;
 	assert_string_equal(
