@@ -51,8 +51,23 @@ static struct metric metric_lag = {.kind = METRIC_GAUGE,
 	.name = "flashsale_protector_traffic_lag_milliseconds",
 	.help = "Age of the last event when it was analysed; clocks of gatekeepers count in."};
 
+static struct metric metric_accounts = {.kind = METRIC_GAUGE,
+	.name = "flashsale_protector_clients",
+	.help = "Clients that the detectors keep count of.",
+	.labels = "kind=\"account\""};
+static struct metric metric_addresses = {.kind = METRIC_GAUGE,
+	.name = "flashsale_protector_clients",
+	.help = "Clients that the detectors keep count of.",
+	.labels = "kind=\"address\""};
+static struct metric metric_evicted = {.kind = METRIC_COUNTER,
+	.name = "flashsale_protector_clients_evicted_total",
+	.help = "Clients that gave way to others: more were active than are kept."};
+
 static void register_metrics(void)
 {
+	metrics_register(&metric_accounts);
+	metrics_register(&metric_addresses);
+	metrics_register(&metric_evicted);
 	metrics_register(&metric_analysed);
 	metrics_register(&metric_invalid);
 	metrics_register(&metric_dropped);
@@ -148,6 +163,15 @@ static void analyse(struct stream *stream, const struct block *block)
 	metric_set(&metric_lag, (stream->now_us() - block->events[block->count - 1].time_us) / 1000);
 }
 
+static void show_stats(const struct analysis *analysis)
+{
+	const struct analysis_stats stats = analysis_stats(analysis);
+
+	metric_set(&metric_accounts, (int64_t)stats.accounts);
+	metric_set(&metric_addresses, (int64_t)stats.addresses);
+	metric_set(&metric_evicted, (int64_t)stats.evicted);
+}
+
 static void finish(struct stream *stream, const struct block *block)
 {
 	pthread_mutex_lock(&stream->lock);
@@ -214,6 +238,7 @@ static bool turn(struct stream *stream)
 	run_errands(stream, errands);
 	analyse_all(stream, blocks);
 	analysis_tick(stream->analysis, stream->now_us());
+	show_stats(stream->analysis);
 	return blocks || errands || !ending;
 }
 
