@@ -69,15 +69,15 @@ def banned_of_the_crowd(sale):
 
 def measure(sale, seconds):
     threshold = sale.rest.get("/v1/detectors/account-rate").json()["ban"]
-    crowd = start_crowd(sale, max(seconds, 10) + 50)
+    crowd = start_crowd(sale, max(seconds, 10) + 170)
     try:
-        accounts = 'flashsale_protector_clients{kind="account"}'
-        wait_until(lambda: figure(sale, accounts) >= CROWD, 60, "the whole crowd was seen")
-        before, began = figure(sale, 'flashsale_protector_traffic_events_total{outcome="analysed"}'), time.monotonic()
+        analysed = 'flashsale_protector_traffic_events_total{outcome="analysed"}'
+        wait_until(lambda: figure(sale, analysed) >= CROWD, 120, "each of the crowd was there once")
+        before, began = figure(sale, analysed), time.monotonic()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             bots = list(pool.map(lambda number: run_bot(sale.port, number, threshold), range(BOTS)))
-        rate = (figure(sale, 'flashsale_protector_traffic_events_total{outcome="analysed"}') - before) / (time.monotonic() - began)
-        clients = figure(sale, accounts)
+        rate = (figure(sale, analysed) - before) / (time.monotonic() - began)
+        clients = figure(sale, 'flashsale_protector_clients{kind="account"}')
     finally:
         crowd.terminate()
         crowd.communicate()
