@@ -3,7 +3,7 @@
  * A ring of eight sub-windows: time is cut into steps of an eighth of the window, and the count is what fell into the present step and the seven before it. So it covers between
  * seven eighths of the window and all of it, never more: it may be short by what came in the oldest eighth, and never counts what is outside. (The two-bucket form
  * that weighs the older bucket by its overlap takes less room and can count too much: Cloudflare, "How we built rate limiting capable of scaling to millions of
- * domains", 2017; the ring: as in Envoy's and Hystrix's rolling counters.) A sub-window counts to 65,535 and stays there.
+ * domains", 2017; the ring: as Hystrix's rolling counters.) A sub-window counts to 65,535 and stays there.
  * Pure: any thread. */
 #ifndef FLASHSALE_PROTECTOR_WINDOW_H
 #define FLASHSALE_PROTECTOR_WINDOW_H

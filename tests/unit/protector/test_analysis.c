@@ -359,6 +359,28 @@ static void test_refusals_in_a_row(void **state)
 	analysis_free(analysis);
 }
 
+/* What a step of ours has caused counts as traffic, so that who does not let up is banned, but not as a fault. */
+static void test_what_our_own_steps_cause(void **state)
+{
+	static const Common__Reason reasons[] = {
+		COMMON__REASON__REASON_SLOWED, COMMON__REASON__REASON_CHALLENGE_REQUIRED};
+	struct heard heard;
+	struct analysis *analysis = start(&heard);
+	struct traffic traffic = event(0, "user1", "192.0.2.1");
+
+	for (int64_t i = 0; i < 1000; i++) {
+		traffic.reason = reasons[i % 2];
+		traffic.time_us = START_US + i * 100000;
+		take(analysis, &traffic);
+	}
+	assert_int_equal(heard.count, 0);
+	send(analysis, START_US + 200 * SECOND_US, SECOND_US, 150, traffic);
+	check(&heard, 2, BAN_DENIES, DETECTOR_ACCOUNT_RATE);
+	assert_int_equal(last(&heard)->evidence.refusals, 0);
+	assert_int_equal(last(&heard)->evidence.throttled, 0);
+	analysis_free(analysis);
+}
+
 static void test_what_breaks_the_row(void **state)
 {
 	struct heard heard;
@@ -594,6 +616,78 @@ static void test_top(void **state)
 	analysis_free(analysis);
 }
 
+/* Everybody of a large crowd has left; whoever comes now is looked at alone. */
+static void test_a_crowd_that_left(void **state)
+{
+	struct heard heard;
+	struct analysis *analysis = start(&heard);
+	struct detector_settings settings = *analysis_settings(analysis);
+
+	settings.of[DETECTOR_ADDRESS_MIX].least = 0;
+	assert_true(analysis_configure(analysis, &settings, NULL));
+	farm(analysis, START_US, SECOND_US, 3000, SECOND_US, "reader", TRAFFIC_READ);
+	farm(analysis, START_US + 400 * SECOND_US, 9 * SECOND_US, 6, 3 * SECOND_US, "later", TRAFFIC_READ);
+	assert_int_equal(heard.count, 0);
+	analysis_free(analysis);
+}
+
+/* An operator may let detectors ban that do not by standard, with no step before it. */
+static void test_other_settings(void **state)
+{
+	struct detector_settings settings;
+	struct heard heard = {0};
+	struct analysis *analysis;
+	struct traffic traffic = event(0, "user1", "192.0.2.7");
+
+	detector_settings_standard(&settings);
+	settings.of[DETECTOR_ADDRESS_ACCOUNTS].challenge = 0;
+	settings.of[DETECTOR_ADDRESS_ACCOUNTS].ban = 100;
+	settings.of[DETECTOR_THROTTLED].slow = settings.of[DETECTOR_THROTTLED].challenge = 0;
+	settings.of[DETECTOR_THROTTLED].ban = 95;
+	settings.of[DETECTOR_ACCOUNT_ADDRESSES].enabled = false;
+	analysis = analysis_new(
+		&(struct analysis_options){.decided = on_decided, .context = &heard, .settings = &settings});
+	spray(analysis, 500, 0);
+	assert_int_equal(heard.count, 1);
+	check(&heard, 0, BAN_DENIES, DETECTOR_ADDRESS_ACCOUNTS);
+	traffic.reason = COMMON__REASON__REASON_THROTTLED;
+	send(analysis, START_US + 10 * SECOND_US, 10 * SECOND_US, 100, traffic);
+	assert_int_equal(heard.count, 2);
+	check(&heard, 1, BAN_DENIES, DETECTOR_THROTTLED);
+	assert_int_equal(analysis_stats(analysis).decisions[DETECTOR_THROTTLED], 1);
+	analysis_free(analysis);
+}
+
+/* Three accounts at each of many addresses: more than there is room to look at. The largest crowd keeps its room while it is there. */
+static void test_room_for_mixes(void **state)
+{
+	struct heard heard = {0};
+	struct analysis *analysis = analysis_new(
+		&(struct analysis_options){.decided = on_decided, .context = &heard, .mixes_max = 8});
+	struct top_client top;
+
+	farm(analysis, START_US, SECOND_US, 40, 500000, "reader", TRAFFIC_READ);
+	for (unsigned i = 0; i < 300; i++) {
+		char address[32], name[32];
+
+		snprintf(address, sizeof(address), "198.51.%u.%u", i / 250, i % 250);
+		snprintf(name, sizeof(name), "home%u", i);
+		send(analysis, START_US + SECOND_US + (i < 100 ? 0 : 100 * SECOND_US), 0, 1, event(0, name, address));
+		name[0] = 'x';
+		send(analysis, START_US + SECOND_US, 0, 1, event(0, name, address));
+		name[0] = 'y';
+		send(analysis, START_US + SECOND_US, 0, 1, event(0, name, address));
+		if (i == 99) {
+			assert_int_equal(analysis_top(analysis, BAN_OF_ADDRESS, &top, 1), 1);
+			assert_int_equal(top.distinct, 38);
+		}
+	}
+	assert_true(analysis_stats(analysis).unjudged > 200);
+	assert_int_equal(analysis_stats(analysis).mixes, 8);
+	assert_int_equal(heard.count, 0);
+	analysis_free(analysis);
+}
+
 /* A million who come once push nobody out who comes often, and memory stays as it is. */
 static void test_many_who_come_once(void **state)
 {
@@ -638,6 +732,7 @@ int main(void)
 		cmocka_unit_test(test_an_account_for_each_request),
 		cmocka_unit_test(test_an_account_from_many_addresses),
 		cmocka_unit_test(test_refusals_in_a_row),
+		cmocka_unit_test(test_what_our_own_steps_cause),
 		cmocka_unit_test(test_what_breaks_the_row),
 		cmocka_unit_test(test_throttled),
 		cmocka_unit_test(test_regularity_is_in_shadow),
@@ -647,6 +742,9 @@ int main(void)
 		cmocka_unit_test(test_restored_at_the_start),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_a_crowd_that_left),
+		cmocka_unit_test(test_other_settings),
+		cmocka_unit_test(test_room_for_mixes),
 		cmocka_unit_test(test_many_who_come_once),
 	};
 

@@ -119,6 +119,17 @@ static void test_words(void **state)
 	check_words(DETECTOR_REGULARITY, "regularity: gaps that vary by 8 % only", "100 less the gaps'");
 }
 
+static void test_words_for_little(void **state)
+{
+	const struct decision decision = {.detector = DETECTOR_REFUSALS, .evidence = {.value = 60, .threshold = 60, .window_us = 60000000}};
+	char storage[BANS_EVIDENCE_MAX + 1];
+	struct text text;
+
+	text_init_fixed(&text, storage, sizeof(storage));
+	decision_evidence(&decision, &text);
+	assert_string_equal(text.data, "refusals: 60 refusals in a row; threshold 60 (refusals); active for 0 s");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_what_cannot_be),
 		cmocka_unit_test(test_times_that_cannot_be),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_words_for_little),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,6 +159,18 @@ static void test_what_was_before_the_start(void **state)
 	ladder_release(&f.ladder);
 }
 
+/* A ban that the store dates later than the traffic: the clock was set. */
+static void test_a_ban_of_the_future(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	ladder_restore(&f.ladder, CLIENT, RUNG_BAN, NOW_US + HOUR_US, NOW_US, 1);
+	assert_true(ban(&f, NOW_US));
+	assert_int_equal(f.step.repetition, 2);
+	ladder_release(&f.ladder);
+}
+
 /* Whose memory is over gives way first: a ban, a repetition, an exemption are kept. */
 static void test_room(void **state)
 {
@@ -191,6 +203,7 @@ int main(void)
 		cmocka_unit_test(test_a_lifted_client_is_left_alone_by_that_detector),
 		cmocka_unit_test(test_shadows_are_apart),
 		cmocka_unit_test(test_what_was_before_the_start),
+		cmocka_unit_test(test_a_ban_of_the_future),
 		cmocka_unit_test(test_room),
 	};
 

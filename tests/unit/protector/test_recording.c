@@ -134,9 +134,8 @@ static size_t pack(uint8_t *to, Protector__TrafficEvent **events, size_t count, 
 
 static void test_events_that_cannot_be(void **state)
 {
-	Protector__TrafficEvent good = PROTECTOR__TRAFFIC_EVENT__INIT, address = good, name = good,
-				timeless = good, kind = good;
-	Protector__TrafficEvent *events[] = {&good, &address, &name, &timeless, &kind};
+	Protector__TrafficEvent good = PROTECTOR__TRAFFIC_EVENT__INIT, all[9];
+	Protector__TrafficEvent *events[9];
 	static uint8_t bytes[4096];
 	char longest[BANS_USER_MAX + 2] = "";
 	struct temporary t;
@@ -146,16 +145,52 @@ static void test_events_that_cannot_be(void **state)
 	bool cut;
 
 	memset(longest, 'u', BANS_USER_MAX + 1);
-	good.time_us = address.time_us = name.time_us = kind.time_us = 5;
-	address.client_address = (ProtobufCBinaryData){5, bytes};
-	name.user_id = longest;
-	kind.kind = (Protector__TrafficKind)99;
+	good.time_us = 5;
+	for (size_t i = 0; i < 9; i++) {
+		all[i] = good;
+		events[i] = &all[i];
+	}
+	all[1].kind = (Protector__TrafficKind)99; /* these are read as something that can be */
+	all[2].kind = (Protector__TrafficKind)-1;
+	all[3].client_address = (ProtobufCBinaryData){5, bytes};
+	all[4].user_id = longest;
+	all[5].time_us = 0;
+	all[6].time_us = INT64_MAX;
+	all[7].counts_address = true;
+	all[8].counts_account = true;
 	temporary_make(&t);
-	temporary_fill(t.recording, bytes, pack(bytes, events, 5, 17));
+	temporary_fill(t.recording, bytes, pack(bytes, events, 9, 17));
 	assert_int_equal(read_all(&t, &count, &cut, &invalid, &dropped, &error), RECORDING_END);
-	assert_int_equal(count, 2);
-	assert_int_equal(invalid, 3);
+	assert_int_equal(count, 3);
+	assert_int_equal(invalid, 6);
 	assert_int_equal(dropped, 17);
+	temporary_remove(&t);
+}
+
+static void test_a_reason_of_the_future(void **state)
+{
+	Protector__TrafficEvent event = PROTECTOR__TRAFFIC_EVENT__INIT;
+	struct traffic traffic;
+
+	event.time_us = 5;
+	event.reason = (Common__Reason)9999;
+	assert_true(traffic_of_event(&event, &traffic));
+	assert_int_equal(traffic.reason, COMMON__REASON__REASON_INVALID);
+}
+
+static void test_nothing_is_a_recording(void **state)
+{
+	struct temporary t;
+	struct error error;
+	size_t count;
+	uint64_t invalid, dropped;
+	bool cut;
+
+	temporary_make(&t);
+	assert_true(recording_finish(recording_create(t.recording, &error), &error));
+	assert_int_equal(read_all(&t, &count, &cut, &invalid, &dropped, &error), RECORDING_END);
+	assert_int_equal(count, 0);
+	assert_false(cut);
 	temporary_remove(&t);
 }
 
@@ -217,6 +252,8 @@ int main(void)
 		cmocka_unit_test(test_what_is_written_is_read),
 		cmocka_unit_test(test_a_file_that_was_cut),
 		cmocka_unit_test(test_events_that_cannot_be),
+		cmocka_unit_test(test_a_reason_of_the_future),
+		cmocka_unit_test(test_nothing_is_a_recording),
 		cmocka_unit_test(test_what_is_no_recording),
 		cmocka_unit_test(test_files_that_cannot_be),
 	};

@@ -56,7 +56,7 @@ static void test_programs_are_banned_and_people_are_not(void **state)
 
 struct digest {
 	uint64_t decisions;
-	int64_t sum;
+	uint64_t sum;
 };
 
 static void on_decided(void *context, const struct decision *decision)
