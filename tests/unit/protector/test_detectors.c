@@ -121,13 +121,15 @@ static void test_words(void **state)
 
 static void test_words_for_little(void **state)
 {
-	const struct decision decision = {.detector = DETECTOR_REFUSALS, .evidence = {.value = 60, .threshold = 60, .window_us = 60000000}};
+	const struct decision decision = {.detector = DETECTOR_REFUSALS,
+		.evidence = {.value = 60, .threshold = 60, .window_us = 60000000}};
 	char storage[BANS_EVIDENCE_MAX + 1];
 	struct text text;
 
 	text_init_fixed(&text, storage, sizeof(storage));
 	decision_evidence(&decision, &text);
-	assert_string_equal(text.data, "refusals: 60 refusals in a row; threshold 60 (refusals); active for 0 s");
+	assert_string_equal(
+		text.data, "refusals: 60 refusals in a row; threshold 60 (refusals); active for 0 s");
 }
 
 int main(void)
