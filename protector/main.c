@@ -2,6 +2,7 @@
 #include "protector/protector.h"
 #include "protector/records.h"
 #include "protector/shelf.h"
+#include "protector/tool_lists.h"
 #include "protector/tool_replay.h"
 
 static const struct config_setting settings[] = {
@@ -20,8 +21,9 @@ static const struct rpc_access access[] = {
 	{"ValidateClient", ROLE_GATEKEEPER},
 	{"BatchValidateClients", ROLE_GATEKEEPER},
 	{"CreateBan", ROLE_GATEKEEPER},
+	{"BatchCreateBans", ROLE_PROTECTOR},
 	{"GetBan", ROLE_GATEKEEPER},
-	{"ListBans", ROLE_GATEKEEPER},
+	{"ListBans", ROLE_GATEKEEPER | ROLE_PROTECTOR},
 	{"DeleteBan", ROLE_GATEKEEPER},
 	{"CreateAllowance", ROLE_GATEKEEPER},
 	{"GetAllowance", ROLE_GATEKEEPER},
@@ -41,11 +43,11 @@ static const struct rpc_access access[] = {
 	{"UpdateDetector", ROLE_GATEKEEPER},
 	{"UpdateLadder", ROLE_GATEKEEPER},
 	{"ListTopClients", ROLE_GATEKEEPER},
-	{"WatchBans", ROLE_GATEKEEPER},
+	{"WatchBans", ROLE_GATEKEEPER | ROLE_PROTECTOR},
 	{NULL, 0},
 };
 
-static const struct service_tool *const tools[] = {&tool_replay};
+static const struct service_tool *const tools[] = {&tool_replay, &tool_import, &tool_ban_export};
 
 static const struct service_definition definition = {
 	.name = "protector",

@@ -175,6 +175,12 @@ static Protector__Exemption *message_exemption(struct arena *arena, uint32_t exe
 
 Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
 {
+	static const Protector__BanSource sources[BAN_ORIGINS] = {
+		[BAN_BY_OPERATOR] = PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR,
+		[BAN_BY_DETECTOR] = PROTECTOR__BAN_SOURCE__BAN_SOURCE_DETECTOR,
+		[BAN_BY_SETTING] = PROTECTOR__BAN_SOURCE__BAN_SOURCE_SETTING,
+		[BAN_BY_LIFTING] = PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR,
+	};
 	Protector__Ban *message = ARENA_NEW(arena, Protector__Ban);
 
 	if (!message)
@@ -183,8 +189,7 @@ Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
 	message->ban_id = id_text(arena, &ban->id);
 	message->reason = (char *)(uintptr_t)ban->reason;
 	message->evidence = (char *)(uintptr_t)ban->evidence;
-	message->source = ban->origin == BAN_BY_DETECTOR ? PROTECTOR__BAN_SOURCE__BAN_SOURCE_DETECTOR
-							 : PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR;
+	message->source = sources[ban->origin];
 	message->effect = message_effect(ban->effect);
 	message->create_time = timestamp_new(arena, ban->create_ms);
 	if (ban->expire_ms != BANS_NEVER)

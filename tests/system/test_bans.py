@@ -1,6 +1,9 @@
 """Bans and the allow list as operators make them: over REST, in batches, from lists."""
 
+import json
+
 from flashsale_client import wait_until
+from tools import tool
 
 
 def refused(sale, user, ip="127.0.0.1"):
@@ -47,3 +50,25 @@ def test_a_batch_is_a_convoy_of_strangers(sale, fresh):
     assert [answer.items[at].refusal.field for at in (1, 2, 4)] == ["address", "user_id", "user_id"]
     assert sale.rest.get(f"/v1/bans/{answer.items[3].ban_id}").json()["reason"] == "in a batch"
     assert refused(sale, bad) and refused(sale, worse)
+
+
+def test_lists_go_in_and_out(sale, fresh, tmp_path):
+    bad, worse, services = fresh("bad"), fresh("worse"), sale.home / "etc" / "services.list"
+    flags = ("--discovery-file", services)
+    (tmp_path / "list").write_text(f"# ours\nuser:{bad}\n198.18.7.0/24\n\n")
+    (tmp_path / "rows").write_text(json.dumps({"userID": worse, "reason": "in a row"}) + "\n")
+    (tmp_path / "wrong").write_text("198.18.8.1\n198.18.8.2.3\n")
+    assert tool("protector", "import", tmp_path / "list", *flags).stdout == "2 bans imported\n"
+    assert tool("protector", "import", tmp_path / "rows", *flags).returncode == 0
+    refusal = tool("protector", "import", tmp_path / "wrong", *flags)
+    assert refusal.returncode == 1 and "wrong:2: " in refusal.stderr
+    assert refused(sale, bad) and refused(sale, worse) and refused(sale, fresh("user"), "198.18.7.9")
+    out = tool("protector", "export", *flags).stdout.splitlines()
+    assert {f"user:{bad}", f"user:{worse}", "198.18.7.0/24"} <= set(out) and "198.18.8.1" not in out
+    made = tool("protector", "export", "--json", "--out", tmp_path / "out.jsonl", *flags)
+    assert made.returncode == 0, made.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    (row,) = [row for row in rows if row.get("userID") == worse]
+    assert (row["reason"], row["effect"], row["source"]) == ("in a row", "BAN_EFFECT_DENY", "BAN_SOURCE_OPERATOR")
+    assert rows[-1]["rows"] == len(rows) - 1
+    assert tool("protector", "import", tmp_path / "out.jsonl", *flags).returncode == 0  # over itself

@@ -1,0 +1,27 @@
+/* protector/lists.h - lists of bans in files: a line a ban, plain text or JSON, and both may be in one file.
+ *
+ * Text: an address, a range, or `user:NAME`; `#` begins a comment. JSON: an object with "userID" or "address", and perhaps "reason", "effect" ("BAN_EFFECT_DENY", ...),
+ * "expireMs" (since 1970; 0: never) and "source": what does not come from an operator is skipped, and so is an object with "kind" other than "ban".
+ * Pure: any thread. */
+#ifndef FLASHSALE_PROTECTOR_LISTS_H
+#define FLASHSALE_PROTECTOR_LISTS_H
+
+#include "base/error.h"
+#include "protector/bans.h"
+
+struct list_ban {
+	struct ban_subject subject;
+	enum ban_effect effect;
+	int64_t expire_ms; /* BANS_NEVER */
+	char *reason;	   /* malloc'd; NULL: the list's */
+};
+
+enum list_line { LIST_BAN, LIST_NOTHING, LIST_WRONG };
+/* What is not said in the line stays as *ret has it. The line is not terminated. LIST_WRONG: *error says why. */
+enum list_line list_read_line(const char *line, size_t length, struct list_ban *ret, struct error *error);
+
+/* "deny", "shadow", "allow", "slow", "challenge", as flags name effects; also "BAN_EFFECT_DENY". 0: none of them. */
+enum ban_effect list_effect(const char *text);
+const char *list_effect_name(enum ban_effect effect); /* "BAN_EFFECT_DENY" */
+
+#endif
