@@ -448,6 +448,20 @@ static void test_regularity_is_in_shadow(void **state)
 	analysis_free(analysis);
 }
 
+/* A page that looks by a timer is as even as a bot, and is none. */
+static void test_looks_by_a_timer(void **state)
+{
+	struct heard heard;
+	struct analysis *analysis = start(&heard);
+	struct traffic traffic = event(0, "user1", "192.0.2.1");
+
+	traffic.kind = TRAFFIC_READ;
+	send(analysis, START_US, 300 * SECOND_US, 600, traffic);
+	assert_int_equal(heard.count, 0);
+	assert_int_equal(heard.shadows, 0);
+	analysis_free(analysis);
+}
+
 /* Another window: what was counted in steps of the old one is gone; the rest goes on. */
 static void test_windows_change(void **state)
 {
@@ -737,6 +751,7 @@ int main(void)
 		cmocka_unit_test(test_what_breaks_the_row),
 		cmocka_unit_test(test_throttled),
 		cmocka_unit_test(test_regularity_is_in_shadow),
+		cmocka_unit_test(test_looks_by_a_timer),
 		cmocka_unit_test(test_windows_change),
 		cmocka_unit_test(test_lifted_and_exempt),
 		cmocka_unit_test(test_a_lifted_address_begins_from_nothing),
