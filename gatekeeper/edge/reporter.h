@@ -11,7 +11,7 @@
 #include "rpc/client.h"
 
 #define REPORTER_TARGETS_MAX 16 /* protectors; of more the first by id */
-#define REPORTER_PERIOD_MS 10	/* how long events gather */
+#define REPORTER_PERIOD_MS 20	/* how long events gather */
 
 struct reporter;
 struct reporter *reporter_new(struct rpc_loop *loop);
