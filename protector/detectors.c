@@ -41,7 +41,7 @@ const struct detector_info detector_infos[DETECTORS] = {
 		.purpose = "refusals in a row, with no pause as long as the window",
 		.unit = "refusals",
 		.highest = 1000000,
-		.standard = {true, false, SECONDS(60), 0, 60, 100, 250}},
+		.standard = {true, false, SECONDS(60), 0, 90, 120, 250}},
 	[DETECTOR_THROTTLED] = {.name = "throttled",
 		.purpose = "share of a client's requests that were throttled",
 		.unit = "percent of the requests in the window",

@@ -234,6 +234,18 @@ static void farm(struct analysis *analysis, int64_t from_us, int64_t for_us, uns
 		}
 }
 
+/* A crowd's looks before its people say who they are: fewer than these people explain. */
+static void test_a_crowd_that_looks(void **state)
+{
+	struct heard heard;
+	struct analysis *analysis = start(&heard);
+
+	farm(analysis, START_US, 4 * SECOND_US, 100, 2 * SECOND_US, "reader", TRAFFIC_READ);
+	send(analysis, START_US + 4 * SECOND_US, 20 * SECOND_US, 1600, event(0, "", "192.0.2.1"));
+	assert_int_equal(heard.count, 0);
+	analysis_free(analysis);
+}
+
 static void test_a_farm(void **state)
 {
 	struct heard heard;
@@ -342,7 +354,8 @@ static void test_refusals_in_a_row(void **state)
 	struct traffic traffic = event(0, "user1", "192.0.2.1");
 
 	traffic.reason = COMMON__REASON__REASON_SOLD_OUT;
-	send(analysis, START_US, 50 * SECOND_US, 59, traffic);
+	send(analysis, START_US, SECOND_US, 60, traffic); /* in one second that is fine, refused or not */
+	send(analysis, START_US + 20 * SECOND_US, 20 * SECOND_US, 29, traffic);
 	traffic.kind = TRAFFIC_READ; /* a look does not break the row */
 	traffic.reason = COMMON__REASON__REASON_UNSPECIFIED;
 	send(analysis, START_US + 50 * SECOND_US, SECOND_US, 5, traffic);
@@ -351,8 +364,9 @@ static void test_refusals_in_a_row(void **state)
 	send(analysis, START_US + 51 * SECOND_US, SECOND_US, 5, traffic);
 	assert_int_equal(heard.count, 0);
 	traffic.reason = COMMON__REASON__REASON_LIMIT_REACHED;
-	send(analysis, START_US + 60 * SECOND_US, 100 * SECOND_US, 200, traffic);
+	send(analysis, START_US + 60 * SECOND_US, 80 * SECOND_US, 200, traffic);
 	check(&heard, 0, BAN_SLOWS, DETECTOR_REFUSALS);
+	assert_int_equal(heard.decisions[0].evidence.value, 90);
 	check(&heard, 1, BAN_CHALLENGES, DETECTOR_REFUSALS);
 	check(&heard, heard.count - 1, BAN_DENIES, DETECTOR_REFUSALS);
 	assert_int_equal(last(&heard)->evidence.value, 250);
@@ -741,6 +755,7 @@ int main(void)
 		cmocka_unit_test(test_a_nameless_sender),
 		cmocka_unit_test(test_a_nameless_crowd_is_not_banned),
 		cmocka_unit_test(test_nameless_among_accounts),
+		cmocka_unit_test(test_a_crowd_that_looks),
 		cmocka_unit_test(test_a_farm),
 		cmocka_unit_test(test_a_farm_among_people),
 		cmocka_unit_test(test_a_few_accounts_are_no_farm),
