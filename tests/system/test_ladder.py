@@ -2,10 +2,12 @@
 
 import importlib.util
 import shutil
+import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 from flashsale_client import PATIENCE_S, PROJECT, run_script, wait_until
 
 SOLVERS = PROJECT / "tools" / "challenge"
@@ -128,6 +130,26 @@ def test_a_slowed_client_has_a_limit_of_its_own(sale, fresh, ban):
     assert compatible and all(answer.json()["isThrottled"] and not answer.json()["repResult"] for answer in compatible)
     assert all(buy(sale, other).status_code != 429 for _ in range(10))  # 409 past the limit per person
     wait_until(lambda: buy(sale, slow).status_code != 429, PATIENCE_S, "a slowed client is let through in its turn")
+
+
+def test_workers_share_what_was_used_over_a_reload(installations):
+    sale = installations("--set", "gatekeeper.workers=2", "--set", "gatekeeper.challenge-difficulty=8")
+    sale.up()
+    assert sale.rest.post("/v1/bans", {"userID": "eve", "effect": "BAN_EFFECT_CHALLENGE"}).status_code == 201
+    used, unused = solve(challenge_of(sale, "eve")), solve(challenge_of(sale, "eve"))
+
+    def bring(solution):  # each by a connection of its own, which any worker may take
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.post(f"{sale.rest.base}/v1/buy", json={"userID": "eve", "goodsSKU": "SKU0001", "goodsQuantity": 1, "clientIP": "192.0.2.1"},
+                                headers={"Flashsale-Solution": solution}, timeout=10).status_code
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sorted(threads.map(lambda _: bring(used), range(64))) == [200] + [428] * 63
+    before = set(sale.status()["gatekeeper"]["workers"])
+    sale.kill("gatekeeper", signal.SIGHUP)
+    wait_until(lambda: len(now := set(sale.status()["gatekeeper"]["workers"])) == 2 and not now & before, PATIENCE_S, "the old workers do not end")
+    assert [bring(used), bring(unused), bring(unused)] == [428, 200, 428]
 
 
 def test_the_rungs_are_limits_of_the_settings(installations):
