@@ -17,7 +17,7 @@
 #include "flashsale/protector/v1/protector.pb-c.h"
 
 #define BAN_SOURCES_MAX 16
-#define BAN_WAITING_MAX 262144 /* bans that wait for the list's thread */
+#define BAN_WAITING_MAX 1048576 /* bans that wait for the list's thread: 80 MB of them */
 #define BAN_ID_MAX 36
 
 /* The later, the stronger. */

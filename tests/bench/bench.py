@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "system"))
 import ban  # noqa: E402  the path comes first
+import bans  # noqa: E402  the path comes first
 import books  # noqa: E402
 import web  # noqa: E402
 
@@ -31,7 +32,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, OPEN_FILES), hard))
 
     figures, wrong = {}, []
-    for part in (web, books, ban):
+    for part in (web, books, ban, bans):
         mine = [name for name in names if name in part.NAMES]
         if not mine:
             continue

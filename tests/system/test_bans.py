@@ -1,8 +1,9 @@
 """Bans and the allow list as operators make them: over REST, in batches, from lists."""
 
 import json
+import subprocess
 
-from flashsale_client import wait_until
+from flashsale_client import PRESET, PROJECT, free_port, grpcurl, wait_until
 from tools import tool
 
 
@@ -72,3 +73,26 @@ def test_lists_go_in_and_out(sale, fresh, tmp_path):
     assert (row["reason"], row["effect"], row["source"]) == ("in a row", "BAN_EFFECT_DENY", "BAN_SOURCE_OPERATOR")
     assert rows[-1]["rows"] == len(rows) - 1
     assert tool("protector", "import", tmp_path / "out.jsonl", *flags).returncode == 0  # over itself
+
+
+def test_gatekeepers_watch_every_protector(own_sale, fresh, tmp_path):
+    """A ban of the second one bites, also when that one is dead, and ends when it is lifted there."""
+    port, user, other = free_port(), fresh("bad"), fresh("worse")
+    services, program = own_sale.home / "etc" / "services.list", PROJECT / "build" / PRESET / "bin" / "flashsale-protector"
+    subprocess.run([program, "init", "--store", tmp_path / "store"], check=True, stdout=subprocess.DEVNULL)
+    with (own_sale.home / "log" / "protector2.log").open("w") as log:
+        second = subprocess.Popen([program, "--store", tmp_path / "store", "--listen", f"127.0.0.1:{port}", "--admin",
+                                   f"127.0.0.1:{port + 10}", "--discovery-file", services], stdout=log, stderr=log)
+    try:
+        services.write_text(services.read_text() + f"protector 127.0.0.1:{port} id=second\n")
+        ask = lambda method, body: grpcurl("-d", json.dumps(body), f"127.0.0.1:{port}",
+                                           f"flashsale.protector.v1.ProtectorService/{method}")
+        wait_until(lambda: ask("CreateBan", {"user_id": user}).returncode == 0, what="the second protector answers")
+        assert ask("CreateBan", {"user_id": other}).returncode == 0
+        wait_until(lambda: all(refused(own_sale, user) for _ in range(10)), what="the second protector's ban bites")
+        assert ask("RemoveBadAccount", {"user_id": other}).returncode == 0
+        wait_until(lambda: not refused(own_sale, other), what="the lifted ban has gone")
+    finally:
+        second.kill()
+        second.wait()
+    assert all(refused(own_sale, user) for _ in range(10))
