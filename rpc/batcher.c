@@ -144,6 +144,8 @@ static void expire_queue(struct lane *lane, int64_t now_ns)
 
 static void batch_ended(struct batch *batch);
 
+static bool send_again(struct batch *batch);
+
 static struct batch *get_batch(struct rpc_batcher *batcher)
 {
 	struct batch *batch = LIST_FIRST(&batcher->idle);
@@ -155,6 +157,7 @@ static struct batch *get_batch(struct rpc_batcher *batcher)
 	batch = batch_new(
 		batcher->loop, &batcher->shape, batcher->options.items_max, batcher->options.arena_bytes_max);
 	batch->ended = batch_ended;
+	batch->again = send_again;
 	return batch;
 }
 
@@ -202,6 +205,44 @@ static void send_batch(struct lane *lane, struct rpc_channel *channel, int64_t n
 	}
 	take_back(lane, batch);
 	LIST_INSERT_HEAD(&batcher->idle, batch, link);
+}
+
+static uint32_t count_left(const struct batch *batch)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < batch->count; i++)
+		left += batch->asks[i] != NULL;
+	return left;
+}
+
+/* A batch of reads whose instance went away goes to another, once. */
+static bool send_again(struct batch *batch)
+{
+	struct lane *lane = batch->owner;
+	struct rpc_batcher *batcher = lane->batcher;
+	struct rpc_channel *channel;
+	int64_t now_ns = clock_mono_ns();
+	bool wait;
+
+	if (!batcher->options.read || batch->repeated || !batcher->pool || !count_left(batch))
+		return false;
+	channel = rpc_pool_pick(batcher->pool, lane->shard, &wait);
+	if (!channel || !rpc_pool_may_repeat(batcher->pool))
+		return false;
+	batch->repeated = true;
+	rpc_channel_keep(channel); /* letting go of the old call may end a channel */
+	rpc_unary_release(&batch->unary);
+	batch_clean(batch, now_ns);
+	if (!batch_send(batch, channel, batcher->path, now_ns, batcher->options.prepare,
+		    batcher->options.context, lane->shard)) {
+		batch_fail(batch, &batch->unary.status, true);
+		batch->count = 0;
+		batch->repeated = false;
+		batch_ended(batch);
+	}
+	rpc_channel_drop(channel);
+	return true;
 }
 
 /* A channel that is just connecting is worth a moment; one that is known to be down is not. */

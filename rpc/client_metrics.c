@@ -43,6 +43,8 @@ static struct client_metrics *make(const char *service)
 	metrics->seconds.scale = 1e-9;
 	declare(&metrics->batch_items, METRIC_HISTOGRAM, "flashsale_client_batch_items", "Asks in a batch.",
 		labels);
+	declare(&metrics->repeated, METRIC_COUNTER, "flashsale_client_repeated_total",
+		"Reads that found one instance unavailable and were sent again.", labels);
 	declare(&metrics->queued, METRIC_GAUGE, "flashsale_client_queued", "Asks that wait for a batch.",
 		labels);
 	declare(&metrics->subscription_opens, METRIC_COUNTER, "flashsale_client_subscription_opens_total",
@@ -59,6 +61,7 @@ static void enroll(struct client_metrics *metrics)
 	metrics_register(&metrics->failed_unsent);
 	metrics_register(&metrics->seconds);
 	metrics_register(&metrics->batch_items);
+	metrics_register(&metrics->repeated);
 	metrics_register(&metrics->queued);
 	metrics_register(&metrics->subscription_opens);
 }

@@ -15,6 +15,7 @@ struct client_metrics {
 	struct metric failed_unsent;    /* asks and requests that never left */
 	struct metric seconds;          /* a call, from its start to its end */
 	struct metric batch_items;      /* asks a batch */
+	struct metric repeated;         /* calls that were sent again */
 	struct metric queued;           /* gauge: asks that wait */
 	struct metric subscription_opens;
 };

@@ -108,6 +108,7 @@ void call_start(struct work *work)
 	request->method = work->route->method->method;
 	request->input = work->message;
 	request->shard = shard_of(work);
+	request->read = work->route->http_method == ROUTE_GET;
 	request->deadline_ns = work->deadline_ns;
 	request->trace = work->trace;
 	request->arena = &work->request->arena;

@@ -125,6 +125,7 @@ static struct rpc_batcher *batcher_new(struct edge *edge, enum edge_service pool
 		.in_flight_max = 1,
 		.queue_max = edge->options.queue_max,
 		.arena_bytes_max = BATCH_ANSWER_BYTES_MAX,
+		.read = strcmp(method, "BatchAddItems") != 0, /* it alone changes something */
 		.prepare = pool == EDGE_CART ? place : NULL,
 		.context = edge,
 		.next_hop = next_hop,

@@ -1,0 +1,54 @@
+"""A service started by hand, beside or instead of an installation's."""
+
+import json
+import os
+import subprocess
+
+import requests
+from flashsale_client import PRESET, PROJECT, SANITIZER_WORDS, free_port
+
+
+class Service:
+    """flashsale-NAME with a store of its own and the flags given; ended by end()."""
+
+    def __init__(self, folder, name, *flags, store=None):
+        self.name, self.port = name, free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.log = folder / f"{name}-{self.port}.log"
+        self.program = PROJECT / "build" / PRESET / "bin" / f"flashsale-{name}"
+        self.store = store or folder / f"{name}-{self.port}"
+        if not self.store.exists():
+            subprocess.run([self.program, "init", "--store", self.store], check=True, stdout=subprocess.DEVNULL)
+        self.words = [self.program, "--store", self.store, "--listen", self.address, "--admin", f"127.0.0.1:{self.port + 10}", *flags]
+        self.process = None
+
+    def start(self):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FLASHSALE_CFG_")}
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([str(word) for word in self.words], stdout=log, stderr=log, env=environment)
+        return self
+
+    def end(self, kill=False):
+        """Its exit status."""
+        if not self.process:
+            return None
+        (self.process.kill if kill else self.process.terminate)()
+        status = self.process.wait(timeout=60)
+        self.process = None
+        return status
+
+    def health(self):
+        try:
+            return requests.get(f"http://127.0.0.1:{self.port + 10}/healthz", timeout=5).status_code
+        except requests.ConnectionError:
+            return None
+
+    def said(self):
+        """The lines of its log."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def has_said(self, message):
+        return any(line["message"] == message for line in self.said())
+
+    def sanitizer_reports(self):
+        return [line for line in self.log.read_text().splitlines() if any(word in line for word in SANITIZER_WORDS)]
