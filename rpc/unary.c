@@ -60,6 +60,10 @@ static void unary_done(struct rpc_tag *tag, bool ok)
 	if (unary->closing && unary->status.code == RPC_CANCELLED)
 		rpc_status_set(
 			&unary->status, RPC_UNAVAILABLE, "", "this process stopped waiting for the answer");
+	else if (unary->status.code == RPC_CANCELLED && !unary->cancelled)
+		rpc_status_set(&unary->status, RPC_UNAVAILABLE, "", "%s was just ending",
+			unary->channel
+				->address); /* what gRPC says of calls that come while its server shuts down */
 	else if (unary->status.code == RPC_OK && !unary->answer)
 		rpc_status_set(&unary->status, RPC_INTERNAL, "", "the answer has no message");
 	if (!unary->closing)
@@ -99,7 +103,7 @@ static void create_call(
 	unary->call = grpc_channel_create_call(channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
 		rpc_loop_queue(rpc_pool_loop(channel->pool)), path, NULL, rpc_time(deadline_ns), NULL);
 	unary->channel = channel;
-	unary->closing = false;
+	unary->closing = unary->cancelled = false;
 	unary->answer = NULL;
 	unary->details = grpc_empty_slice();
 	unary->started_ns = clock_mono_ns();
@@ -137,6 +141,7 @@ bool rpc_unary_start(struct rpc_unary *unary, struct rpc_channel *channel, grpc_
 void rpc_unary_cancel(struct rpc_unary *unary, bool closing)
 {
 	unary->closing |= closing;
+	unary->cancelled = true;
 	if (unary->call)
 		grpc_call_cancel(unary->call, NULL);
 }

@@ -213,8 +213,7 @@ static void make_batcher(void *context)
 {
 	struct batching *batching = context;
 
-	batching->batcher = rpc_batcher_new(&(struct rpc_batcher_options){
-		.pool = batching->station->pool,
+	batching->batcher = rpc_batcher_new(&(struct rpc_batcher_options){.pool = batching->station->pool,
 		.service = &echo__echo_service__descriptor,
 		.method = protobuf_c_service_descriptor_get_method_by_name(
 			&echo__echo_service__descriptor, "BatchEcho"),
@@ -295,6 +294,10 @@ static void a_read_is_sent_twice_at_most(void **state)
 	start(fixture, &requested, "away", true);
 	assert_int_equal(finish(&requested), RPC_UNAVAILABLE);
 	assert_int_equal(atomic_load(&rpc_pool_metrics(fixture->station->pool)->calls.value), before + 2);
+	/* cancelled, but not by us */
+	start(fixture, &requested, "ending", true);
+	assert_int_equal(finish(&requested), RPC_UNAVAILABLE);
+	assert_int_equal(atomic_load(&rpc_pool_metrics(fixture->station->pool)->calls.value), before + 4);
 }
 
 /* Ten at first, and one more for ten calls: of twenty that fail together twelve go twice. */
