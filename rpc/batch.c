@@ -186,6 +186,15 @@ void batch_add(struct batch *batch, struct rpc_ask *ask, int64_t now_ns)
 	batch->count++;
 }
 
+uint32_t batch_left(const struct batch *batch)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < batch->count; i++)
+		left += batch->asks[i] != NULL;
+	return left;
+}
+
 void batch_clean(struct batch *batch, int64_t now_ns)
 {
 	uint32_t count = batch->count;

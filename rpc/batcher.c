@@ -4,20 +4,19 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "rpc/ask_queue.h"
 #include "rpc/batch.h"
 
 #define SHARDS_MAX 65536
-#define GATHER_MAX_NS (2 * INT64_C(1000000))   /* a next hop that hangs holds nothing up for longer */
-#define EXPIRY_STEP_NS (10 * INT64_C(1000000)) /* a queue is searched for expired asks no more often */
+#define GATHER_MAX_NS (2 * INT64_C(1000000)) /* a next hop that hangs holds nothing up for longer */
 
 /* What waits for one shard, or for any instance. */
 struct lane {
 	struct lane *next;
 	struct rpc_batcher *batcher;
 	int32_t shard;
-	struct rpc_ask *first, **last;
+	struct ask_queue queue;
 	uint32_t in_flight;
-	int64_t earliest_ns;	  /* no deadline in the queue is before it; INT64_MAX: empty */
 	int64_t waiting_until_ns; /* for a channel that is just connecting; 0: not waiting */
 	int64_t gather_until_ns;  /* for company, see next_hop; 0: not gathering */
 };
@@ -76,30 +75,24 @@ static void set_stopped(struct rpc_status *status)
 
 /* ---- a lane's queue ---- */
 
+static void count_queued(struct rpc_batcher *batcher, int32_t more)
+{
+	batcher->queued += (uint32_t)more;
+	metric_add(&batcher->metrics->queued, more);
+}
+
 static void queue_put(struct lane *lane, struct rpc_ask *ask)
 {
-	ask->next = NULL;
-	*lane->last = ask;
-	lane->last = &ask->next;
-	lane->batcher->queued++;
-	metric_add(&lane->batcher->metrics->queued, 1);
-	if (ask->deadline_ns < lane->earliest_ns)
-		lane->earliest_ns = ask->deadline_ns;
+	ask_queue_put(&lane->queue, ask);
+	count_queued(lane->batcher, 1);
 }
 
 static struct rpc_ask *queue_take(struct lane *lane)
 {
-	struct rpc_ask *ask = lane->first;
+	struct rpc_ask *ask = ask_queue_take(&lane->queue);
 
-	if (!ask)
-		return NULL;
-	lane->first = ask->next;
-	if (!lane->first) {
-		lane->last = &lane->first;
-		lane->earliest_ns = INT64_MAX;
-	}
-	lane->batcher->queued--;
-	metric_add(&lane->batcher->metrics->queued, -1);
+	if (ask)
+		count_queued(lane->batcher, -1);
 	return ask;
 }
 
@@ -120,24 +113,15 @@ static void expire_ask(struct lane *lane, struct rpc_ask *ask)
 	fail_later(lane->batcher, ask);
 }
 
-/* All that is queued passes once through the queue. */
 static void expire_queue(struct lane *lane, int64_t now_ns)
 {
-	struct rpc_ask *ask, *all = lane->first;
+	struct rpc_ask *ask, *expired = ask_queue_expire(&lane->queue, now_ns);
 
-	if (lane->earliest_ns > now_ns)
-		return;
-	while (queue_take(lane))
-		;
-	while ((ask = all)) {
-		all = ask->next;
-		if (ask->deadline_ns <= now_ns)
-			expire_ask(lane, ask);
-		else
-			queue_put(lane, ask);
+	while ((ask = expired)) {
+		expired = ask->next;
+		count_queued(lane->batcher, -1);
+		expire_ask(lane, ask);
 	}
-	if (lane->first && lane->earliest_ns < now_ns + EXPIRY_STEP_NS)
-		lane->earliest_ns = now_ns + EXPIRY_STEP_NS;
 }
 
 /* ---- sending ---- */
@@ -207,15 +191,6 @@ static void send_batch(struct lane *lane, struct rpc_channel *channel, int64_t n
 	LIST_INSERT_HEAD(&batcher->idle, batch, link);
 }
 
-static uint32_t count_left(const struct batch *batch)
-{
-	uint32_t left = 0;
-
-	for (uint32_t i = 0; i < batch->count; i++)
-		left += batch->asks[i] != NULL;
-	return left;
-}
-
 /* A batch of reads whose instance went away goes to another, once. */
 static bool send_again(struct batch *batch)
 {
@@ -225,7 +200,7 @@ static bool send_again(struct batch *batch)
 	int64_t now_ns = clock_mono_ns();
 	bool wait;
 
-	if (!batcher->options.read || batch->repeated || !batcher->pool || !count_left(batch))
+	if (!batcher->options.read || batch->repeated || !batcher->pool || !batch_left(batch))
 		return false;
 	channel = rpc_pool_pick(batcher->pool, lane->shard, &wait);
 	if (!channel || !rpc_pool_may_repeat(batcher->pool))
@@ -284,7 +259,7 @@ static void flush(struct lane *lane, int64_t now_ns)
 	bool wait;
 
 	expire_queue(lane, now_ns);
-	while (lane->first && lane->in_flight < batcher->options.in_flight_max) {
+	while (lane->queue.first && lane->in_flight < batcher->options.in_flight_max) {
 		if (gathers(lane, now_ns))
 			return;
 		channel = rpc_pool_pick(batcher->pool, lane->shard, &wait);
@@ -312,8 +287,8 @@ static void arm_timer(struct rpc_batcher *batcher, int64_t now_ns)
 	int64_t at_ns = INT64_MAX;
 
 	for (struct lane *lane = batcher->lanes; lane; lane = lane->next) {
-		if (lane->earliest_ns < at_ns)
-			at_ns = lane->earliest_ns;
+		if (lane->queue.look_ns < at_ns)
+			at_ns = lane->queue.look_ns;
 		if (lane->waiting_until_ns && lane->waiting_until_ns < at_ns)
 			at_ns = lane->waiting_until_ns;
 		if (lane->gather_until_ns && lane->gather_until_ns < at_ns)
@@ -383,8 +358,7 @@ static struct lane *add_lane(struct rpc_batcher *batcher, int32_t shard)
 
 	lane->batcher = batcher;
 	lane->shard = shard;
-	lane->last = &lane->first;
-	lane->earliest_ns = INT64_MAX;
+	ask_queue_init(&lane->queue);
 	lane->next = batcher->lanes;
 	batcher->lanes = lane;
 	return lane;
