@@ -61,6 +61,16 @@ size_t rpc_pool_users(const struct rpc_pool *pool)
 	return pool->user_count;
 }
 
+void rpc_pool_each(
+	struct rpc_pool *pool, void (*each)(void *context, struct rpc_channel *channel), void *context)
+{
+	struct rpc_channel *channel;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (channel->listed)
+			each(context, channel);
+}
+
 /* Users come and go while they are called, any of them: so each turns to the end of the list before its call. */
 static struct rpc_pool_user *next_user(struct rpc_pool *pool)
 {

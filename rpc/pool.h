@@ -83,6 +83,8 @@ struct rpc_pool {
 void rpc_pool_join(struct rpc_pool *pool, struct rpc_pool_user *user);
 void rpc_pool_leave(struct rpc_pool *pool, struct rpc_pool_user *user);
 size_t rpc_pool_users(const struct rpc_pool *pool);
+/* Every instance that discovery names. */
+void rpc_pool_each(struct rpc_pool *pool, void (*each)(void *context, struct rpc_channel *channel), void *context);
 
 /* pool_pick.c */
 /* A call on the channel ended with this code: the channel is avoided for a time that doubles, or trusted again. */

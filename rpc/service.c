@@ -17,6 +17,7 @@
 #include "discovery/static.h"
 #include "rpc/admin.h"
 #include "rpc/advertise.h"
+#include "rpc/self.h"
 #include "rpc/service_settings.h"
 #include "rpc/store_fault.h"
 #include "rpc/tool.h"
@@ -31,6 +32,7 @@ struct service_run {
 	void *settings;
 	char *instance; /* unique within the service, stable over restarts */
 	struct admin *admin;
+	struct rpc_self *self;
 	bool started;
 	_Atomic bool serving, ending;
 };
@@ -148,6 +150,7 @@ static void end(struct service_run *run)
 	if (run->started && definition->stop)
 		definition->stop(service);
 	rpc_server_free(service->server);
+	rpc_self_free(run->self);
 	if (service->loop)
 		settle_loop(service->loop);
 	if (run->started && definition->release)
@@ -242,6 +245,23 @@ static bool open_parts(struct service_run *run, struct error *error)
 	return true;
 }
 
+/* After the service's own, whose name is that of the whole. */
+static void serve_self(struct service_run *run)
+{
+	const struct service *service = &run->service;
+	const bool sharded = service->definition->sharded;
+
+	run->self = rpc_self_new(&(struct rpc_self_options){
+		.service = service->definition->name,
+		.instance = run->instance,
+		.shard = sharded ? (int32_t)service->common->shard : -1,
+		.shards = sharded ? (int32_t)service->common->shards : 0,
+		.serving = is_healthy,
+		.context = run,
+	});
+	rpc_serve(service->server, rpc_self_service(run->self));
+}
+
 static bool begin(struct service_run *run, struct error *error)
 {
 	struct service *service = &run->service;
@@ -252,6 +272,7 @@ static bool begin(struct service_run *run, struct error *error)
 	run->started = service->definition->start(service, error);
 	if (!run->started)
 		return false;
+	serve_self(run);
 	if (service->definition->access)
 		rpc_server_restrict(service->server, service->definition->access);
 	if (!rpc_listen(service->server, settings->listen, service->tls, error))

@@ -5,6 +5,7 @@
 #include "gatekeeper/edge/edge_internal.h"
 
 #define JSON_TYPE "application/json"
+#define PAGE_TYPE "text/html; charset=utf-8"
 
 /* When not even the answer has room. */
 static const char overloaded[] =
@@ -44,6 +45,16 @@ static void answer_scratch(struct work *work, int status, const char *content_ty
 		answer_text(work, status, content_type, body, text->length);
 	else
 		answer_overloaded(&work->request->out);
+}
+
+void answer_page(struct work *work, bool whole, const char *policy)
+{
+	if (!whole) {
+		answer_overloaded(&work->request->out);
+		return;
+	}
+	answer_scratch(work, 200, PAGE_TYPE);
+	work->request->out.page_policy = policy;
 }
 
 void answer_message(struct work *work, int status, const ProtobufCMessage *message)

@@ -17,6 +17,7 @@
 #include "gatekeeper/edge/edge_metrics.h"
 #include "gatekeeper/edge/openapi.h"
 #include "gatekeeper/edge/probe.h"
+#include "gatekeeper/edge/services.h"
 
 #define REQUEST_BLOCK_BYTES 8192
 #define REQUEST_BYTES_MAX (24 << 20) /* the answer as a message and as text */
@@ -50,6 +51,15 @@ static bool find_purchase(const struct route *route, struct route_facts *facts)
 	return false;
 }
 
+/* What the gatekeeper knows by itself. */
+static bool find_local(const struct route *route, struct route_facts *facts)
+{
+	if (strcmp(route->method->method->name, "ListServices") != 0)
+		return find_purchase(route, facts);
+	facts->local = services_start;
+	return true;
+}
+
 static bool find_service(const struct route *route, struct route_facts *facts)
 {
 	for (int i = 0; i < EDGE_SERVICES; i++) {
@@ -70,7 +80,7 @@ static bool learn_route(struct edge *edge, const struct route *route, struct err
 	facts->user_level = json_shape_field(input, "user_level");
 	facts->client_ip = json_shape_field(input, "client_ip");
 	facts->idempotency_key = json_shape_field(input, "idempotency_key");
-	if (!(route->pool ? find_service(route, facts) : find_purchase(route, facts)))
+	if (!(route->pool ? find_service(route, facts) : find_local(route, facts)))
 		return error_set(error, "%s %s: nothing here answers %s",
 			route_method_name(route->http_method), route->path, route->method->method->name);
 	version_learn(route, facts);
@@ -180,6 +190,7 @@ static void run_and_wait(struct edge *edge, struct rpc_task *task, void (*run)(s
 /* Everything that needs no thread. */
 static void release(struct edge *edge)
 {
+	services_free(edge->services);
 	if (edge->discovery)
 		discovery_free(edge->discovery);
 	free(edge->instance);
@@ -283,6 +294,7 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 	edge->loop = rpc_loop_new("edge");
 	for (int i = 0; i < EDGE_SERVICES; i++)
 		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, pool_names[i], edge->tls);
+	edge->services = services_new(edge);
 	edge->echo = options->bench ? echo_new(edge) : NULL;
 	run_and_wait(edge, &edge->start_task, start_on_loop);
 	snapshots_count(edge);

@@ -48,6 +48,7 @@ struct edge_output {
 	const char *location;              /* or NULL */
 	const char *etag;                  /* or NULL */
 	const char *trace;                 /* traceparent of this request */
+	const char *page_policy;           /* of a page for browsers: header Content-Security-Policy, and what goes with it; or NULL */
 	int32_t retry_after_s;             /* header Retry-After; 0: none */
 	/* for the access log; never NULL */
 	const char *reason, *user_id, *session_id, *route;

@@ -1,5 +1,5 @@
-/* gatekeeper/edge/edge_internal.h - the inside of the edge: what its files share. For edge.c, judge.c, answer.c, buy*.c, call.c, echo.c and
- * snapshots.c only.
+/* gatekeeper/edge/edge_internal.h - the inside of the edge: what its files share. For edge.c, judge.c, answer.c, buy*.c, call.c, echo.c, services.c
+ * and snapshots.c only.
  *
  * A request's work begins on the door's thread (edge_judge), goes to the loop with its request, and ends there by work_finish(), once. It lives in the request's arena.
  * Threads: a field says whose it is; what says nothing is made by edge_new() and only read afterwards. */
@@ -23,11 +23,14 @@
 #include "rpc/client.h"
 #include "rpc/tls.h"
 
+struct work;
+
 enum edge_service { EDGE_INVENTORY, EDGE_CART, EDGE_POLICY, EDGE_PROTECTOR, EDGE_SERVICES };
 
 /* What the edge knows of a route beyond its description. */
 struct route_facts {
-	bool buys; /* else: one call to a service */
+	bool buys; /* else: one call to a service, or what the edge knows itself: */
+	void (*local)(struct work *work); /* on the loop; NULL: not so */
 	enum purchase_kind purchase;
 	enum edge_service service;
 	const struct json_field *user_id, *user_level, *client_ip; /* of the request; NULL without one */
@@ -57,6 +60,7 @@ struct edge {
 	struct follower *ban_follower, *rule_follower;
 	struct metric ages[3]; /* of stock, bans and rules */
 	struct probe **cart_probes; /* by cart shard */
+	struct services *services;
 	struct echo *echo;	    /* NULL unless bench */
 	_Atomic uint32_t open;	    /* requests that were sent and have not come back */
 	/* When a call through here that may have changed something came back; 0: never. The snapshots need a moment to show it. */
@@ -101,6 +105,8 @@ void version_show(struct work *work, const ProtobufCMessage *answer);
 
 /* answer.c: fills request->out. */
 void answer_message(struct work *work, int status, const ProtobufCMessage *message);
+/* The scratch text, when it is whole, is a page. */
+void answer_page(struct work *work, bool whole, const char *policy);
 void answer_problem(struct work *work, const struct problem *problem);
 /* The shape of a buy's answer on the compatible surface. */
 void answer_flags(struct work *work, int status, const char *message, bool result, bool throttled);

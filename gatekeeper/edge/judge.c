@@ -161,7 +161,7 @@ static bool judge_route(struct work *work)
 		return judge_buy(work, &problem);
 	if (work->facts->idempotency_key && !take_key(work, &problem))
 		return refuse(work, &problem);
-	work->start = call_start;
+	work->start = work->facts->local ? work->facts->local : call_start;
 	return false;
 }
 

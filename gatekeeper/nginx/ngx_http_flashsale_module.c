@@ -154,8 +154,6 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 				  "services' addresses, the other finds them through Consul");
 	if (conf->discovery_file.len && conf->consul_prefix.len)
 		return refuse(cf, "flashsale_discovery and flashsale_consul contradict each other");
-	if (conf->advertise.len && !conf->consul_prefix.len)
-		return refuse(cf, "flashsale_advertise means nothing without flashsale_consul");
 	if (conf->demo == DOOR_DEMO_OFF && !conf->keys_folder.len)
 		return refuse(cf, "flashsale_demo is off, so flashsale_keys must name the folder of the "
 				  "tokens' public keys");

@@ -198,10 +198,8 @@ class Home:
         return AtTemplate(template).substitute(values)
 
     def _nginx_discovery(self, gatekeeper):
-        if self.settings.discovery != "consul":
-            return f'flashsale_discovery "{self.etc / "services.list"}";'
-        return (f"flashsale_consul {self.consul_prefix()}; "
-                f"flashsale_advertise {HOST}:{self.port(gatekeeper)} {HOST}:{self.admin_port(gatekeeper)};")
+        how = f"flashsale_consul {self.consul_prefix()};" if self.settings.discovery == "consul" else f'flashsale_discovery "{self.etc / "services.list"}";'
+        return f"{how} flashsale_advertise {HOST}:{self.port(gatekeeper)} {HOST}:{self.admin_port(gatekeeper)};"
 
     def _nginx_tls(self, gatekeeper):
         if not self.settings.tls:
