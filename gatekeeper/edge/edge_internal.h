@@ -1,4 +1,4 @@
-/* gatekeeper/edge/edge_internal.h - the inside of the edge: what its files share. For edge.c, judge.c, answer.c, buy*.c, call.c, echo.c, services.c
+/* gatekeeper/edge/edge_internal.h - the inside of the edge: what its files share. For edge.c, judge.c, answer.c, buy*.c, call.c, round.c, echo.c, services.c
  * and snapshots.c only.
  *
  * A request's work begins on the door's thread (edge_judge), goes to the loop with its request, and ends there by work_finish(), once. It lives in the request's arena.
@@ -123,6 +123,17 @@ bool buy_glance(struct work *work, const struct purchase *purchase);
 
 /* call.c */
 void call_start(struct work *work);
+
+/* round.c: a call that goes from shard to shard. In call.c's struct; loop. */
+struct round {
+	uint32_t shards, first, asked;
+	struct rpc_status status;  /* of the shard that was asked first */
+	ProtobufCMessage *whole;   /* what has been put together so far */
+};
+/* The request's shard, and the page token without its. False: *problem. */
+bool round_begin(struct round *round, struct work *work, struct rpc_request *request, struct problem *problem);
+/* An answer came. True: the request is to be started again; false: what it has is the answer now. */
+bool round_goes_on(struct round *round, struct work *work, struct rpc_request *request);
 
 /* echo.c */
 struct echo *echo_new(struct edge *edge); /* on no thread yet */

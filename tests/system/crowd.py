@@ -83,11 +83,11 @@ class Load:
         return [answer for _, answer in self.answers]
 
 
-def held_units(sale, sku):
-    """user -> live units, by asking inventory for every hold."""
+def held_units(sale, sku, inventory="inventory"):
+    """user -> live units, by asking inventory, or a shard of it, for every hold."""
     units, token = {}, ""
     while True:
-        page = sale.grpc.call("inventory", "ListHolds", sku=sku, page_size=1000, page_token=token)
+        page = sale.grpc.call(inventory, "ListHolds", sku=sku, page_size=1000, page_token=token)
         for hold in page.holds:
             if hold.state in (1, 2):  # HELD, SOLD
                 units[hold.user_id] = units.get(hold.user_id, 0) + hold.quantity
@@ -96,9 +96,9 @@ def held_units(sale, sku):
             return units
 
 
-def audit(sale, sku):
+def audit(sale, sku, inventory="inventory"):
     """The books of a SKU, counted in three ways; they must agree."""
-    answer = sale.grpc.call("inventory", "AuditStock", sku=sku, timeout=60)
+    answer = sale.grpc.call(inventory, "AuditStock", sku=sku, timeout=60)
     (item,) = answer.items
     assert answer.consistent and item.consistent, item.finding
     assert item.row.stock == item.row.available + item.row.held + item.row.sold
@@ -108,11 +108,11 @@ def audit(sale, sku):
     return item.row
 
 
-def replay(sale, sku):
+def replay(sale, sku, inventory="inventory"):
     """The books of a SKU by a replay of the whole ledger over the wire: (stock, available, held, sold)."""
     stock = available = held = sold = 0
     holds, orders = {}, {}
-    for message in sale.grpc.stream("inventory", "ReadLedger", timeout=120):
+    for message in sale.grpc.stream(inventory, "ReadLedger", timeout=120):
         for entry in message.entries:
             kind = entry.WhichOneof("change")
             if kind == "goods_changed" and entry.goods_changed.goods.sku == sku:
@@ -163,7 +163,7 @@ def replay_order(change, orders, holds, sku):
         assert holds[hold][0] == change.state, f"hold {hold} of order {change.order_id}"
 
 
-def check_books(sale, sku):
-    row = audit(sale, sku)
-    assert replay(sale, sku) == (row.stock, row.available, row.held, row.sold)
+def check_books(sale, sku, inventory="inventory"):
+    row = audit(sale, sku, inventory)
+    assert replay(sale, sku, inventory) == (row.stock, row.available, row.held, row.sold)
     return row

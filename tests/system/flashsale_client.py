@@ -19,7 +19,7 @@ GRPCURL = PROJECT / ".deps" / "bin" / "grpcurl"
 # Sanitizers make everything slower; waits are for conditions, so only a failing test waits this long.
 PATIENCE_S = 20 if PRESET == "release" else 90
 DISCOVERY = os.environ.get("FLASHSALE_TEST_DISCOVERY", "static")
-PORTS_OF_AN_INSTALLATION = [*range(5), *range(10, 15), *range(20, 23)]
+PORTS_OF_AN_INSTALLATION = [*range(5), *range(10, 15), *range(20, 23), *range(31, 34), *range(41, 44), *range(51, 54), *range(61, 64)]
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 
@@ -91,7 +91,11 @@ class Installation:
         return all(services[name]["health"] == "healthy" for name in names or services)
 
     def address(self, service):
-        return f"127.0.0.1:{self.port + {'gatekeeper': 0, 'protector': 1, 'policy': 2, 'inventory': 3, 'cart': 4}[service]}"
+        """Of a service, or of a shard of one: "cart-1"."""
+        name, _, shard = service.partition("-")
+        if int(shard or 0):
+            return f"127.0.0.1:{self.port + {'inventory': 30, 'cart': 50}[name] + int(shard)}"
+        return f"127.0.0.1:{self.port + {'gatekeeper': 0, 'protector': 1, 'policy': 2, 'inventory': 3, 'cart': 4}[name]}"
 
     def admin(self, service, path):
         host, port = self.address(service).split(":")
@@ -167,7 +171,8 @@ class Contracts:
         return self.factory.GetPrototype(descriptor)
 
     def method(self, service, name):
-        """service: "inventory", or a full name such as grpc.health.v1.Health."""
+        """service: "inventory" or a shard of it, "inventory-1"; or a full name such as grpc.health.v1.Health."""
+        service = service.partition("-")[0]
         if "." not in service:
             service = f"flashsale.{service}.v1.{service.capitalize()}Service"
         return self.pool.FindServiceByName(service).FindMethodByName(name)
