@@ -97,11 +97,11 @@ struct rpc_server {
 	struct rpc_call *live; /* arrived and not yet released */
 	uint32_t open;	       /* armed and live */
 	uint32_t calls, streams;
-	bool draining, shut_down;
+	bool leaving, draining, shut_down; /* one after the other */
 	struct rpc_tag shut;
 	struct rpc_timer grace;
 	struct rpc_task drain_task;
-	int64_t grace_ms;
+	int64_t leave_ms, grace_ms;
 	sem_t drained, over; /* posted once each: drain may return; nothing is open any more */
 	bool drain_begun, drain_posted, over_posted;
 };

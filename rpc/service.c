@@ -143,10 +143,13 @@ static void end(struct service_run *run)
 	const struct service_definition *definition = service->definition;
 
 	atomic_store(&run->ending, true);
+	/* first told to who asks here, then to who asks elsewhere; then they have the time to leave */
+	if (service->server)
+		rpc_server_set_serving(service->server, false);
 	if (service->discovery)
 		discovery_deregister(service->discovery);
 	if (service->server)
-		rpc_server_drain(service->server, service->common->drain_ms);
+		rpc_server_drain(service->server, service->common->leave_ms, service->common->drain_ms);
 	if (run->started && definition->stop)
 		definition->stop(service);
 	rpc_server_free(service->server);

@@ -81,6 +81,11 @@ static size_t common_settings(
 	add(table, &count,
 		(struct config_setting){"shards", CONFIG_INT, FIELD(shards), "1", false, 1, shards_max,
 			"how many shards there are"});
+	/* of a shard nobody else could take over: to go on as if nothing were would only make its absence longer */
+	add(table, &count,
+		(struct config_setting){"drain-delay", CONFIG_DURATION_MS, FIELD(leave_ms),
+			definition->sharded ? "0ms" : "500ms", false, 0, 60000,
+			"at SIGTERM, how long callers may take to leave before no new call is taken"});
 	add(table, &count,
 		(struct config_setting){"drain-time", CONFIG_DURATION_MS, FIELD(drain_ms), "5s", false, 0,
 			600000, "how long calls in flight may take to end at SIGTERM"});

@@ -471,7 +471,7 @@ void fakes_kill(struct fakes *all, enum fake_service which)
 {
 	if (!all->servers[which])
 		return;
-	rpc_server_drain(all->servers[which], 0);
+	rpc_server_drain(all->servers[which], 0, 0);
 	let_go(which);
 	rpc_server_free(all->servers[which]);
 	rpc_loop_free(all->loops[which]);

@@ -251,7 +251,7 @@ static int teardown(void **state)
 	rpc_pool_free(reader.pool);
 	rpc_loop_free(reader.loop);
 	discovery_free(reader.discovery);
-	rpc_server_drain(publisher.server, 0);
+	rpc_server_drain(publisher.server, 0, 0);
 	rpc_server_free(publisher.server);
 	rpc_loop_free(publisher.loop);
 	sem_destroy(&reader.done);

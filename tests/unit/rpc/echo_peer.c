@@ -244,7 +244,7 @@ int main(int argc, char **argv)
 		task->run = let_go;
 		rpc_post(loop, task);
 	}
-	rpc_server_drain(server, 1000);
+	rpc_server_drain(server, 0, 1000);
 	rpc_server_free(server);
 	rpc_loop_free(loop);
 	return 0;
