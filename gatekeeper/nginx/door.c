@@ -8,6 +8,9 @@
 
 /* How much longer than the edge nginx waits: the edge answers first unless it hangs. */
 #define DOOR_PATIENCE_MS 500
+/* How long a worker's first request waits for its connections to the services, instead of being told that there are none. */
+#define DOOR_FIRST_MS 1000
+#define DOOR_LOOK_MS 5
 
 /* Of this worker; on nginx's thread only. */
 static struct {
@@ -288,6 +291,14 @@ static void name_logs(const ngx_cycle_t *cycle)
 	log_init("gatekeeper", instance);
 }
 
+/* What arrives meanwhile waits in the kernel's queue. Services that are away hold nobody up for longer. */
+static void await_services(void)
+{
+	for (int waited_ms = 0; waited_ms < DOOR_FIRST_MS && !edge_healthy(door.edge);
+		waited_ms += DOOR_LOOK_MS)
+		ngx_msleep(DOOR_LOOK_MS);
+}
+
 ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
 {
 	name_logs(cycle);
@@ -301,7 +312,10 @@ ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
 			NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: no descriptor for the mailbox");
 		return NGX_ERROR;
 	}
-	return open_edge(cycle, conf);
+	if (open_edge(cycle, conf) != NGX_OK)
+		return NGX_ERROR;
+	await_services();
+	return NGX_OK;
 }
 
 void door_close(void)

@@ -15,6 +15,7 @@ class Answer:
         self.status = response.status_code if response is not None else 0
         self.body = response.json() if response is not None and response.content else {}
         self.reason = self.body.get("reason", "")
+        self.retry_after = response.headers.get("Retry-After") if response is not None else None
         if response is None or self.status == 504:
             self.outcome = "unknown"
         elif self.status == 200:
@@ -66,11 +67,14 @@ class Load:
         while not self.ended.is_set():
             count += 1
             user = f"{self.name}-{number}-{count}"
-            answer = attempt(self.sale, user, self.sku, self.quantity, f"key-{user}", session)
+            answer = self.attempt(number, user, f"key-{user}", session)
             with self.lock:
                 self.answers.append((time.monotonic(), answer))
             if answer.outcome == "unknown":
                 self.ended.wait(0.1)
+
+    def attempt(self, number, user, key, session):
+        return attempt(self.sale, user, self.sku, self.quantity, key, session)
 
     def yes_since(self, moment):
         with self.lock:

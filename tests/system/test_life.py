@@ -7,12 +7,11 @@ import sys
 import time
 
 import pytest
-from by_hand import Service
-from crowd import Load, attempt, check_books, crowd
-from flashsale_client import wait_until
-from tools import supervise, tool
-
-STATELESS_FOR_A_BUY = ("policy", "protector")  # a buy only reads there: any instance with the same rules and bans will do
+import requests
+from by_hand import Gatekeeper, Service
+from crowd import check_books, held_units
+from flashsale_client import Installation, wait_until
+from restarts import OWNERS, READ_BY_A_BUY, Doubled, Restart, Shoppers, all_of_them, more_buys, write_whole
 
 
 @pytest.fixture
@@ -29,10 +28,6 @@ def by_hand(tmp_path):
         service.end(kill=True)
     assert [line for service in made for line in service.sanitizer_reports()] == []
 
-
-def write_whole(path, text):
-    path.with_name(path.name + ".new").write_text(text)
-    path.with_name(path.name + ".new").rename(path)
 
 # A client that has called once and then sleeps: gRPC's own poller of idle channels is off, so it does not even hear the server's goodbye.
 SLEEPER = """
@@ -59,97 +54,73 @@ def test_an_idle_client_does_not_hold_a_service_up(installations):
         sleeper.wait()
 
 
-@pytest.fixture
-def doubled(own_sale, by_hand, tmp_path):
-    """A sale with a second policy and a second protector, which know what the first ones know; name -> the second one."""
-    others, lines = {}, []
-    for name in STATELESS_FOR_A_BUY:
-        copy = tmp_path / f"copy-of-{name}"
-        assert tool(name, "backup", "--store", own_sale.home / "store" / name, "--to", copy).returncode == 0
-        others[name] = by_hand(name, store=copy).start()
-        lines.append(f"{name} {others[name].address}\n")
-    wait_until(lambda: all(other.health() == 200 for other in others.values()), what="the second ones serve")
-    services = own_sale.home / "etc" / "services.list"
-    write_whole(services, services.read_text() + "".join(lines))
-    wait_until(lambda: connected(own_sale) == 2 * len(others), what="the gatekeeper is connected to all of them")
-    return own_sale, others
-
-
-def connected(sale):
-    lines = sale.admin("gatekeeper", "/metrics").text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines
-               if any(line.startswith(f'flashsale_client_instances_ready{{service="{name}"}}') for name in STATELESS_FOR_A_BUY))
+@pytest.fixture(scope="module")
+def doubled(tmp_path_factory):
+    """A sale with a second policy, protector and gatekeeper, which tests restart and kill, and leave healthy."""
+    folder = tmp_path_factory.mktemp("doubled")
+    installation = Installation(folder / "home")
+    second = None
+    try:
+        installation.up()
+        second = Doubled(installation, folder)
+        yield second
+    finally:
+        if second:
+            second.end()
+        installation.down()
+    assert installation.sanitizer_reports() + second.sanitizer_reports() == []
 
 
 @pytest.fixture
-def busy_sale(doubled, fresh):
-    """(sale, others, sku, load): shoppers keep coming to a sale with two of each."""
-    sale, others = doubled
-    sku = fresh("SKU")
-    sale.rest.post("/add", {"goodsSKU": sku, "goodsQuantity": 1000000, "goodsPrice": 5})
-    wait_until(lambda: crowd(sale, sku, [(fresh("user"), 1, None)], 1)[0].outcome == "yes", what="the goods are on sale")
-    load = Load(sale, sku, fresh("shopper"))
-    yield sale, others, sku, load
+def shoppers(doubled, fresh):
+    """They keep coming, to both gatekeepers."""
+    sku = fresh("LIFE")
+    doubled.sale.rest.post("/add", {"goodsSKU": sku, "goodsQuantity": 1000000, "goodsPrice": 5})
+    for base in doubled.bases():
+        wait_until(lambda: requests.get(f"{base}/sku/{sku}", timeout=5).status_code == 200, what="the goods are on sale")
+    load = Shoppers(doubled, sku, fresh("shopper"))
+    yield load
     load.stop()
 
 
-def more_buys(load, count):
-    moment = time.monotonic()
-    wait_until(lambda: load.yes_since(moment) > count, what=f"{count} more buys")
+def check_settled(load):
+    """Everybody who was told so has a unit, and nobody else."""
+    load.stop()
+    users = load.settle()
+    assert held_units(load.sale, load.sku) == dict.fromkeys(users, 1)
+    check_books(load.sale, load.sku)
 
 
-@pytest.mark.parametrize("name", STATELESS_FOR_A_BUY)
-def test_one_of_two_is_killed(busy_sale, name):
+@pytest.mark.parametrize("name", READ_BY_A_BUY)
+def test_one_of_two_is_killed(doubled, shoppers, name):
     """It costs at most the buys that were with it, and none after 2 s."""
-    sale, others, sku, load = busy_sale
-    more_buys(load, 100)
+    more_buys(shoppers, 100)
     killed = time.monotonic()
-    others[name].end(kill=True)
-    more_buys(load, 100)
+    doubled.others[name].end(kill=True)
+    more_buys(shoppers, 100)
     wait_until(lambda: time.monotonic() > killed + 2, what="2 s have passed")
-    more_buys(load, 100)
-    answers = load.stop()
-    failed = [at - killed for at, answer in load.answers if answer.outcome != "yes" or answer.body.get("degraded")]
-    assert len(failed) <= len(load.threads) and all(late < 2 for late in failed), (failed, len(answers))
-    check_books(sale, sku)
+    more_buys(shoppers, 100)
+    answers = shoppers.stop()
+    failed = [at - killed for at, answer in shoppers.answers if answer.outcome != "yes" or answer.body.get("degraded")]
+    doubled.others[name].start()
+    assert len(failed) <= len(shoppers.threads) and all(late < 2 for late in failed), (failed, len(answers))
+    check_settled(shoppers)
+    doubled.await_all()
 
 
-def test_a_rolling_restart_of_what_is_doubled(busy_sale):
-    """One by one, gracefully: nobody notices, no fallback is needed."""
-    sale, others, sku, load = busy_sale
-    for name in STATELESS_FOR_A_BUY:
-        more_buys(load, 50)
-        assert others[name].end() == 0
-        more_buys(load, 50)
-        others[name].start()
-        wait_until(lambda: connected(sale) == 4, what="the second one is back")
-        pid = sale.pid(name)
-        supervise(sale, "stop", name)
-        more_buys(load, 50)
-        supervise(sale, "start", name)
-        wait_until(lambda: sale.pid(name) != pid and connected(sale) == 4, what="the first one is back")
-    more_buys(load, 50)
-    answers = load.stop()
-    assert [(answer.status, answer.body) for answer in answers if answer.outcome != "yes" or answer.body.get("degraded")] == []
-    check_books(sale, sku)
-
-
-def test_the_gatekeeper_takes_a_new_configuration_under_load(busy_sale):
-    """nginx's workers are exchanged; requests that they have are answered. A connection can close under a shopper who was just going to use it, as with any
-    server of HTTP: the same key on a new one gives the one effect."""
-    sale, _, sku, load = busy_sale
-    for _ in range(3):
-        workers = sale.status()["gatekeeper"]["workers"]
-        more_buys(load, 50)
-        os.kill(sale.pid("gatekeeper"), signal.SIGHUP)
-        wait_until(lambda: (now := sale.status()["gatekeeper"]["workers"]) and not set(now) & set(workers), what="other workers")
-    more_buys(load, 50)
-    answers = load.stop()
-    failed = [answer for answer in answers if answer.outcome != "yes"]
-    assert [(answer.status, answer.body) for answer in failed if answer.status] == []
-    assert len(failed) <= 3 * len(load.threads)
-    assert [attempt(sale, answer.user, sku, 1, answer.key).outcome for answer in failed] == ["yes"] * len(failed)
-    check_books(sale, sku)
+def test_a_rolling_restart_of_everything(doubled, shoppers):
+    """One by one, gracefully, under load. While the only owner of a shard restarts, who asks is told to come again, or to ask again with the same key; of all others
+    nobody notices."""
+    more_buys(shoppers, 50)
+    for what, steps in all_of_them(doubled):
+        restart = Restart(shoppers, what, steps)
+        print(f"{what}: {restart.gap_s:.3f} s without a yes, {len(restart.others())} of {len(restart.answers)} answers were another")
+        if what in OWNERS:
+            bad = [answer for answer in restart.others() if answer.status not in (503, 504) or int(answer.retry_after or 0) < 1]
+        else:
+            bad = restart.others()
+        assert [(what, answer.status, answer.body, answer.retry_after) for answer in bad] == []
+    check_settled(shoppers)
 
 
 def test_start_in_any_order(by_hand, tmp_path):
@@ -163,6 +134,29 @@ def test_start_in_any_order(by_hand, tmp_path):
     wait_until(lambda: cart.health() == 200, what="the cart is ready")
     assert cart.end() == 0
     assert inventory.end() == 0
+
+
+def test_a_gatekeeper_before_its_services(doubled, tmp_path):
+    """It is ready once it has seen each of them; until then it says so."""
+    services = tmp_path / "services.list"
+    services.write_text("")
+    gatekeeper = Gatekeeper(tmp_path, doubled.sale)
+    text = gatekeeper.configuration.read_text()
+    gatekeeper.configuration.write_text(text.replace(str(doubled.sale.home / "etc" / "services.list"), str(services)))
+    gatekeeper.start()
+    try:
+        wait_until(lambda: gatekeeper.health() == 503, what="it runs, and is not ready")
+        answer = requests.post(f"{gatekeeper.base}/buy", json={"userID": "early", "goodsSKU": "SKU0001", "goodsQuantity": 1}, timeout=10)
+        assert answer.status_code == 503 and int(answer.headers["Retry-After"]) >= 1
+        lines = [line for line in (doubled.sale.home / "etc" / "services.list").read_text().splitlines() if " 127.0.0.1:" in line]
+        for name in ("cart", "protector", "policy", "inventory"):
+            assert gatekeeper.health() == 503, f"before {name}"
+            write_whole(services, services.read_text() + "".join(line + "\n" for line in lines if line.split()[0] == name))
+        wait_until(lambda: gatekeeper.health() == 200, what="it has seen all")
+        assert gatekeeper.end() == 0
+    finally:
+        gatekeeper.end(kill=True)
+    assert gatekeeper.sanitizer_reports() == []
 
 
 @pytest.mark.parametrize("name", ["inventory", "cart", "policy", "protector"])
