@@ -137,7 +137,7 @@ need_consul() {
 # For k8s/: what renders it and checks it, and the description of Kubernetes' API, which is in the module of the version that tools/kubernetes names.
 need_kubernetes() {
 	local to=.deps/kubernetes module
-	need_tools kustomize kubeconform
+	need_tools kustomize kubeconform grpcurl
 	[[ -f $to/swagger.json && $to/swagger.json -nt tools/kubernetes/go.mod ]] && return
 	find_go
 	module=$(cd tools/kubernetes && GOTOOLCHAIN=local GOFLAGS=-mod=readonly "$go" mod download -json k8s.io/kubernetes | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')

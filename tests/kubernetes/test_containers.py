@@ -2,13 +2,12 @@
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from manifests import admits, find
-from shop import ask, buy, start, start_all, workload
+from shop import all_end_with_0, ask, buy, start, start_all, workload
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def test_everything_starts_in_any_order_and_sells(sale):
     assert available(sale) == before - 1
     for pod in sale.pods.values():
         for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
-            assert pod.probe(pod.spec["containers"][0][kind]) is True, (pod.name, kind)
+            pod.wait_for(pod.spec["containers"][0][kind])
 
 
 def test_no_right_is_left(sale):
@@ -163,7 +162,4 @@ def test_a_backup_is_restored(sale):
 
 
 def test_everything_ends_with_0(sale):
-    pods = list(sale.pods.values())
-    with ThreadPoolExecutor(len(pods)) as pool:
-        ends = list(pool.map(lambda pod: pod.end(), pods))
-    assert ends == [0] * len(pods), "\n".join(f"{pod.name}: {pod.said()[-2000:]}" for pod in pods)
+    all_end_with_0(sale)
