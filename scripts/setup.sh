@@ -12,7 +12,7 @@ packages=(
 	# to run
 	nginx supervisor lmdb-utils curl procps openssl
 	# to test and measure
-	python3-grpcio python3-protobuf python3-pytest python3-requests wrk clang-format gcovr clang libclang-rt-14-dev python3-yaml buildah debootstrap
+	python3-grpcio python3-protobuf python3-pytest python3-pytest-xdist python3-requests wrk clang-format gcovr clang libclang-rt-14-dev python3-yaml buildah debootstrap
 )
 
 googleapis_version=1.62.0 # newer ones use proto3 `optional`, which protoc-c does not know

@@ -75,7 +75,7 @@ def test_ends_within_the_grace_period(things):
     for component, workload in services(things).items():
         spec = pod_spec(workload)
         sleep = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-        drain = 10 if component == "gatekeeper" else 5  # worker_shutdown_timeout of nginx.conf.in, --drain-time
+        drain = 10 if component == "gatekeeper" else 8  # worker_shutdown_timeout of nginx.conf.in; --drain-delay, --drain-time and Consul's 2.5 s
         assert sleep > 0 and sleep + drain < spec["terminationGracePeriodSeconds"], component
     assert "worker_shutdown_timeout 10s;" in (PROJECT / "gatekeeper/nginx/nginx.conf.in").read_text()
 

@@ -1,11 +1,14 @@
 """What system tests talk with: an installation, gRPC without generated code, and waiting for conditions."""
 
+import collections
+import fcntl
 import json
 import os
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,6 +23,8 @@ GRPCURL = PROJECT / ".deps" / "bin" / "grpcurl"
 PATIENCE_S = 20 if PRESET == "release" else 90
 DISCOVERY = os.environ.get("FLASHSALE_TEST_DISCOVERY", "static")
 PORTS_OF_AN_INSTALLATION = [*range(5), *range(10, 15), *range(20, 23), *range(31, 34), *range(41, 44), *range(51, 54), *range(61, 64)]
+PORTS_OF_A_BLOCK = max(PORTS_OF_AN_INSTALLATION) + 1
+blocks = collections.deque(maxlen=60)  # locked files of the blocks that this process chose last; what older ones were for runs, or is gone
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 
@@ -42,11 +47,22 @@ def run_script(*words, timeout=600, environment=None):
 
 
 def free_port():
-    """A port P with all ports of an installation at P free, below those that the kernel gives to clients."""
-    while True:
-        port = random.randrange(10000, 30000)
+    """A port P with all ports of an installation at P free, below those that the kernel gives to clients. Its block is this process's alone: tests run
+    side by side, and what one has chosen is not in use yet when the next one chooses."""
+    folder = Path(tempfile.gettempdir()) / f"flashsale-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    ports = range(10000, 30000 - PORTS_OF_A_BLOCK, PORTS_OF_A_BLOCK)
+    for port in random.sample(ports, len(ports)):
+        lock = open(folder / str(port), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        blocks.append(lock)
         if all(is_free(port + offset) for offset in PORTS_OF_AN_INSTALLATION):
             return port
+    raise AssertionError("no free ports: do installations of earlier tests still run?")
 
 
 def is_free(port):
@@ -235,6 +251,11 @@ class Grpc:
             f"/{descriptor.containing_service.full_name}/{method}",
             request_serializer=lambda message: message.SerializeToString(), response_deserializer=answer.FromString)
         return call, request
+
+    def forget(self, service):
+        """The next call connects anew, at once: a channel whose service was gone waits before it tries again, and says "unavailable" meanwhile."""
+        if channel := self.channels.pop(service, None):
+            channel.close()
 
     def close(self):
         for channel in self.channels.values():

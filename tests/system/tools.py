@@ -21,6 +21,7 @@ def supervise(sale, verb, *services):
         assert result.returncode == 0, result.stdout
         if verb != "stop":
             wait_until(lambda s=service: sale.status()[s]["pid"], what=f"{service} runs")
+            sale.grpc.forget(service)
 
 
 class Value(ctypes.Structure):
