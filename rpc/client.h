@@ -42,7 +42,7 @@ struct rpc_request {
 	int32_t shard;
 	int64_t deadline_ns;                     /* CLOCK_MONOTONIC */
 	bool read;                               /* asking twice does no harm */
-	const char *trace;                       /* traceparent, or NULL; not kept */
+	const char *trace;                       /* traceparent, or "" or NULL; not kept */
 	struct arena *arena;                     /* for the answer; the caller's */
 	void (*done)(struct rpc_request *request);
 	/* set before done(): */

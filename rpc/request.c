@@ -184,7 +184,7 @@ static struct request_call *new_call(struct rpc_pool *pool, struct rpc_request *
 	call->request = request;
 	call->message = pack_message(request->input);
 	call->copy = request->read ? grpc_byte_buffer_copy(call->message) : NULL;
-	call->trace = request->trace ? memory_copy_text(request->trace) : NULL;
+	call->trace = request->trace && request->trace[0] ? memory_copy_text(request->trace) : NULL;
 	return call;
 }
 

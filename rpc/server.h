@@ -58,6 +58,7 @@ int64_t rpc_deadline_ns(const struct rpc_call *call); /* CLOCK_MONOTONIC; INT64_
 bool rpc_abandoned(const struct rpc_call *call);      /* the client left: a hint */
 const char *rpc_peer(const struct rpc_call *call);    /* name in the client's certificate, or "" */
 const char *rpc_trace(const struct rpc_call *call);   /* traceparent from the metadata, or "" */
+const uint8_t *rpc_trace_id(const struct rpc_call *call); /* the id in it, TRACE_ID_BYTES (base/trace.h); NULL: none */
 
 /* Ends the call with a status of google.rpc form: code, message, ErrorInfo{reason, domain "flashsale"}, and a BadRequest with `field` if given. */
 void rpc_fail(struct rpc_call *call, const struct rpc_status *status);

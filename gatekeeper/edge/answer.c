@@ -82,7 +82,7 @@ void answer_problem(struct work *work, const struct problem *problem)
 	char trace_id[TRACE_ID_LENGTH + 1] = {0};
 
 	name_field(&named);
-	memcpy(trace_id, work->trace + TRACE_ID_OFFSET, TRACE_ID_LENGTH);
+	memcpy(trace_id, work->trace.text + TRACE_ID_OFFSET, TRACE_ID_LENGTH);
 	text_clear(work->scratch);
 	problem_write(work->scratch, &named, work->surface, trace_id);
 	out->reason = named.reason ? named.reason->name : "";

@@ -113,7 +113,7 @@ void call_start(struct work *work)
 	request->input = work->message;
 	request->read = work->route->http_method == ROUTE_GET;
 	request->deadline_ns = work->deadline_ns;
-	request->trace = work->trace;
+	request->trace = work->trace.text;
 	request->arena = &work->request->arena;
 	request->done = came;
 	rpc_request_start(edge->pools[work->facts->service], request);

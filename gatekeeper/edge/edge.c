@@ -399,11 +399,13 @@ void edge_send(struct edge *edge, struct edge_request *first, struct edge_reques
 
 void work_finish(struct work *work)
 {
+	const int64_t taken_ns = clock_mono_ns() - work->arrived_ns;
 	struct edge *edge = work->edge;
 
 	assert(work->request->out.status);
 	if (work->facts)
-		metric_observe(work->facts->seconds, clock_mono_ns() - work->arrived_ns);
+		metric_observe(work->facts->seconds, taken_ns);
+	work_log(work, taken_ns);
 	edge->working--;
 	edge->calls -= work->is_call;
 	metric_set(&edge_metrics_open, edge->working);

@@ -92,7 +92,7 @@ struct work {
 	ProtobufCMessage *message;
 	enum json_surface surface;
 	int64_t arrived_ns, deadline_ns;
-	char trace[TRACE_TEXT_MAX];
+	struct trace trace;
 	struct text *scratch; /* of the thread that has the work */
 	void *own;	      /* of buy.c, call.c or echo.c, in the arena */
 	bool is_call;	      /* counted in calls */
@@ -114,6 +114,9 @@ void answer_text(struct work *work, int status, const char *content_type, const 
 
 /* edge.c: the work is over, `out` is filled; on the loop. */
 void work_finish(struct work *work);
+
+/* edge_log.c: it was answered; a line at debug, and at any level if it failed or was slow. */
+void work_log(const struct work *work, int64_t taken_ns); /* 0: at once */
 
 /* judge.c */
 struct work *work_new(struct edge *edge, struct edge_request *request);

@@ -39,10 +39,10 @@ struct work *work_new(struct edge *edge, struct edge_request *request)
 	work->surface = in->path.size >= prefix && memcmp(in->path.data, V1_PREFIX, prefix) == 0
 				? JSON_V1
 				: JSON_COMPATIBLE;
-	trace_take(&edge->traces, in->traceparent.data, in->traceparent.size, work->trace);
+	trace_take(&edge->traces, in->traceparent.data, in->traceparent.size, &work->trace);
 	request->work = work;
 	request->out = (struct edge_output){
-		.trace = work->trace, .reason = "", .user_id = "", .session_id = "", .route = ""};
+		.trace = work->trace.text, .reason = "", .user_id = "", .session_id = "", .route = ""};
 	return work;
 }
 
@@ -193,12 +193,14 @@ bool edge_judge(struct edge *edge, struct edge_request *request)
 	struct work *work = work_new(edge, request);
 	struct problem problem;
 
-	if (judge_any(work))
-		return true;
-	if (is_open(work))
-		return false;
-	problem_from_reason(&problem, COMMON__REASON__REASON_OVERLOADED, "%s", "");
-	return refuse(work, &problem);
+	if (!judge_any(work)) {
+		if (is_open(work))
+			return false;
+		problem_from_reason(&problem, COMMON__REASON__REASON_OVERLOADED, "%s", "");
+		refuse(work, &problem);
+	}
+	work_log(work, 0);
+	return true;
 }
 
 void edge_problem(struct edge *edge, struct edge_request *request, int http_status)

@@ -428,7 +428,7 @@ static void ask(struct visit *visit, size_t kind)
 	survey->method = protobuf_c_service_descriptor_get_method_by_name(survey->service, "GetInstance");
 	survey->input = &input.base;
 	survey->deadline_ns = clock_mono_ns() + ANSWER_MS * INT64_C(1000000);
-	survey->trace = work->trace;
+	survey->trace = work->trace.text;
 	survey->arena = &work->request->arena;
 	survey->done = surveyed;
 	visit->open++;

@@ -302,6 +302,7 @@ static void await_services(void)
 ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
 {
 	name_logs(cycle);
+	log_set_level((enum log_level)conf->log_level);
 	door.last = &door.first;
 	door.gathered.handler = send_gathered;
 	door.gathered.log = cycle->log;

@@ -20,6 +20,7 @@ struct door_conf {
 	ngx_str_t tls_cert, tls_key, tls_ca;
 	ngx_str_t discovery_file, consul_prefix, advertise, advertise_admin, keys_folder;
 	ngx_uint_t demo; /* enum door_demo */
+	ngx_uint_t log_level; /* enum log_level */
 	ngx_flag_t protector_fail_closed, bench;
 	ngx_msec_t deadline, policy_fallback;
 	ngx_int_t inventory_shards, cart_shards, queue_max;

@@ -8,12 +8,20 @@
  *   variables for the access log: $flashsale_reason _user _session _trace _route */
 #include <sys/prctl.h>
 
+#include "base/log.h"
 #include "gatekeeper/nginx/door.h"
 
 static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_advertise(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 
+static ngx_conf_enum_t level_names[] = {
+	{ngx_string("debug"), LOG_DEBUG},
+	{ngx_string("info"), LOG_INFO},
+	{ngx_string("warn"), LOG_WARN},
+	{ngx_string("error"), LOG_ERROR},
+	{ngx_null_string, 0},
+};
 static ngx_conf_enum_t demo_names[] = {
 	{ngx_string("off"), DOOR_DEMO_OFF},
 	{ngx_string("loopback"), DOOR_DEMO_LOOPBACK},
@@ -47,6 +55,7 @@ static ngx_command_t commands[] = {
 	MAIN("flashsale_tls_ca", ngx_conf_set_str_slot, tls_ca, NULL),
 	MAIN("flashsale_keys", ngx_conf_set_str_slot, keys_folder, NULL),
 	MAIN("flashsale_demo", ngx_conf_set_enum_slot, demo, demo_names),
+	MAIN("flashsale_log_level", ngx_conf_set_enum_slot, log_level, level_names),
 	MAIN("flashsale_deadline", ngx_conf_set_msec_slot, deadline, NULL),
 	MAIN("flashsale_policy_fallback", ngx_conf_set_msec_slot, policy_fallback, NULL),
 	MAIN("flashsale_queue", ngx_conf_set_num_slot, queue_max, NULL),
@@ -117,6 +126,7 @@ static void *create_conf(ngx_conf_t *cf)
 	if (!conf)
 		return NULL;
 	conf->demo = NGX_CONF_UNSET_UINT;
+	conf->log_level = NGX_CONF_UNSET_UINT;
 	conf->protector_fail_closed = NGX_CONF_UNSET;
 	conf->bench = NGX_CONF_UNSET;
 	conf->deadline = NGX_CONF_UNSET_MSEC;
@@ -143,6 +153,7 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 	struct door_conf *conf = data;
 
 	ngx_conf_init_uint_value(conf->demo, DOOR_DEMO_LOOPBACK);
+	ngx_conf_init_uint_value(conf->log_level, LOG_INFO);
 	ngx_conf_init_value(conf->protector_fail_closed, 0);
 	ngx_conf_init_value(conf->bench, 0);
 	ngx_conf_init_msec_value(conf->deadline, 2000);
