@@ -191,6 +191,7 @@ static void run_and_wait(struct edge *edge, struct rpc_task *task, void (*run)(s
 static void release(struct edge *edge)
 {
 	services_free(edge->services);
+	fleet_free(edge->fleet);
 	if (edge->discovery)
 		discovery_free(edge->discovery);
 	free(edge->instance);
@@ -295,6 +296,7 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 	for (int i = 0; i < EDGE_SERVICES; i++)
 		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, pool_names[i], edge->tls);
 	edge->services = services_new(edge);
+	edge->fleet = fleet_new(edge->discovery, options->advertise);
 	edge->echo = options->bench ? echo_new(edge) : NULL;
 	run_and_wait(edge, &edge->start_task, start_on_loop);
 	snapshots_count(edge);
@@ -424,11 +426,16 @@ static void drain_on_loop(struct rpc_task *task)
 		sem_post(&edge->done);
 }
 
-void edge_drain(struct edge *edge)
+void edge_drain(struct edge *edge, bool leave)
 {
-	if (edge->instance)
+	if (edge->instance && leave)
 		discovery_deregister(edge->discovery);
 	run_and_wait(edge, &edge->drain_task, drain_on_loop);
+}
+
+uint32_t edge_fleet(const struct edge *edge)
+{
+	return fleet_size(edge->fleet);
 }
 
 bool edge_healthy(struct edge *edge)

@@ -13,6 +13,7 @@
 #include "base/metrics.h"
 #include "gatekeeper/edge/ban_list.h"
 #include "gatekeeper/edge/edge.h"
+#include "gatekeeper/edge/fleet.h"
 #include "gatekeeper/edge/follower.h"
 #include "gatekeeper/edge/identity.h"
 #include "gatekeeper/edge/purchase.h"
@@ -52,6 +53,7 @@ struct edge {
 	struct rule_list *rules;
 	struct discovery *discovery;
 	char *instance; /* our id there */
+	struct fleet *fleet;
 	struct rpc_loop *loop;
 	struct rpc_tls *tls; /* NULL: plaintext */
 	struct rpc_pool *pools[EDGE_SERVICES];

@@ -1,5 +1,6 @@
 #include <signal.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
@@ -19,6 +20,9 @@ static struct {
 	struct edge_request *first, **last; /* gathered in this turn */
 	ngx_event_t gathered;
 	ngx_msec_t patience_ms;
+	struct door_shared *shared;
+	uint32_t rate, burst, sharers; /* the throttle; rate 0: none */
+	struct throttle_limit limit;
 } door;
 
 static ngx_str_t keep(ngx_http_request_t *r, const char *text)
@@ -184,12 +188,28 @@ static struct door_visit *visit_new(ngx_http_request_t *r)
 	return visit;
 }
 
+/* This gatekeeper's share of what all together take, which changes as gatekeepers come and go. */
+static bool is_too_many(void)
+{
+	uint32_t sharers = edge_fleet(door.edge);
+
+	if (!door.rate)
+		return false;
+	if (sharers != door.sharers) {
+		door.sharers = sharers;
+		door.limit = throttle_share(door.rate, door.burst, sharers);
+	}
+	return !throttle_take(shared_throttle(door.shared), &door.limit, clock_mono_ns());
+}
+
 ngx_int_t door_handle(ngx_http_request_t *r)
 {
 	ngx_int_t rc;
 
 	if (!door.edge || !visit_new(r))
 		return NGX_HTTP_INTERNAL_SERVER_ERROR;
+	if (is_too_many())
+		return NGX_HTTP_TOO_MANY_REQUESTS;
 	r->request_body_in_single_buf = 1;
 	rc = ngx_http_read_client_request_body(r, on_body);
 	return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
@@ -313,8 +333,12 @@ ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
 			NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: no descriptor for the mailbox");
 		return NGX_ERROR;
 	}
+	door.rate = (uint32_t)conf->throttle_rate;
+	door.burst = (uint32_t)conf->throttle_burst;
+	door.shared = conf->zone->data;
 	if (open_edge(cycle, conf) != NGX_OK)
 		return NGX_ERROR;
+	shared_join(door.shared);
 	await_services();
 	return NGX_OK;
 }
@@ -325,7 +349,7 @@ void door_close(void)
 		return;
 	/* Requests of nginx are gone by now; what comes back late has nobody to go to. */
 	send_gathered(&door.gathered);
-	edge_drain(door.edge);
+	edge_drain(door.edge, shared_leave(door.shared));
 	on_arrived(mailbox_take(door.mailbox));
 	edge_free(door.edge);
 	door.edge = NULL;

@@ -12,6 +12,7 @@
 #include <ngx_http.h>
 
 #include "gatekeeper/edge/edge.h"
+#include "gatekeeper/edge/throttle.h"
 
 extern ngx_module_t ngx_http_flashsale_module;
 
@@ -24,6 +25,8 @@ struct door_conf {
 	ngx_flag_t protector_fail_closed, bench;
 	ngx_msec_t deadline, policy_fallback;
 	ngx_int_t inventory_shards, cart_shards, queue_max;
+	ngx_uint_t throttle_rate, throttle_burst; /* of all gatekeepers together; 0: any number of requests is taken */
+	ngx_shm_zone_t *zone;
 	ngx_uint_t used; /* some location has `flashsale on` */
 };
 enum door_demo { DOOR_DEMO_OFF, DOOR_DEMO_LOOPBACK, DOOR_DEMO_FORCED };
@@ -43,6 +46,13 @@ struct mailbox *mailbox_new(ngx_cycle_t *cycle, void (*arrived)(struct edge_requ
 void mailbox_free(struct mailbox *mailbox);
 void mailbox_put(void *mailbox, struct edge_request *request); /* the edge's loop */
 struct edge_request *mailbox_take(struct mailbox *mailbox);    /* all, oldest first */
+
+/* shared.c: what a gatekeeper's workers share, in a zone of nginx's that outlives them and reloads. */
+struct door_shared;
+ngx_shm_zone_t *shared_zone(ngx_conf_t *cf); /* NULL: no memory */
+struct throttle *shared_throttle(struct door_shared *shared);
+void shared_join(struct door_shared *shared);
+bool shared_leave(struct door_shared *shared); /* whether nobody is left */
 
 /* door.c */
 ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf);

@@ -1,7 +1,7 @@
 /* The module as nginx sees it: directives, variables, the worker's start and end.
  *
  *   http:     flashsale_discovery FILE; or flashsale_consul PREFIX;  flashsale_advertise HOST:PORT ADMIN_HOST:PORT;  flashsale_demo loopback|off|forced;  flashsale_keys FOLDER;  flashsale_protector_fail_closed on|off;
- *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;
+ *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;  flashsale_throttle RATE BURST;  flashsale_log_level debug|info|warn|error;
  *             flashsale_tls_cert FILE;  flashsale_tls_key FILE;  flashsale_tls_ca FILE;  flashsale_bench on|off;
  *   location: flashsale;          the API            flashsale_problem;  answers error_page's internal redirects
  *             flashsale_health;   200 when every dependency was seen       flashsale_metrics;  this worker's metrics as Prometheus text
@@ -14,18 +14,20 @@
 static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_advertise(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *set_throttle(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+
+static ngx_conf_enum_t demo_names[] = {
+	{ngx_string("off"), DOOR_DEMO_OFF},
+	{ngx_string("loopback"), DOOR_DEMO_LOOPBACK},
+	{ngx_string("forced"), DOOR_DEMO_FORCED},
+	{ngx_null_string, 0},
+};
 
 static ngx_conf_enum_t level_names[] = {
 	{ngx_string("debug"), LOG_DEBUG},
 	{ngx_string("info"), LOG_INFO},
 	{ngx_string("warn"), LOG_WARN},
 	{ngx_string("error"), LOG_ERROR},
-	{ngx_null_string, 0},
-};
-static ngx_conf_enum_t demo_names[] = {
-	{ngx_string("off"), DOOR_DEMO_OFF},
-	{ngx_string("loopback"), DOOR_DEMO_LOOPBACK},
-	{ngx_string("forced"), DOOR_DEMO_FORCED},
 	{ngx_null_string, 0},
 };
 
@@ -62,6 +64,8 @@ static ngx_command_t commands[] = {
 	FLAG("flashsale_protector_fail_closed", protector_fail_closed),
 	FLAG("flashsale_bench", bench),
 	{ngx_string("flashsale_shards"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_shards,
+		NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+	{ngx_string("flashsale_throttle"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_throttle,
 		NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 	LOCATION("flashsale"),
 	LOCATION("flashsale_problem"),
@@ -116,6 +120,22 @@ static char *set_advertise(ngx_conf_t *cf, ngx_command_t *command, void *data)
 		return refuse(cf, "flashsale_advertise is there twice");
 	conf->advertise = words[1];
 	conf->advertise_admin = words[2];
+	return NGX_CONF_OK;
+}
+
+static char *set_throttle(ngx_conf_t *cf, ngx_command_t *command, void *data)
+{
+	struct door_conf *conf = data;
+	ngx_str_t *words = cf->args->elts;
+	ngx_int_t rate = ngx_atoi(words[1].data, words[1].len);
+	ngx_int_t burst = ngx_atoi(words[2].data, words[2].len);
+
+	if (rate < 1 || rate > THROTTLE_RATE_MAX || burst < 0 || burst > THROTTLE_BURST_MAX)
+		return refuse(cf,
+			"flashsale_throttle takes two numbers up to 10000000: requests a second of all "
+			"gatekeepers together, at least 1, and how many more at once");
+	conf->throttle_rate = (ngx_uint_t)rate;
+	conf->throttle_burst = (ngx_uint_t)burst;
 	return NGX_CONF_OK;
 }
 
@@ -174,6 +194,9 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 		return refuse(cf, "flashsale_deadline is out of range: 100ms to 60s");
 	if (conf->queue_max < 1 || conf->queue_max > 1000000)
 		return refuse(cf, "flashsale_queue is out of range: 1 to 1000000");
+	conf->zone = shared_zone(cf);
+	if (!conf->zone)
+		return NGX_CONF_ERROR;
 	return NGX_CONF_OK;
 }
 

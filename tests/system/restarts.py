@@ -54,14 +54,18 @@ class Doubled:
         wait_until(lambda: self.gatekeeper.health() == 200 and self.sale.is_healthy(), what="all are healthy")
 
 
-def connected(admin_port):
-    """To how many of those that are there twice a gatekeeper is connected."""
+def metric(admin_port, name):
+    """0 when it is not there."""
     try:
         lines = requests.get(f"http://127.0.0.1:{admin_port}/metrics", timeout=5).text.splitlines()
     except requests.RequestException:
         return 0
-    return sum(float(line.split()[-1]) for line in lines
-               if any(line.startswith(f'flashsale_client_instances_ready{{service="{name}"}}') for name in READ_BY_A_BUY))
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name + " "))
+
+
+def connected(admin_port):
+    """To how many of those that are there twice a gatekeeper is connected."""
+    return sum(metric(admin_port, f'flashsale_client_instances_ready{{service="{name}"}}') for name in READ_BY_A_BUY)
 
 
 class Shoppers(Load):

@@ -166,6 +166,12 @@ def test_one_of_two_restarts_and_is_killed(agent, consul_sales, processes, fresh
     wait_until(lambda: agent.is_passing(name, 2))
     ready = 'flashsale_client_instances_ready{service="protector"}'
     wait_until(lambda: gatekeeper_metric(sale, ready) == 2, what="the gatekeeper has found it")
+    workers = sale.status()["gatekeeper"]["workers"]
+    sale.kill("gatekeeper", signal.SIGHUP)
+    wait_until(lambda: (now := sale.status()["gatekeeper"]["workers"]) and not set(now) & set(workers), what="other workers")
+    assert '"left Consul"' not in sale.log("gatekeeper"), "the gatekeeper stays, whichever workers it has"
+    wait_until(lambda: gatekeeper_metric(sale, ready) == 2)
+    assert gatekeeper_metric(sale, "flashsale_gatekeeper_fleet") == 1
     load = Load(sale, sku, "killed", threads=2)
     begun = time.monotonic()
     wait_until(lambda: load.yes_since(begun) > 20)

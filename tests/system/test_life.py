@@ -11,7 +11,7 @@ import requests
 from by_hand import Gatekeeper, Service
 from crowd import check_books, held_units
 from flashsale_client import Installation, wait_until
-from restarts import OWNERS, READ_BY_A_BUY, Doubled, Restart, Shoppers, all_of_them, more_buys, write_whole
+from restarts import OWNERS, READ_BY_A_BUY, Doubled, Restart, Shoppers, all_of_them, metric, more_buys, write_whole
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def doubled(tmp_path_factory):
         if second:
             second.end()
         installation.down()
-    assert installation.sanitizer_reports() + second.sanitizer_reports() == []
+    assert installation.sanitizer_reports() + (second.sanitizer_reports() if second else []) == []
 
 
 @pytest.fixture
@@ -157,6 +157,29 @@ def test_a_gatekeeper_before_its_services(doubled, tmp_path):
     finally:
         gatekeeper.end(kill=True)
     assert gatekeeper.sanitizer_reports() == []
+
+
+def test_gatekeepers_divide_the_throttle(installations, tmp_path):
+    """Each takes its part of rate and burst, and all of it when it is alone again."""
+    sale = installations("--set", "gatekeeper.throttle-rate=1", "--set", "gatekeeper.throttle-burst=99", "--no-demo")
+    sale.up()
+    other = Gatekeeper(tmp_path, sale).start()
+    services = sale.home / "etc" / "services.list"
+    alone = services.read_text()
+    try:
+        write_whole(services, alone + f"gatekeeper {other.address}\n")
+        for gatekeeper in (sale, other):
+            port = gatekeeper.port + 10
+            wait_until(lambda: metric(port, "flashsale_gatekeeper_fleet") == 2, what="they know of each other")
+            begun = time.monotonic()
+            codes = [requests.get(f"http://127.0.0.1:{gatekeeper.port}/all", timeout=10).status_code for _ in range(150)]
+            most = 50 + (time.monotonic() - begun) / 2 + 1
+            assert 50 <= codes.count(200) <= most and codes.count(429) == 150 - codes.count(200)
+        write_whole(services, alone)
+        wait_until(lambda: metric(sale.port + 10, "flashsale_gatekeeper_fleet") == 1, what="one is alone")
+    finally:
+        other.end(kill=True)
+    assert other.sanitizer_reports() == []
 
 
 @pytest.mark.parametrize("name", ["inventory", "cart", "policy", "protector"])
