@@ -6,11 +6,11 @@ import subprocess
 from flashsale_client import PRESET, PROJECT, wait_until
 
 
-def tool(service, *words, timeout=300):
+def tool(service, *words, timeout=300, **options):
     """flashsale-SERVICE WORD...: its end."""
     program = PROJECT / "build" / PRESET / "bin" / f"flashsale-{service}"
     return subprocess.run([str(program), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=timeout)
+                          timeout=timeout, **options)
 
 
 def supervise(sale, verb, *services):
