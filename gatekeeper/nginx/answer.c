@@ -53,17 +53,29 @@ static ngx_int_t add_headers(ngx_http_request_t *r, const struct edge_output *ou
 	return add_header(r, "Retry-After", seconds);
 }
 
+/* Of statuses whose text nginx does not know; empty: it does. */
+static ngx_str_t status_line(int status)
+{
+	static const ngx_str_t of_431 = ngx_string("431 Request Header Fields Too Large"),
+			       of_422 = ngx_string("422 Unprocessable Content"), none = ngx_null_string;
+
+	switch (status) {
+	case 431:
+		return of_431;
+	case 422:
+		return of_422;
+	default:
+		return none;
+	}
+}
+
 static ngx_int_t send_headers(ngx_http_request_t *r, const struct edge_output *out)
 {
 	r->err_status = 0;
 	r->disable_not_modified =
 		1; /* what was asked for has happened: nginx may not answer 412 or 304 instead */
 	r->headers_out.status = (ngx_uint_t)out->status;
-	r->headers_out.status_line.len = 0;
-	if (out->status == 431)
-		ngx_str_set(&r->headers_out.status_line, "431 Request Header Fields Too Large");
-	if (out->status == 422)
-		ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Content");
+	r->headers_out.status_line = status_line(out->status);
 	r->headers_out.content_length_n = (off_t)out->body_size;
 	r->headers_out.content_type.data = (u_char *)(uintptr_t)out->content_type; /* a literal */
 	r->headers_out.content_type.len = ngx_strlen(out->content_type);

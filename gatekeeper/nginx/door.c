@@ -19,7 +19,7 @@ static struct {
 	struct mailbox *mailbox;
 	struct edge_request *first, **last; /* gathered in this turn */
 	ngx_event_t gathered;
-	ngx_msec_t patience_ms;
+	ngx_msec_t patience_ms, body_timeout_ms;
 	struct door_shared *shared;
 	uint32_t rate, burst, sharers; /* the throttle; rate 0: none */
 	struct throttle_limit limit;
@@ -131,15 +131,27 @@ static void on_patience_end(ngx_event_t *event)
 	finish(visit, problem);
 }
 
-static ngx_int_t wait_for_edge(struct door_visit *visit)
+static ngx_int_t watch_pool(struct door_visit *visit)
 {
-	ngx_http_request_t *r = visit->r;
-	ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, 0);
+	ngx_http_cleanup_t *cleanup;
 
+	if (visit->is_watched)
+		return NGX_OK;
+	cleanup = ngx_http_cleanup_add(visit->r, 0);
 	if (!cleanup)
 		return NGX_ERROR;
 	cleanup->handler = on_pool_gone;
 	cleanup->data = visit;
+	visit->is_watched = 1;
+	return NGX_OK;
+}
+
+static ngx_int_t wait_for_edge(struct door_visit *visit)
+{
+	ngx_http_request_t *r = visit->r;
+
+	if (watch_pool(visit) != NGX_OK)
+		return NGX_ERROR;
 	visit->request->door = visit;
 	visit->timer.handler = on_patience_end;
 	visit->timer.data = visit;
@@ -155,6 +167,8 @@ static void on_body(ngx_http_request_t *r)
 	struct door_visit *visit = ngx_http_get_module_ctx(r, ngx_http_flashsale_module);
 	struct edge_request *request = edge_request_new(door.edge);
 
+	if (visit->timer.timer_set)
+		ngx_del_timer(&visit->timer);
 	visit->request = request;
 	input_fill(r, &request->in);
 	if (input_fill_body(r, &request->in) != NGX_OK) {
@@ -172,6 +186,29 @@ static void on_body(ngx_http_request_t *r)
 		edge_request_free(door.edge, request);
 		ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
 	}
+}
+
+/* nginx's own timeout begins anew with each byte: whoever sends one now and then would hold a connection for days. */
+static void on_body_late(ngx_event_t *event)
+{
+	struct door_visit *visit = event->data;
+	ngx_http_request_t *r = visit->r;
+	ngx_connection_t *connection = r->connection;
+
+	ngx_log_error(NGX_LOG_INFO, connection->log, 0, "flashsale: the body took too long to come");
+	connection->timedout = 1;
+	ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+	ngx_http_run_posted_requests(connection);
+}
+
+static void wait_for_body(struct door_visit *visit)
+{
+	if (watch_pool(visit) != NGX_OK)
+		return; /* out of memory: nginx's own timeout remains */
+	visit->timer.handler = on_body_late;
+	visit->timer.data = visit;
+	visit->timer.log = visit->r->connection->log;
+	ngx_add_timer(&visit->timer, door.body_timeout_ms);
 }
 
 static struct door_visit *visit_new(ngx_http_request_t *r)
@@ -204,14 +241,17 @@ static bool is_too_many(void)
 
 ngx_int_t door_handle(ngx_http_request_t *r)
 {
+	struct door_visit *visit = door.edge ? visit_new(r) : NULL;
 	ngx_int_t rc;
 
-	if (!door.edge || !visit_new(r))
+	if (!visit)
 		return NGX_HTTP_INTERNAL_SERVER_ERROR;
 	if (is_too_many())
 		return NGX_HTTP_TOO_MANY_REQUESTS;
 	r->request_body_in_single_buf = 1;
 	rc = ngx_http_read_client_request_body(r, on_body);
+	if (rc == NGX_AGAIN)
+		wait_for_body(visit);
 	return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }
 
@@ -327,6 +367,7 @@ ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
 	door.gathered.handler = send_gathered;
 	door.gathered.log = cycle->log;
 	door.patience_ms = conf->deadline + DOOR_PATIENCE_MS;
+	door.body_timeout_ms = conf->body_timeout;
 	door.mailbox = mailbox_new(cycle, on_arrived);
 	if (!door.mailbox) {
 		ngx_log_error(

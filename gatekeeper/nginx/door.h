@@ -23,7 +23,7 @@ struct door_conf {
 	ngx_uint_t demo; /* enum door_demo */
 	ngx_uint_t log_level; /* enum log_level */
 	ngx_flag_t protector_fail_closed, bench;
-	ngx_msec_t deadline, policy_fallback;
+	ngx_msec_t deadline, policy_fallback, body_timeout;
 	ngx_int_t inventory_shards, cart_shards, queue_max;
 	ngx_uint_t throttle_rate, throttle_burst; /* of all gatekeepers together; 0: any number of requests is taken */
 	ngx_shm_zone_t *zone;
@@ -35,7 +35,8 @@ enum door_demo { DOOR_DEMO_OFF, DOOR_DEMO_LOOPBACK, DOOR_DEMO_FORCED };
 struct door_visit {
 	ngx_http_request_t *r;
 	struct edge_request *request; /* NULL: forgotten, or answered */
-	ngx_event_t timer;
+	ngx_event_t timer; /* while the body comes, then while the edge works */
+	unsigned is_watched : 1; /* it is forgotten when r goes */
 	/* for the access log */
 	ngx_str_t reason, user, session, trace, route;
 };

@@ -1,7 +1,7 @@
 /* The module as nginx sees it: directives, variables, the worker's start and end.
  *
  *   http:     flashsale_discovery FILE; or flashsale_consul PREFIX;  flashsale_advertise HOST:PORT ADMIN_HOST:PORT;  flashsale_demo loopback|off|forced;  flashsale_keys FOLDER;  flashsale_protector_fail_closed on|off;
- *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;  flashsale_throttle RATE BURST;  flashsale_log_level debug|info|warn|error;
+ *             flashsale_deadline TIME;  flashsale_body_timeout TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;  flashsale_throttle RATE BURST;  flashsale_log_level debug|info|warn|error;
  *             flashsale_tls_cert FILE;  flashsale_tls_key FILE;  flashsale_tls_ca FILE;  flashsale_bench on|off;
  *   location: flashsale;          the API            flashsale_problem;  answers error_page's internal redirects
  *             flashsale_health;   200 when every dependency was seen       flashsale_metrics;  this worker's metrics as Prometheus text
@@ -59,6 +59,7 @@ static ngx_command_t commands[] = {
 	MAIN("flashsale_demo", ngx_conf_set_enum_slot, demo, demo_names),
 	MAIN("flashsale_log_level", ngx_conf_set_enum_slot, log_level, level_names),
 	MAIN("flashsale_deadline", ngx_conf_set_msec_slot, deadline, NULL),
+	MAIN("flashsale_body_timeout", ngx_conf_set_msec_slot, body_timeout, NULL),
 	MAIN("flashsale_policy_fallback", ngx_conf_set_msec_slot, policy_fallback, NULL),
 	MAIN("flashsale_queue", ngx_conf_set_num_slot, queue_max, NULL),
 	FLAG("flashsale_protector_fail_closed", protector_fail_closed),
@@ -151,6 +152,7 @@ static void *create_conf(ngx_conf_t *cf)
 	conf->bench = NGX_CONF_UNSET;
 	conf->deadline = NGX_CONF_UNSET_MSEC;
 	conf->policy_fallback = NGX_CONF_UNSET_MSEC;
+	conf->body_timeout = NGX_CONF_UNSET_MSEC;
 	conf->inventory_shards = 1;
 	conf->cart_shards = 1;
 	conf->queue_max = NGX_CONF_UNSET;
@@ -178,6 +180,7 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 	ngx_conf_init_value(conf->bench, 0);
 	ngx_conf_init_msec_value(conf->deadline, 2000);
 	ngx_conf_init_msec_value(conf->policy_fallback, 60000);
+	ngx_conf_init_msec_value(conf->body_timeout, 30000);
 	ngx_conf_init_value(conf->queue_max, 16384);
 	if (conf->used && !conf->discovery_file.len && !conf->consul_prefix.len)
 		return refuse(cf, "neither flashsale_discovery nor flashsale_consul is set: the one names "
@@ -192,6 +195,8 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 		return NGX_CONF_ERROR;
 	if (conf->deadline < 100 || conf->deadline > 60000)
 		return refuse(cf, "flashsale_deadline is out of range: 100ms to 60s");
+	if (conf->body_timeout < 100 || conf->body_timeout > 3600000)
+		return refuse(cf, "flashsale_body_timeout is out of range: 100ms to 60m");
 	if (conf->queue_max < 1 || conf->queue_max > 1000000)
 		return refuse(cf, "flashsale_queue is out of range: 1 to 1000000");
 	conf->zone = shared_zone(cf);
