@@ -7,7 +7,7 @@
 
 #include "inventory/reshard_internal.h"
 
-#define COMMIT_EVERY 20000u
+#define COMMIT_EVERY_STANDARD 20000u
 
 /* ---- the old ledgers, one after the other by time ---- */
 
@@ -366,6 +366,7 @@ static int tell(struct reshard *r, struct reshard_source *source)
 
 static int tell_all(struct reshard *r)
 {
+	uint32_t most = r->options->commit_every ? r->options->commit_every : COMMIT_EVERY_STANDARD;
 	struct reshard_source *source;
 	int rc = 0;
 
@@ -377,7 +378,7 @@ static int tell_all(struct reshard *r)
 	}
 	while (!rc && (source = earliest(r))) {
 		rc = tell(r, source);
-		if (!rc && r->written >= COMMIT_EVERY) {
+		if (!rc && r->written >= most) {
 			rc = commit_all(r);
 			if (!rc)
 				rc = begin_all(r);

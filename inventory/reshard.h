@@ -23,6 +23,7 @@ struct reshard_options {
 	uint32_t shards;
 	uint32_t cart_shards; /* 0: as it is */
 	int64_t outage_grace_max_ms;
+	uint32_t commit_every; /* entries; 0: the standard */
 	void (*say)(void *context, const char *line); /* of obstacles, and of what differs */
 	void *context;
 };

@@ -162,6 +162,7 @@ static void reshard(
 		.targets = targets,
 		.shards = count,
 		.cart_shards = carts,
+		.commit_every = 3,
 		.outage_grace_max_ms = GRACE_MS,
 		.say = say,
 		.context = scene};
