@@ -140,7 +140,7 @@ static int tell_request(
 	struct reshard_source *source, struct reshard_target *target, const struct reshard_goods *goods)
 {
 	MDB_dbi table = source->store->tables[TABLE_REQUESTS];
-	uint8_t sequence[8], bytes[REQUEST_RECORD_MAX];
+	uint8_t sequence[8] = {0}, bytes[REQUEST_RECORD_MAX];
 	struct adjust_record record;
 	MDB_val key = books_value(sequence, sizeof(sequence)), id, value;
 	int rc;
