@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,30 +111,6 @@ _Noreturn void service_fatal(void *service, const char *why)
 	_exit(EXIT_FAILED);
 }
 
-struct barrier {
-	struct rpc_task task;
-	sem_t passed;
-};
-
-static void pass(struct rpc_task *task)
-{
-	struct barrier *barrier = container_of(task, struct barrier, task);
-
-	sem_post(&barrier->passed);
-}
-
-/* Waits until the loop has run what was posted before. */
-static void settle_loop(struct rpc_loop *loop)
-{
-	struct barrier barrier = {.task.run = pass};
-
-	sem_init(&barrier.passed, 0, 0);
-	rpc_post(loop, &barrier.task);
-	while (sem_wait(&barrier.passed) != 0)
-		continue;
-	sem_destroy(&barrier.passed);
-}
-
 /* What the end undoes, as far as the start came: every step looks whether there is something. */
 static void end(struct service_run *run)
 {
@@ -155,7 +130,7 @@ static void end(struct service_run *run)
 	rpc_server_free(service->server);
 	rpc_self_free(run->self);
 	if (service->loop)
-		settle_loop(service->loop);
+		rpc_run(service->loop, NULL, NULL);
 	if (run->started && definition->release)
 		definition->release(service);
 	if (service->loop)
@@ -230,7 +205,7 @@ static bool open_parts(struct service_run *run, struct error *error)
 	struct service *service = &run->service;
 	const struct service_definition *definition = service->definition;
 
-	if (definition->store_table_count) {
+	if (service_settings_stored(definition, service->common)) {
 		struct store_options options = service_settings_store(definition, service->common);
 
 		store_fault_watch_service(options.directory);
@@ -362,6 +337,18 @@ static int run_service(struct service_run *run)
 	return EXIT_GRACEFUL;
 }
 
+/* Where a store is optional, that is known only now. */
+static int run_without_words(struct service_run *run)
+{
+	const struct service *service = &run->service;
+	struct error error;
+
+	if (service->common->store || !service_settings_stored(service->definition, service->common))
+		return run_service(run);
+	error_set(&error, "--store must be given: the folder of the store, made by `init`");
+	return usage_failed(&run->table, &error);
+}
+
 /* A word among the arguments names the tool without flags of its own, or is an error. */
 static int run_word(const struct service_run *run, int word)
 {
@@ -400,7 +387,7 @@ static int read_and_run(struct service_run *run)
 	case CONFIG_OK:
 		break;
 	}
-	code = words < run->argc ? run_word(run, words) : run_service(run);
+	code = words < run->argc ? run_word(run, words) : run_without_words(run);
 	config_release(&run->table.config, run->settings);
 	return code;
 }

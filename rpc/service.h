@@ -67,6 +67,7 @@ struct service_definition {
 	const char *const *store_tables;
 	uint32_t store_table_count;
 	const char *store_size; /* the standard of --store-size: "16g" */
+	bool (*stored)(const void *settings); /* whether it needs its store with these settings; NULL: always */
 
 	/* What the program can do besides (rpc/tool.h), beyond init, backup and restore. */
 	const struct service_tool *const *tools;

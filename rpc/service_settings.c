@@ -63,8 +63,8 @@ static size_t common_settings(
 			"address of the admin port: /metrics, /healthz, /livez"});
 	if (definition->store_table_count) {
 		add(table, &count,
-			(struct config_setting){"store", CONFIG_TEXT, FIELD(store), NULL, false, 0, 0,
-				"folder of the store, made by `init`"});
+			(struct config_setting){"store", CONFIG_TEXT, FIELD(store), NULL,
+				definition->stored != NULL, 0, 0, "folder of the store, made by `init`"});
 		add(table, &count,
 			(struct config_setting){"store-size", CONFIG_SIZE, FIELD(store_bytes),
 				definition->store_size, false, 1 << 20, (int64_t)1 << 44,
@@ -219,6 +219,13 @@ enum log_level service_settings_level(const struct service_settings *settings)
 
 	assert(known);
 	return level;
+}
+
+/* The program's own settings begin with the common ones. */
+bool service_settings_stored(
+	const struct service_definition *definition, const struct service_settings *settings)
+{
+	return definition->store_table_count && (!definition->stored || definition->stored(settings));
 }
 
 struct store_options service_settings_store(

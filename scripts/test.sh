@@ -48,7 +48,7 @@ run_suite() {
 	crash) build_quietly release "${programs[@]}" witness && run_crash "$@" ;;
 	system-consul) build_quietly release "${programs[@]}" && FLASHSALE_TEST_DISCOVERY=consul run_pytest "$suite" release "${with_consul[@]}" "$@" ;;
 	kubernetes) build_quietly release "${programs[@]}" && run_pytest kubernetes release tests/kubernetes ${flag[full]:+--full} "$@" ;;
-	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" tests/system --ignore tests/system/test_consul.py "$@" ;;
+	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" $(names_tests "$@" || echo tests/system --ignore tests/system/test_consul.py) "$@" ;;
 	esac
 }
 
@@ -152,6 +152,15 @@ run_ctest() {
 # The faults' rounds are tests too; a round that fails says how to repeat it.
 run_crash() {
 	run_pytest crash release tests/crash ${flag[rounds]:+--rounds "${flag[rounds]}"} ${flag[seed]:+--seed "${flag[seed]}"} "$@"
+}
+
+# Whether the arguments say which tests to run: these instead of all.
+names_tests() {
+	local argument
+	for argument; do
+		[[ ! -e ${argument%%::*} ]] || return 0
+	done
+	return 1
 }
 
 # run_pytest SUITE PRESET FOLDER_OR_FILE... [ARGUMENT...]

@@ -14,7 +14,7 @@
 #include "gatekeeper/edge/ban_list.h"
 #include "gatekeeper/edge/edge.h"
 #include "gatekeeper/edge/fleet.h"
-#include "gatekeeper/edge/follower.h"
+#include "rpc/follower.h"
 #include "gatekeeper/edge/identity.h"
 #include "gatekeeper/edge/purchase.h"
 #include "gatekeeper/edge/routes.h"

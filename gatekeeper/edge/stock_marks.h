@@ -1,7 +1,7 @@
 /* gatekeeper/edge/stock_marks.h - what inventory last said of each SKU's stock: sold out, or taken off sale.
  *
  * Marks only ever reject early, so they say nothing about a SKU that they do not know. Each shard's marks come by a stream of its own; whether that stream is
- * heard is the caller's to look at (gatekeeper/edge/follower.h). Bounded: past STOCK_MARKS_MAX a SKU is not marked.
+ * heard is the caller's to look at (rpc/follower.h). Bounded: past STOCK_MARKS_MAX a SKU is not marked.
  * Threads: applied on the loop, read from any; one mutex inside. */
 #ifndef FLASHSALE_EDGE_STOCK_MARKS_H
 #define FLASHSALE_EDGE_STOCK_MARKS_H

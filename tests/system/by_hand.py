@@ -13,7 +13,7 @@ from flashsale_client import PRESET, PROJECT, SANITIZER_WORDS, free_port
 
 
 class Service:
-    """flashsale-NAME with a store of its own and the flags given; ended by end()."""
+    """flashsale-NAME with the flags given and a store of its own, or the one given, or none (False); ended by end()."""
     gracefully = signal.SIGTERM
 
     def __init__(self, folder, name, *flags, store=None):
@@ -21,10 +21,12 @@ class Service:
         self.address = f"127.0.0.1:{self.port}"
         self.log = folder / f"{name}-{self.port}.log"
         self.program = PROJECT / "build" / PRESET / "bin" / f"flashsale-{name}"
-        self.store = store or folder / f"{name}-{self.port}"
-        if not self.store.exists():
-            subprocess.run([self.program, "init", "--store", self.store], check=True, stdout=subprocess.DEVNULL)
-        self.words = [self.program, "--store", self.store, "--listen", self.address, "--admin", f"127.0.0.1:{self.port + 10}", *flags]
+        self.words = [self.program, "--listen", self.address, "--admin", f"127.0.0.1:{self.port + 10}", *flags]
+        if store is not False:
+            store = store or folder / f"{name}-{self.port}"
+            if not store.exists():
+                subprocess.run([self.program, "init", "--store", store], check=True, stdout=subprocess.DEVNULL)
+            self.words += ["--store", store]
         self.process = None
 
     def start(self):

@@ -20,17 +20,16 @@ def write_whole(path, text):
 
 
 class Doubled:
-    """An installation with a second policy and protector, which know what the first ones know, and a second gatekeeper."""
+    """An installation with a replica of policy, a second protector that knows what the first one knows, and a second gatekeeper."""
 
     def __init__(self, sale, folder):
         self.sale, self.others = sale, {}
         self.gatekeeper = Gatekeeper(folder, sale)
-        lines = f"gatekeeper {self.gatekeeper.address}\n"
-        for name in READ_BY_A_BUY:
-            copy = folder / f"copy-of-{name}"
-            assert tool(name, "backup", "--store", sale.home / "store" / name, "--to", copy).returncode == 0
-            self.others[name] = Service(folder, name, store=copy).start()
-            lines += f"{name} {self.others[name].address}\n"
+        copy = folder / "copy-of-protector"
+        assert tool("protector", "backup", "--store", sale.home / "store" / "protector", "--to", copy).returncode == 0
+        self.others["policy"] = Service(folder, "policy", "--replica-of", sale.address("policy"), store=False).start()
+        self.others["protector"] = Service(folder, "protector", store=copy).start()
+        lines = f"gatekeeper {self.gatekeeper.address}\n" + "".join(f"{name} {one.address}\n" for name, one in self.others.items())
         wait_until(lambda: all(other.health() == 200 for other in self.others.values()), what="the second ones serve")
         services = sale.home / "etc" / "services.list"
         write_whole(services, services.read_text() + lines)

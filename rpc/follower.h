@@ -1,10 +1,10 @@
-/* gatekeeper/edge/follower.h - one Watch... stream, kept open: from which snapshot it resumes, and when it was heard last.
+/* rpc/follower.h - one Watch... stream, kept open: from which snapshot it resumes, and when it was heard last.
  *
  * All Watch... methods have one shape (rpc/watch.h); what differs is what their entries mean, and that is apply()'s. A stream that is silent for FOLLOWER_SILENCE_MS
  * is opened again; one that ends within a snapshot begins with a new snapshot.
  * Threads: the loop; follower_heard_ns, follower_synced and follower_fresh from any. */
-#ifndef FLASHSALE_EDGE_FOLLOWER_H
-#define FLASHSALE_EDGE_FOLLOWER_H
+#ifndef FLASHSALE_RPC_FOLLOWER_H
+#define FLASHSALE_RPC_FOLLOWER_H
 
 #include "flashsale/common/v1/common.pb-c.h"
 #include "rpc/client.h"

@@ -1,4 +1,4 @@
-#include "gatekeeper/edge/follower.h"
+#include "rpc/follower.h"
 
 #include <assert.h>
 #include <stdatomic.h>
