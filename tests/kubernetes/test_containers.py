@@ -87,7 +87,11 @@ def test_a_pod_is_replaced(sale, service):
 
 def test_a_gatekeeper_is_replaced(sale):
     old = sale.pods["flashsale-gatekeeper-0"]
-    start(sale, "gatekeeper", ordinal=1).wait_ready()
+    new = start(sale, "gatekeeper", ordinal=1).wait_ready()
+    end = time.monotonic() + 30
+    while '"gatekeepers":2' not in new.said():
+        assert time.monotonic() < end, "two share the throttle"
+        time.sleep(0.2)
     assert old.end() == 0, old.said()
     assert buy(sale, "other-gate")[0] in (200, 201)
 
