@@ -16,6 +16,7 @@ struct lane {
 	struct rpc_batcher *batcher;
 	int32_t shard;
 	struct ask_queue queue;
+	_Atomic int64_t *since_ns; /* when it was empty last; NULL: it is not counted */
 	uint32_t in_flight;
 	int64_t waiting_until_ns; /* for a channel that is just connecting; 0: not waiting */
 	int64_t gather_until_ns;  /* for company, see next_hop; 0: not gathering */
@@ -83,16 +84,26 @@ static void count_queued(struct rpc_batcher *batcher, int32_t more)
 
 static void queue_put(struct lane *lane, struct rpc_ask *ask)
 {
+	if (!lane->queue.first && lane->since_ns)
+		atomic_store_explicit(lane->since_ns, clock_mono_ns(), memory_order_relaxed);
 	ask_queue_put(&lane->queue, ask);
 	count_queued(lane->batcher, 1);
+}
+
+static void note_empty(struct lane *lane)
+{
+	if (!lane->queue.first && lane->since_ns)
+		atomic_store_explicit(lane->since_ns, 0, memory_order_relaxed);
 }
 
 static struct rpc_ask *queue_take(struct lane *lane)
 {
 	struct rpc_ask *ask = ask_queue_take(&lane->queue);
 
-	if (ask)
-		count_queued(lane->batcher, -1);
+	if (!ask)
+		return NULL;
+	count_queued(lane->batcher, -1);
+	note_empty(lane);
 	return ask;
 }
 
@@ -117,6 +128,8 @@ static void expire_queue(struct lane *lane, int64_t now_ns)
 {
 	struct rpc_ask *ask, *expired = ask_queue_expire(&lane->queue, now_ns);
 
+	if (expired)
+		note_empty(lane);
 	while ((ask = expired)) {
 		expired = ask->next;
 		count_queued(lane->batcher, -1);
@@ -358,6 +371,7 @@ static struct lane *add_lane(struct rpc_batcher *batcher, int32_t shard)
 
 	lane->batcher = batcher;
 	lane->shard = shard;
+	lane->since_ns = client_metrics_take_queue(batcher->metrics);
 	ask_queue_init(&lane->queue);
 	lane->next = batcher->lanes;
 	batcher->lanes = lane;
@@ -449,6 +463,7 @@ static void release(struct rpc_batcher *batcher)
 
 	while ((lane = batcher->lanes)) {
 		batcher->lanes = lane->next;
+		client_metrics_give_queue(batcher->metrics, lane->since_ns);
 		free(lane);
 	}
 	while ((batch = LIST_FIRST(&batcher->idle))) {

@@ -479,7 +479,7 @@ void call_finish(struct rpc_call *call)
 		const int64_t taken_ns = clock_mono_ns() - call->arrived_ns;
 
 		counters_end(call->method->counters, code, taken_ns);
-		call_log(call, status, code, taken_ns);
+		call_account(call, status, code, taken_ns);
 	}
 	if (!abandoned)
 		finish_send(call, status); /* after the counting: who has the answer finds it counted */

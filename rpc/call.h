@@ -155,9 +155,9 @@ bool methods_register(struct rpc_server *server);
 void methods_release(struct rpc_server *server);
 void methods_restrict(struct rpc_server *server, const struct rpc_access *table);
 
-/* call_log.c: lines about calls and items, with their traces. */
-void call_log_shape(struct call_items *items, const ProtobufCMethodDescriptor *type);
-void call_log(const struct rpc_call *call, const struct rpc_status *status, enum rpc_code code, int64_t taken_ns);
+/* call_log.c: counts what calls and items came to; lines about them, with their traces. */
+void call_items_init(struct call_items *items, const ProtobufCMethodDescriptor *type);
+void call_account(const struct rpc_call *call, const struct rpc_status *status, enum rpc_code code, int64_t taken_ns);
 
 /* server.c */
 void server_check_drained(struct rpc_server *server);

@@ -1,10 +1,11 @@
-/* call_log.c - lines about calls, with their traces. At debug every call has one, and in a batch every item; what failed or was slow is told at any level, one line a second a
+/* call_log.c - what is counted and told of calls and their items, with their traces. At debug every call has one, and in a batch every item; what failed or was slow is told at any level, one line a second a
  * kind. A batch mixes strangers: each of its items has a trace of its own. */
 #include <stdio.h>
 
 #include "base/log.h"
 #include "flashsale/common/v1/common.pb-c.h"
 #include "rpc/call.h"
+#include "rpc/counters.h"
 #include "rpc/reason.h"
 
 #define SLOW_NS INT64_C(1000000000)
@@ -36,7 +37,7 @@ static const ProtobufCFieldDescriptor *find_refusal(const ProtobufCMessageDescri
 		       : NULL;
 }
 
-void call_log_shape(struct call_items *items, const ProtobufCMethodDescriptor *type)
+void call_items_init(struct call_items *items, const ProtobufCMethodDescriptor *type)
 {
 	const ProtobufCFieldDescriptor *request = find_items(type->input), *answer = find_items(type->output);
 	const ProtobufCMessageDescriptor *item;
@@ -140,18 +141,27 @@ static void tell_failed_item(
 		LOG_INT("us", taken_ns / 1000));
 }
 
-static void look_for_failed_items(const struct rpc_call *call, int64_t taken_ns)
+/* Counts them, and tells of those that failed. */
+static void account_items(const struct rpc_call *call, int64_t taken_ns)
 {
 	const struct call_items *items = &call->method->items;
+	uint32_t by_reason[COUNTERS_REASONS] = {0};
 
 	for (size_t i = 0; i < count_of(call->answer, items->answer); i++) {
 		const Common__Refusal *refusal =
-			refusal_of(items->refusal, item_of(call->answer, items->answer, i));
+			items->refusal ? refusal_of(items->refusal, item_of(call->answer, items->answer, i))
+				       : NULL;
 		const struct rpc_reason *reason = refusal ? rpc_reason_get(refusal->reason) : NULL;
 
-		if (reason && reason->http_status >= FAILED_HTTP_STATUS)
+		if (!reason || reason->value >= COUNTERS_REASONS) {
+			by_reason[0]++;
+			continue;
+		}
+		by_reason[reason->value]++;
+		if (reason->http_status >= FAILED_HTTP_STATUS)
 			tell_failed_item(call, i, refusal, taken_ns);
 	}
+	counters_items(call->method->counters, by_reason);
 }
 
 /* ---- a call ---- */
@@ -179,6 +189,14 @@ static bool is_failure(enum rpc_code code)
 	default:
 		return false;
 	}
+}
+
+static void account_refusal(const struct rpc_status *status)
+{
+	const struct rpc_reason *reason = rpc_reason_by_name(status->reason);
+
+	if (reason)
+		counters_refused(reason);
 }
 
 static void tell_call(
@@ -210,7 +228,7 @@ static void tell_slow_call(const struct rpc_call *call, enum rpc_code code, int6
 		LOG_INT("us", taken_ns / 1000));
 }
 
-void call_log(
+void call_account(
 	const struct rpc_call *call, const struct rpc_status *status, enum rpc_code code, int64_t taken_ns)
 {
 	const struct rpc_method *method = call->method;
@@ -223,8 +241,10 @@ void call_log(
 		if (items)
 			tell_items(call, taken_ns);
 	}
-	if (items && method->items.refusal)
-		look_for_failed_items(call, taken_ns);
+	if (items)
+		account_items(call, taken_ns);
+	if (status && status->reason[0])
+		account_refusal(status);
 	if (status && is_failure(status->code))
 		tell_failed_call(call, status, taken_ns);
 	else if (taken_ns >= SLOW_NS)

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
+#include "base/process_metrics.h"
 #include "discovery/consul.h"
 #include "discovery/static.h"
 #include "rpc/admin.h"
@@ -323,6 +324,7 @@ static int run_service(struct service_run *run)
 	log_init(service->definition->name, run->instance);
 	log_set_level(service_settings_level(service->common));
 	id_random(&service->incarnation);
+	process_metrics_register();
 	if (!begin(run, &error)) {
 		log_error("the service can't start", LOG_TEXT("why", error.text));
 		end(run);

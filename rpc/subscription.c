@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "rpc/pack.h"
+#include "rpc/stream_metrics.h"
 #include "rpc/unary.h"
 
 #define BACKOFF_FIRST_MS 50
@@ -33,6 +34,7 @@ struct rpc_subscription {
 	struct rpc_pool *pool; /* NULL: it closed, nothing comes any more */
 	struct rpc_pool_user user;
 	struct rpc_loop *loop;
+	struct stream_metrics *metrics;
 	struct stream *stream;
 	struct rpc_timer timer; /* of silence while there is a stream, else of the back-off */
 	int64_t backoff_ms;	/* the next one */
@@ -183,6 +185,7 @@ static void read_done(struct rpc_tag *tag, bool ok)
 	/* `flying` still counts this tag, so that no callback frees the stream under our feet */
 	if (subscription && stream->message) {
 		subscription->backoff_ms = BACKOFF_FIRST_MS;
+		stream_metrics_heard(subscription->metrics);
 		rpc_timer_start(subscription->loop, &subscription->timer, subscription->options.silence_ms);
 		if (deliver(stream) && !start_read(stream))
 			lose_with(stream->subscription, RPC_INTERNAL, "the stream refused to be read");
@@ -320,6 +323,8 @@ struct rpc_subscription *rpc_subscribe(const struct rpc_subscription_options *op
 	subscription->options = *options;
 	subscription->pool = options->pool;
 	subscription->loop = rpc_pool_loop(options->pool);
+	subscription->metrics = stream_metrics_get(
+		rpc_pool_metrics(options->pool)->service, options->method->name, options->shard);
 	subscription->timer.task.run = timer_run;
 	subscription->backoff_ms = BACKOFF_FIRST_MS;
 	subscription->random = ((uint64_t)clock_mono_ns() ^ (uintptr_t)subscription) | 1;
@@ -350,5 +355,6 @@ void rpc_unsubscribe(struct rpc_subscription *subscription)
 	rpc_timer_stop(subscription->loop, &subscription->timer);
 	if (subscription->pool)
 		rpc_pool_leave(subscription->pool, &subscription->user);
+	stream_metrics_put(subscription->metrics);
 	free(subscription);
 }

@@ -98,7 +98,7 @@ run_fuzzer() {
 }
 
 # What of tests/system runs with Consul too: its own tests, and sales from end to end.
-with_consul=(tests/system/test_consul.py tests/system/test_compatible_buy.py tests/system/test_promises.py tests/system/test_services.py)
+with_consul=(tests/system/test_consul.py tests/system/test_compatible_buy.py tests/system/test_promises.py tests/system/test_services.py tests/system/test_metrics.py)
 
 # one_check NAME COMMAND...: a command as a suite of one test.
 one_check() {

@@ -407,7 +407,7 @@ void work_finish(struct work *work)
 	assert(work->request->out.status);
 	if (work->facts)
 		metric_observe(work->facts->seconds, taken_ns);
-	work_log(work, taken_ns);
+	work_account(work, taken_ns);
 	edge->working--;
 	edge->calls -= work->is_call;
 	metric_set(&edge_metrics_open, edge->working);

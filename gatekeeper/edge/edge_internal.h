@@ -117,8 +117,8 @@ void answer_text(struct work *work, int status, const char *content_type, const 
 /* edge.c: the work is over, `out` is filled; on the loop. */
 void work_finish(struct work *work);
 
-/* edge_log.c: it was answered; a line at debug, and at any level if it failed or was slow. */
-void work_log(const struct work *work, int64_t taken_ns); /* 0: at once */
+/* edge_log.c: it was answered. Counts it; a line at debug, and at any level if it failed or was slow. */
+void work_account(const struct work *work, int64_t taken_ns); /* 0: at once */
 
 /* judge.c */
 struct work *work_new(struct edge *edge, struct edge_request *request);

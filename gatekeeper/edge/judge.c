@@ -199,7 +199,7 @@ bool edge_judge(struct edge *edge, struct edge_request *request)
 		problem_from_reason(&problem, COMMON__REASON__REASON_OVERLOADED, "%s", "");
 		refuse(work, &problem);
 	}
-	work_log(work, 0);
+	work_account(work, 0);
 	return true;
 }
 
@@ -219,4 +219,5 @@ void edge_problem(struct edge *edge, struct edge_request *request, int http_stat
 	if (http_status == 405 && !matched)
 		memcpy(problem.allow, unmatched.allow, sizeof(problem.allow));
 	refuse(work, &problem);
+	work_account(work, 0);
 }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "flashsale/cart/v1/cart.pb-c.h"
 #include "rpc/call.h"
+#include "rpc/counters.h"
 
 #define LINES_MAX 16
 #define SECOND_NS INT64_C(1000000000)
@@ -35,7 +36,8 @@ static void use_method(const char *name)
 {
 	method = (struct rpc_method){.type = protobuf_c_service_descriptor_get_method_by_name(
 					     &cart__cart_service__descriptor, name)};
-	call_log_shape(&method.items, method.type);
+	call_items_init(&method.items, method.type);
+	method.counters = counters_of(name);
 	call = (struct rpc_call){.method = &method};
 }
 
@@ -126,7 +128,7 @@ static void assert_line(size_t line, const char *message, const char *trace)
 static void test_at_debug_each_item_has_its_own_trace(void **state)
 {
 	log_set_level(LOG_DEBUG);
-	call_log(&call, NULL, RPC_OK, 5000);
+	call_account(&call, NULL, RPC_OK, 5000);
 	read_lines();
 	assert_line(0, "call", "a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0");
 	assert_line(1, "item", "a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0");
@@ -145,7 +147,7 @@ static void test_failed_items_are_told_at_any_level(void **state)
 {
 	items[2].trace_id.len = TRACE_ID_BYTES;
 	while (!line_count) {
-		call_log(&call, NULL, RPC_OK, 5000);
+		call_account(&call, NULL, RPC_OK, 5000);
 		read_lines();
 		usleep(1000);
 	}
@@ -158,7 +160,7 @@ static void test_failed_items_are_told_at_any_level(void **state)
 static void test_a_plain_no_is_silent(void **state)
 {
 	request.n_items = answer.n_items = 2;
-	call_log(&call, NULL, RPC_OK, 5000);
+	call_account(&call, NULL, RPC_OK, 5000);
 	read_lines();
 	assert_int_equal(line_count, 0);
 }
@@ -170,10 +172,10 @@ static void test_a_call(void **state)
 	use_method("GetItem");
 	memcpy(call.trace, "00-", 4); /* any but "" */
 	memset(call.trace_id, 0xbb, TRACE_ID_BYTES);
-	call_log(&call, &status, RPC_UNAVAILABLE, 5000);
-	call_log(&call, NULL, RPC_OK, 2 * SECOND_NS);
+	call_account(&call, &status, RPC_UNAVAILABLE, 5000);
+	call_account(&call, NULL, RPC_OK, 2 * SECOND_NS);
 	status.code = RPC_NOT_FOUND;
-	call_log(&call, &status, RPC_NOT_FOUND, 5000);
+	call_account(&call, &status, RPC_NOT_FOUND, 5000);
 	read_lines();
 	assert_int_equal(line_count, 2);
 	assert_line(0, "a call failed", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
@@ -186,10 +188,10 @@ static void test_streams_and_health_are_left_out(void **state)
 {
 	log_set_level(LOG_DEBUG);
 	method.shape = RPC_STREAM_OUT;
-	call_log(&call, NULL, RPC_OK, 2 * SECOND_NS);
+	call_account(&call, NULL, RPC_OK, 2 * SECOND_NS);
 	method.shape = RPC_UNARY;
 	method.vital = true;
-	call_log(&call, NULL, RPC_OK, 2 * SECOND_NS);
+	call_account(&call, NULL, RPC_OK, 2 * SECOND_NS);
 	read_lines();
 	assert_int_equal(line_count, 0);
 }
@@ -201,7 +203,7 @@ static void test_a_batch_that_was_not_read(void **state)
 
 	log_set_level(LOG_DEBUG);
 	call.request = call.answer = NULL;
-	call_log(&call, &status, RPC_INVALID_ARGUMENT, 5000);
+	call_account(&call, &status, RPC_INVALID_ARGUMENT, 5000);
 	read_lines();
 	assert_int_equal(line_count, 1);
 	assert_line(0, "call", "");
