@@ -39,6 +39,16 @@ def test_everything_starts_in_any_order_and_sells(sale):
             pod.wait_for(pod.spec["containers"][0][kind])
 
 
+def test_the_images_own_health_check(sale):
+    """What Docker would run in the container; another admin address in it is another answer."""
+    command = sale.image.config()["Healthcheck"]["Test"][1:]
+    for pod in sale.pods.values():
+        answer = pod.execute(*command)
+        assert answer.returncode == 0 and "is alive" in answer.stdout, (pod.name, answer.stdout)
+        answer = pod.execute("env", "FLASHSALE_CFG_ADMIN=127.0.0.1:1", *command)
+        assert answer.returncode == 2 and "answers: nothing" in answer.stdout, (pod.name, answer.stdout)
+
+
 def test_no_right_is_left(sale):
     for pod in sale.pods.values():
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pod.first}/status").read_text().splitlines() if ":\t" in line)
