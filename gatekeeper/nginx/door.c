@@ -9,8 +9,7 @@
 
 /* How much longer than the edge nginx waits: the edge answers first unless it hangs. */
 #define DOOR_PATIENCE_MS 500
-/* How long a worker's first request waits for its connections to the services, instead of being told that there are none. */
-#define DOOR_FIRST_MS 1000
+/* How often a new worker looks whether it is connected to the services. */
 #define DOOR_LOOK_MS 5
 
 /* Of this worker; on nginx's thread only. */
@@ -351,10 +350,10 @@ static void name_logs(const ngx_cycle_t *cycle)
 	log_init("gatekeeper", instance);
 }
 
-/* What arrives meanwhile waits in the kernel's queue. Services that are away hold nobody up for longer. */
-static void await_services(void)
+/* What arrives meanwhile waits in the kernel's queue, instead of being told that there are no services; not longer than requests wait for those that are away. */
+static void await_services(ngx_msec_t deadline_ms)
 {
-	for (int waited_ms = 0; waited_ms < DOOR_FIRST_MS && !edge_healthy(door.edge);
+	for (ngx_msec_t waited_ms = 0; waited_ms < deadline_ms && !edge_healthy(door.edge);
 		waited_ms += DOOR_LOOK_MS)
 		ngx_msleep(DOOR_LOOK_MS);
 }
@@ -380,7 +379,7 @@ ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
 	if (open_edge(cycle, conf) != NGX_OK)
 		return NGX_ERROR;
 	shared_join(door.shared);
-	await_services();
+	await_services(conf->deadline);
 	return NGX_OK;
 }
 
