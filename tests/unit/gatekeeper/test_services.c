@@ -337,6 +337,35 @@ static void test_all_are_shown(void **state)
 	json_decref(root);
 }
 
+/* The list names shard 0 only. */
+static void test_a_shard_without_an_instance(void **state)
+{
+	struct edge_options options;
+	const json_t *services, *service;
+	json_t *root;
+	size_t i, missing = 0;
+
+	fakes_start(&fakes);
+	options = door_options(&fakes, &door);
+	options.inventory_shards = 3;
+	door_open_early(&door, &options);
+	root = look();
+	services = json_object_get(root, "services");
+	json_array_foreach(services, i, service)
+	{
+		const json_t *shards = json_object_get(service, "missingShards");
+
+		missing += json_array_size(shards);
+		if (!strcmp(word(service, "service"), "inventory")) {
+			assert_int_equal(json_integer_value(json_array_get(shards, 0)), 1);
+			assert_int_equal(json_integer_value(json_array_get(shards, 1)), 2);
+		}
+	}
+	assert_int_equal(missing, 2);
+	assert_string_equal(word(find(root, "gatekeeper"), "health"), "INSTANCE_HEALTH_NOT_SERVING");
+	json_decref(root);
+}
+
 static void test_one_goes_and_comes_back(void **state)
 {
 	wait_until(policy_is, "INSTANCE_HEALTH_SERVING");
@@ -392,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_ages),
 		cmocka_unit_test(test_the_policy),
 		cmocka_unit_test_setup_teardown(test_all_are_shown, setup, teardown),
+		cmocka_unit_test_teardown(test_a_shard_without_an_instance, teardown),
 		cmocka_unit_test_setup_teardown(test_one_goes_and_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_page_of_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_only_so_many_at_once, setup, teardown),
