@@ -201,13 +201,19 @@ static void metrics_append_head(struct text *text, const struct metric *metric)
 
 static void metrics_append(struct text *text, struct metric *metric)
 {
+	int64_t value;
+
 	if (metric->kind == METRIC_HISTOGRAM) {
 		metrics_append_histogram(text, metric);
 		return;
 	}
+	value = metric->read ? metric->read(metric->context)
+			     : atomic_load_explicit(&metric->value, memory_order_relaxed);
 	metrics_append_series(text, metric, "", 0);
-	text_append_int(text, metric->read ? metric->read(metric->context)
-					   : atomic_load_explicit(&metric->value, memory_order_relaxed));
+	if (metric->scale != 0)
+		metrics_append_double(text, metric_scaled(metric, value));
+	else
+		text_append_int(text, value);
 	text_append_char(text, '\n');
 }
 

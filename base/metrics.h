@@ -21,7 +21,7 @@ struct metric {
 	const char *help;
 	const char *labels;  /* "result=\"granted\"" or NULL; same-named metrics differ in it */
 	const double *bounds; /* histogram: ascending, ends with 0 */
-	double scale;        /* histogram: what an observed integer is multiplied by on output (1e-9: ns -> seconds); 0 means 1 */
+	double scale;        /* what an integer is multiplied by on output (1e-9: ns -> seconds); 0 means 1 */
 	_Atomic int64_t value;
 	_Atomic int64_t buckets[METRIC_BUCKETS_MAX + 1];
 	_Atomic int64_t sum;

@@ -58,6 +58,14 @@ int store_read_begin(struct store *store, MDB_txn **ret);
 /* A restored copy begins a history of its own: gives the closed store in options->directory a new lineage. */
 bool store_new_lineage(const struct store_options *options, struct error *error);
 
+/* A store that is put together from others carries the service's name with this behind it, so that no service opens it, until store_finish gives it the name in
+ * options->service. The store is closed. */
+#define STORE_UNFINISHED ".unfinished"
+bool store_finish(const struct store_options *options, struct error *error);
+
+/* For tools that make other stores of this one: opened to be read, nothing of it is written, and no service may have it meanwhile. */
+struct store *store_open_alone(const struct store_options *options, struct error *error);
+
 /* Room: bytes of pages in use (free ones that will be used again do not count) and the map's and the disk's end, for
  * high-water marks and metrics. Walks LMDB's list of free pages: for once a second, not for each group. Any thread. */
 struct store_usage {

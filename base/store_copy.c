@@ -13,8 +13,10 @@
 #include "base/memory.h"
 #include "base/store_internal.h"
 
-bool store_new_lineage(const struct store_options *options, struct error *error)
+/* The identity, whose service is options->service now, is written again: with another lineage, or for the service `name`. */
+static bool rewrite_identity(const struct store_options *options, const char *name, struct error *error)
 {
+	struct store_options after = *options;
 	struct store store = {.lock_fd = -1};
 	uint8_t identity[IDENTITY_BYTES];
 	struct id lineage;
@@ -31,20 +33,40 @@ bool store_new_lineage(const struct store_options *options, struct error *error)
 			mdb_txn_abort(txn);
 	}
 	if (good) {
-		id_random(&lineage);
-		store_identity_pack(options, &lineage, identity);
+		if (name)
+			memcpy(lineage.bytes, identity + IDENTITY_AT_LINEAGE, ID_BYTES);
+		else
+			id_random(&lineage);
+		after.service = name ? name : options->service;
+		store_identity_pack(&after, &lineage, identity);
 		rc = store_value_put(txn, store.meta, "identity", identity, sizeof(identity));
 		if (rc)
 			mdb_txn_abort(txn);
 		else
 			rc = mdb_txn_commit(txn);
-		good = !rc || store_env_failed(options, "writing its lineage", rc, error);
+		good = !rc || store_env_failed(options, "writing its identity", rc, error);
 	}
 	if (store.env)
 		mdb_env_close(store.env);
 	if (store.lock_fd >= 0)
 		close(store.lock_fd);
 	return good;
+}
+
+bool store_new_lineage(const struct store_options *options, struct error *error)
+{
+	return rewrite_identity(options, NULL, error);
+}
+
+bool store_finish(const struct store_options *options, struct error *error)
+{
+	char service[IDENTITY_NAME_MAX];
+	struct store_options unfinished = *options;
+	int length = snprintf(service, sizeof(service), "%s" STORE_UNFINISHED, options->service);
+
+	assert(length > 0 && (size_t)length < sizeof(service));
+	unfinished.service = service;
+	return rewrite_identity(&unfinished, options->service, error);
 }
 
 /* ---- reading what others may write ---- */
@@ -124,6 +146,24 @@ struct store *store_open_reading(const struct store_options *options, struct err
 	}
 	mdb_env_info(store->env, &info);
 	store->map_bytes = (int64_t)info.me_mapsize;
+	return store;
+}
+
+struct store *store_open_alone(const struct store_options *options, struct error *error)
+{
+	struct store *store;
+	int lock;
+
+	if (!store_data_check(options, error))
+		return NULL;
+	lock = store_lock(options, error);
+	if (lock < 0)
+		return NULL;
+	store = store_open_reading(options, error);
+	if (store)
+		store->lock_fd = lock;
+	else
+		close(lock);
 	return store;
 }
 

@@ -264,6 +264,11 @@ static bool store_identity_check(
 
 	if (memcmp(from, IDENTITY_MAGIC, 8) != 0)
 		return error_set(error, "store %s: its identity can't be read", options->directory);
+	if (strncmp(name, options->service, strlen(options->service)) == 0 &&
+		strcmp(name + strlen(options->service), STORE_UNFINISHED) == 0)
+		return error_set(error,
+			"store %s is not complete: what was making it did not end; make it anew",
+			options->directory);
 	if (strncmp(name, options->service, IDENTITY_NAME_MAX) != 0)
 		return error_set(error, "store %s belongs to the service %.*s, not to %s", options->directory,
 			IDENTITY_NAME_MAX, name, options->service);

@@ -57,10 +57,26 @@ static struct metric metric_group_items = {.kind = METRIC_HISTOGRAM,
 	.help = "Items a group.",
 	.bounds = metric_bounds_items};
 
+/* Of the one writer of a process. */
+static _Atomic int64_t waiting_since_ns; /* 0: nothing waits */
+
+static int64_t queue_age_ns(void *context)
+{
+	const int64_t since_ns = atomic_load(&waiting_since_ns);
+
+	return since_ns ? clock_mono_ns() - since_ns : 0;
+}
+
+static struct metric metric_queue_age = {.kind = METRIC_GAUGE,
+	.name = "flashsale_writer_queue_age_seconds",
+	.help = "How long the oldest command has waited for the writer, at most; 0: none waits.",
+	.read = queue_age_ns,
+	.scale = 1e-9};
+
 static void register_metrics(void)
 {
 	struct metric *all[] = {&metric_groups, &metric_items, &metric_failed, &metric_full, &metric_refused,
-		&metric_queued, &metric_commit, &metric_group_items};
+		&metric_queued, &metric_queue_age, &metric_commit, &metric_group_items};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		metrics_register(all[i]);
@@ -111,6 +127,8 @@ static struct command *take_group(struct writer *writer)
 	if (!writer->first)
 		writer->last = &writer->first;
 	set_queued(writer, atomic_load(&writer->queued) - items);
+	if (!writer->first)
+		atomic_store(&waiting_since_ns, 0);
 	return group;
 }
 
@@ -313,6 +331,8 @@ bool writer_submit(struct writer *writer, struct command *command)
 	pthread_mutex_lock(&writer->mutex);
 	taken = !writer->ending && command->items <= writer->options.queue_max - atomic_load(&writer->queued);
 	if (taken) {
+		if (!writer->first)
+			atomic_store(&waiting_since_ns, clock_mono_ns());
 		set_queued(writer, atomic_load(&writer->queued) + command->items);
 		*writer->last = command;
 		writer->last = &command->next;

@@ -24,7 +24,7 @@ static const struct rpc_limits limits = {
 	.streams_max = 1024,
 };
 
-static const struct service_tool *const tools[] = {&tool_reconcile, &tool_cart_export};
+static const struct service_tool *const tools[] = {&tool_reconcile, &tool_cart_export, &tool_cart_reshard};
 
 /* Who may call what, where there is TLS. Operators may call all of it. */
 static const struct rpc_access access[] = {

@@ -133,3 +133,15 @@ bool record_decision_unpack(const struct id *id, const uint8_t *from, size_t siz
 	       flags <= HAS_KEY && ret->user.length && (wish == WISH_BIND) == (ret->hold_count > 0) &&
 	       (wish != WISH_CONFIRM || ret->payment.length);
 }
+
+/* ---- moved ---- */
+
+void record_order_place(uint8_t *record, uint32_t inventory_shard)
+{
+	put32(record + 1, inventory_shard); /* behind its state */
+}
+
+void record_decision_place(uint8_t *record, uint32_t inventory_shard)
+{
+	put32(record + 2, inventory_shard); /* behind wish and flags */
+}

@@ -15,6 +15,10 @@ size_t record_order_pack(const struct order *order, uint8_t *to);
 bool record_order_unpack(const struct id *id, const uint8_t *from, size_t size,
 	struct order_item items[ORDER_HOLDS_MAX], struct order_record *ret);
 
+/* Another number of inventories: where the order, or what is decided about, is now. */
+void record_order_place(uint8_t *record, uint32_t inventory_shard);
+void record_decision_place(uint8_t *record, uint32_t inventory_shard);
+
 size_t record_decision_pack(const struct order *order, uint8_t *to);
 bool record_decision_unpack(const struct id *id, const uint8_t *from, size_t size,
 	struct id holds[ORDER_HOLDS_MAX], struct order_decision *ret);

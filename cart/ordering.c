@@ -169,6 +169,13 @@ static void ask_unsent(struct rpc_task *task)
 	answered(container_of(task, struct asking, unsent), &answer);
 }
 
+/* That of somebody who waits for it; who asks again after a crash has none. */
+static const char *trace_of(const struct order *order)
+{
+	return order->waiters ? container_of(order->waiters, struct service_order_waiter, waiter)->trace
+			      : NULL;
+}
+
 static void start(struct asking *asking, const char *method, const ProtobufCMessage *input)
 {
 	asking->request = (struct rpc_request){.service = &inventory__inventory_service__descriptor,
@@ -177,6 +184,7 @@ static void start(struct asking *asking, const char *method, const ProtobufCMess
 		.input = input,
 		.shard = (int32_t)asking->order->shard,
 		.deadline_ns = clock_mono_ns() + ASK_TIMEOUT_MS * INT64_C(1000000),
+		.trace = trace_of(asking->order),
 		.arena = &asking->arena,
 		.done = ask_done};
 	rpc_request_start(asking->service->inventory, &asking->request);

@@ -10,6 +10,7 @@ struct orders *ordering_new(struct cart_service *service);
 struct service_order_waiter {
 	struct order_waiter waiter;
 	void (*told)(struct service_order_waiter *waiter, const struct order *order);
+	const char *trace; /* traceparent, or ""; as long as the waiter */
 };
 
 /* rpc_orders_watch.c: a person's orders have changed; or some of them are no more. */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/trace.h"
 #include "cart/placement.h"
 #include "rpc/reason.h"
 
@@ -195,6 +196,9 @@ static void release_ask(struct change *change, struct release *release, const st
 	inventory__hold_release__init(&release->item);
 	release->item.hold_id = id_format(&line->id, release->id);
 	release->change = change;
+	if (rpc_trace_id(change->call))
+		release->item.trace_id = (ProtobufCBinaryData){
+			TRACE_ID_BYTES, (uint8_t *)(uintptr_t)rpc_trace_id(change->call)};
 	release->ask.item = &release->item.base;
 	release->ask.shard = (int32_t)change->shard;
 	release->ask.deadline_ns = cart_service_mono_ns(change->service, change->deadline_ms);
@@ -239,6 +243,7 @@ static void resize_ask(struct change *change, const struct line *line, uint32_t 
 		.input = &request.base,
 		.shard = (int32_t)change->shard,
 		.deadline_ns = cart_service_mono_ns(change->service, change->deadline_ms),
+		.trace = rpc_trace(change->call),
 		.arena = rpc_arena(change->call),
 		.done = resize_done,
 	};
@@ -301,6 +306,7 @@ static void change_grow(struct change *change, uint32_t quantity)
 	item_add(change->item, KEY_UPDATE, &add);
 	add.quantity = quantity;
 	change->waiter.decided = on_decided;
+	change->waiter.trace = rpc_trace_id(change->call);
 	change->waiter.waiter.deadline_ms = change->deadline_ms;
 	if (cart_add(service->cart, &add, &change->waiter.waiter,
 		    cart_service_now_ms(service, clock_mono_ns())))

@@ -152,6 +152,7 @@ static void await(struct checking_out *self, struct order *const *orders, size_t
 		part->whole = self;
 		part->id = orders[i]->id;
 		part->waiter.told = on_told;
+		part->waiter.trace = rpc_trace(self->call);
 		if (!orders_await(service->orders, orders[i], &part->waiter.waiter))
 			self->left++;
 	}

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/trace.h"
 #include "cart/messages.h"
 #include "cart/placement.h"
 #include "cart/service.h"
@@ -178,6 +179,8 @@ static void adds_put(
 
 	item->adds = adds;
 	item->waiter.decided = on_decided;
+	item->waiter.trace =
+		request->trace_id.len == TRACE_ID_BYTES ? request->trace_id.data : rpc_trace_id(adds->call);
 	item->waiter.waiter.deadline_ms =
 		item_deadline_ms(request->timeout_ms, rpc_deadline_ns(adds->call), mono_ns, now_ms);
 	if (item->waiter.waiter.deadline_ms <= now_ms) {

@@ -92,6 +92,7 @@ static struct wish_call *new_call(struct cart_service *service, struct rpc_call 
 	self->open.end = on_end;
 	self->timer.task.run = timer_run;
 	self->waiter.told = on_told;
+	self->waiter.trace = rpc_trace(call);
 	open_call_add(service, &self->open);
 	rpc_timer_start(service->loop, &self->timer,
 		item_deadline_ms(0, rpc_deadline_ns(call), mono_ns, now_ms) - now_ms);

@@ -30,12 +30,12 @@ struct order *order_named(
 		item_fail(call, false, &complaint);
 		return NULL;
 	}
-	if (!order_owned(service, order_id, call))
-		return NULL;
-	order = orders_find(service->orders, &id);
+	order = orders_find(
+		service->orders, &id); /* its id may be from when there was another number of shards */
 	if (order && order_visible(order) && (!user[0] || !strcmp(order->customer->user, user)))
 		return order;
-	if (placement_heard_all(service, call)) /* what is not here may be about to come */
+	if (placement_heard_all(service, call) && /* what is not here may be about to come */
+		order_owned(service, order_id, call))
 		rpc_fail_reason(call, COMMON__REASON__REASON_NOT_FOUND, "no such order");
 	return NULL;
 }

@@ -1,8 +1,10 @@
 /* cart/sending.c - adds on their way to inventory: one ask each, in batches. */
 #include <assert.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/trace.h"
 #include "cart/service.h"
 #include "rpc/reason.h"
 #include "rpc/timestamp.h"
@@ -16,6 +18,7 @@ struct sending {
 	struct rpc_ask ask;
 	Inventory__NewHold item;
 	char id[ID_TEXT_LENGTH + 1];
+	uint8_t trace[TRACE_ID_BYTES]; /* a copy: whom it is for may stop waiting */
 	struct attempt *attempt;
 	struct cart_service *service;
 };
@@ -115,6 +118,18 @@ static void sending_done(struct rpc_ask *ask)
 	cart_answered(service->cart, attempt, &answer, cart_service_now_ms(service, clock_mono_ns()));
 }
 
+/* That of somebody who waits for it: equal requests share an attempt. */
+static void sending_trace(struct sending *sending, const struct attempt *attempt)
+{
+	const struct service_waiter *waiter =
+		attempt->waiters ? container_of(attempt->waiters, struct service_waiter, waiter) : NULL;
+
+	if (!waiter || !waiter->trace)
+		return;
+	memcpy(sending->trace, waiter->trace, TRACE_ID_BYTES);
+	sending->item.trace_id = (ProtobufCBinaryData){TRACE_ID_BYTES, sending->trace};
+}
+
 void cart_service_send(void *context, struct attempt *attempt)
 {
 	struct cart_service *service = context;
@@ -133,6 +148,7 @@ void cart_service_send(void *context, struct attempt *attempt)
 		item->fingerprint =
 			(ProtobufCBinaryData){sizeof(attempt->fingerprint.bytes), attempt->fingerprint.bytes};
 	}
+	sending_trace(sending, attempt);
 	sending->attempt = attempt;
 	sending->service = service;
 	sending->ask.item = &item->base;

@@ -2,7 +2,6 @@
 #include "cart/service.h"
 
 #include <assert.h>
-#include <semaphore.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -12,35 +11,6 @@
 
 #define TICK_MS 250
 #define SWEEP_MAX 4096 /* lines forgotten a tick */
-
-/* ---- work for the loop, waited for ---- */
-
-struct errand {
-	struct rpc_task task;
-	struct cart_service *service;
-	void (*run)(struct cart_service *service);
-	sem_t done;
-};
-
-static void errand_run(struct rpc_task *task)
-{
-	struct errand *errand = container_of(task, struct errand, task);
-
-	if (errand->run)
-		errand->run(errand->service);
-	sem_post(&errand->done);
-}
-
-static void run_on_loop(struct cart_service *service, void (*run)(struct cart_service *service))
-{
-	struct errand errand = {.task.run = errand_run, .service = service, .run = run};
-
-	sem_init(&errand.done, 0, 0);
-	rpc_post(service->loop, &errand.task);
-	while (sem_wait(&errand.done) != 0)
-		;
-	sem_destroy(&errand.done);
-}
 
 /* ---- effects ---- */
 
@@ -186,8 +156,10 @@ static struct cart *new_cart(struct cart_service *service)
 	return cart_new(&options);
 }
 
-static void begin(struct cart_service *service)
+static void begin(void *context)
 {
+	struct cart_service *service = context;
+
 	cart_service_batchers(service);
 	for (uint32_t shard = 0; shard < service->inventory_shards; shard++) {
 		service->links[shard] = link_new(service, shard);
@@ -257,12 +229,13 @@ bool cart_service_start(struct service *host, struct error *error)
 	service->inventory = rpc_pool_new(service->loop, host->discovery, "inventory", host->tls);
 	host->state = service;
 	rpc_serve(host->server, &service->methods.base);
-	run_on_loop(service, begin);
+	rpc_run(service->loop, begin, service);
 	return true;
 }
 
-static void stop_asking(struct cart_service *service)
+static void stop_asking(void *context)
 {
+	struct cart_service *service = context;
 	struct open_call *call, *next;
 
 	service->ending = true;
@@ -275,8 +248,10 @@ static void stop_asking(struct cart_service *service)
 	}
 }
 
-static void stop_the_rest(struct cart_service *service)
+static void stop_the_rest(void *context)
 {
+	struct cart_service *service = context;
+
 	rpc_batcher_free(service->creates);
 	rpc_batcher_free(service->releases);
 	shelf_close(service->shelf);
@@ -286,11 +261,11 @@ void cart_service_stop(struct service *host)
 {
 	struct cart_service *service = host->state;
 
-	run_on_loop(service, stop_asking);
+	rpc_run(service->loop, stop_asking, service);
 	rpc_pool_free(service->inventory); /* what is on the wire comes back */
-	run_on_loop(service, stop_the_rest);
+	rpc_run(service->loop, stop_the_rest, service);
 	shelf_free(service->shelf);
-	run_on_loop(service, NULL); /* what came back last has been heard */
+	rpc_run(service->loop, NULL, NULL); /* what came back last has been heard */
 }
 
 void cart_service_release(struct service *host)

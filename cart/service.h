@@ -83,6 +83,7 @@ struct answer answer_of_outcome(const Inventory__HoldOutcome *outcome);
 struct service_waiter {
 	struct waiter waiter;
 	void (*decided)(struct service_waiter *waiter);
+	const uint8_t *trace; /* TRACE_ID_BYTES, as long as the waiter; NULL: none */
 };
 
 /* rpc_items.c: the effect `decided`. */

@@ -4,6 +4,6 @@
 
 #include "rpc/tool.h"
 
-extern const struct service_tool tool_reconcile, tool_cart_export;
+extern const struct service_tool tool_reconcile, tool_cart_export, tool_cart_reshard;
 
 #endif

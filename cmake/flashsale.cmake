@@ -34,6 +34,11 @@ elseif(FLASHSALE_SANITIZE STREQUAL "thread")
 elseif(FLASHSALE_SANITIZE)
 	message(FATAL_ERROR "FLASHSALE_SANITIZE is '${FLASHSALE_SANITIZE}'; it can be address, thread or empty")
 endif()
+# What is built for tests alone is linked by the quicker linker: there are many tests, each a program.
+find_program(FLASHSALE_GOLD ld.gold)
+if(FLASHSALE_GOLD AND (FLASHSALE_SANITIZE OR FLASHSALE_COVERAGE))
+	target_link_options(flashsale_flags INTERFACE -fuse-ld=gold)
+endif()
 if(FLASHSALE_COVERAGE)
 	# atomic: threads count too
 	target_compile_options(flashsale_flags INTERFACE --coverage -fprofile-update=atomic)

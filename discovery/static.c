@@ -24,6 +24,7 @@
 struct static_source {
 	struct discovery base;
 	struct catalog catalog;
+	char *lines; /* instead of a file: nothing is watched, and `path` only names them. NULL: a file */
 	char *path, *folder;
 	const char *name;  /* the file's, within the folder */
 	int inotify, stop; /* descriptors */
@@ -65,13 +66,20 @@ static void drop_file(struct static_source *source)
 	static_names_free(source->names, source->name_count);
 }
 
+static bool read_lines(const struct static_source *source, struct static_file *file, struct error *error)
+{
+	if (source->lines)
+		return static_file_parse(file, source->lines, strlen(source->lines), source->path, error);
+	return static_file_read(file, source->path, error);
+}
+
 static bool load(struct static_source *source, struct error *error)
 {
 	struct static_file file;
 	char **names;
 	size_t count;
 
-	if (!static_file_read(&file, source->path, error))
+	if (!read_lines(source, &file, error))
 		return false;
 	if (!static_names(&file, &names, &count, error)) {
 		static_file_release(&file);
@@ -147,7 +155,7 @@ static int resolve(struct static_source *source)
 	int64_t now = now_ms();
 
 	if (!source->name_count)
-		return source->watched >= 0 ? -1 : WATCH_AGAIN_MS;
+		return source->watched >= 0 || source->lines ? -1 : WATCH_AGAIN_MS;
 	if (source->resolve_next_ms <= now) {
 		resolver_ask(source->resolver, (const char *const *)source->names, source->name_count);
 		source->resolve_next_ms = now + source->resolve_ms;
@@ -173,7 +181,7 @@ static void *run(void *context)
 			publish(source);
 		if (ready > 0 && fds[1].revents)
 			read_events(source);
-		else if (source->watched < 0 && watch_folder(source))
+		else if (source->watched < 0 && !source->lines && watch_folder(source))
 			reload(source);
 	}
 }
@@ -212,6 +220,7 @@ static void release(struct static_source *source)
 	catalog_release(&source->catalog);
 	drop_file(source);
 	resolver_free(source->resolver);
+	free(source->lines);
 	free(source->path);
 	free(source->folder);
 	free(source);
@@ -270,14 +279,13 @@ static bool start(struct static_source *source, struct error *error)
 	if (source->inotify < 0 || source->stop < 0)
 		return error_set(error, "no descriptor to watch '%s': %s", source->path, strerror(errno));
 	/* watched before it is read, so that no change falls in between */
-	if (!watch_folder(source))
+	if (!source->lines && !watch_folder(source))
 		return error_set(
 			error, "the folder '%s' cannot be watched: %s", source->folder, strerror(errno));
 	return load(source, error) && start_thread(source, error);
 }
 
-struct discovery *discovery_static_new_with(
-	const char *path, const char *servers, int64_t resolve_ms, struct error *error)
+static struct static_source *source_new(const char *path, const char *servers, int64_t resolve_ms)
 {
 	struct static_source *source = NEW(struct static_source);
 
@@ -287,11 +295,29 @@ struct discovery *discovery_static_new_with(
 	source->resolver = resolver_new(servers);
 	catalog_init(&source->catalog);
 	split_path(source, path);
-	if (!start(source, error)) {
-		release(source);
-		return NULL;
-	}
-	return &source->base;
+	return source;
+}
+
+static struct discovery *start_or_release(struct static_source *source, struct error *error)
+{
+	if (start(source, error))
+		return &source->base;
+	release(source);
+	return NULL;
+}
+
+struct discovery *discovery_static_new_with(
+	const char *path, const char *servers, int64_t resolve_ms, struct error *error)
+{
+	return start_or_release(source_new(path, servers, resolve_ms), error);
+}
+
+struct discovery *discovery_static_new_fixed(const char *lines, const char *name, struct error *error)
+{
+	struct static_source *source = source_new(name, NULL, STATIC_RESOLVE_MS);
+
+	source->lines = memory_copy_text(lines);
+	return start_or_release(source, error);
 }
 
 struct discovery *discovery_static_new(const char *path, struct error *error)

@@ -13,7 +13,10 @@
 
 struct discovery *discovery_static_new(const char *path, struct error *error);
 
-/* The same with name servers ("127.0.0.1:5300", NULL: the system's) and a time between rounds of one's own, for tests. */
+/* The lines themselves, which never change; names in them are resolved as in a file. `name` stands for them in errors and logs. */
+struct discovery *discovery_static_new_fixed(const char *lines, const char *name, struct error *error);
+
+/* As discovery_static_new, with name servers ("127.0.0.1:5300", NULL: the system's) and a time between rounds of one's own, for tests. */
 struct discovery *discovery_static_new_with(const char *path, const char *servers, int64_t resolve_ms, struct error *error);
 
 #endif

@@ -23,7 +23,7 @@ struct auditor {
 	struct tally **by_number;
 	size_t count;
 	uint64_t head, live, kept; /* kept: holds that name an order */
-	uint64_t floor;
+	uint64_t floor, loose;	   /* loose: compaction_read_loose */
 	bool archiving;
 	struct audit *ret;
 };
@@ -166,7 +166,7 @@ static void replay_change(struct stock_count *count, const struct ledger_entry *
 static void replay_goods(struct auditor *a, struct audit_item *item, const struct goods *goods)
 {
 	item->ledger.stock = goods->stock;
-	if (a->head <= a->floor)
+	if (a->head <= a->loose)
 		return; /* units of holds that are gone are in it */
 	if (goods->held != item->ledger.held || goods->sold != item->ledger.sold)
 		find_fault(item->finding,
@@ -239,7 +239,7 @@ static int visit_entry(struct auditor *a, const MDB_val *key, const MDB_val *val
 	}
 	tally->item.ledger.available =
 		tally->item.ledger.stock - tally->item.ledger.held - tally->item.ledger.sold;
-	if (a->head > a->floor && (tally->item.ledger.available < 0 || tally->item.ledger.held < 0))
+	if (a->head > a->loose && (tally->item.ledger.available < 0 || tally->item.ledger.held < 0))
 		find_fault(tally->item.finding, "oversold after entry %llu", (unsigned long long)a->head);
 	return 0;
 }
@@ -312,6 +312,8 @@ static int replay(struct auditor *a)
 	struct archive archive;
 	int rc = compaction_read_floor(a->store, a->txn, &a->floor);
 
+	if (!rc)
+		rc = compaction_read_loose(a->store, a->txn, &a->loose);
 	if (!rc)
 		rc = archive_read(a->store, a->txn, &archive);
 	if (rc)

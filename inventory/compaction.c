@@ -21,6 +21,19 @@ int compaction_read_floor(struct store *store, MDB_txn *txn, uint64_t *ret)
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+int compaction_read_loose(struct store *store, MDB_txn *txn, uint64_t *ret)
+{
+	uint8_t bytes[8] = {0};
+	int rc = store_meta_get(store, txn, META_RETOLD, bytes, sizeof(bytes));
+
+	if (rc && rc != MDB_NOTFOUND)
+		return rc;
+	rc = compaction_read_floor(store, txn, ret);
+	if (store_get_be64(bytes) > *ret)
+		*ret = store_get_be64(bytes);
+	return rc;
+}
+
 int compaction_load(struct books *books, MDB_txn *txn)
 {
 	struct compaction *compaction = &books->compaction;

@@ -64,5 +64,7 @@ bool compaction_may_be_gone(const struct books *books, uint32_t cart_shard, cons
 
 /* In a read transaction of the caller's. */
 int compaction_read_floor(struct store *store, MDB_txn *txn, uint64_t *ret);
+/* Up to where the ledger can't be held against every rule: the floor, or META_RETOLD if that is greater. */
+int compaction_read_loose(struct store *store, MDB_txn *txn, uint64_t *ret);
 
 #endif

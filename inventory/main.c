@@ -52,7 +52,7 @@ static void release(struct service *service)
 	inventory_free(service->state);
 }
 
-static const struct service_tool *const tools[] = {&tool_audit, &tool_export};
+static const struct service_tool *const tools[] = {&tool_audit, &tool_export, &tool_reshard};
 
 /* Who may call what, where there is TLS. Operators may call all of it. */
 static const struct rpc_access access[] = {

@@ -81,14 +81,12 @@ static int open_archived(struct replay *r)
 
 static int open_floor(struct replay *r)
 {
-	uint8_t bytes[8];
-	int rc = store_meta_get(r->store, r->txn, "floor", bytes, sizeof(bytes));
+	int rc = compaction_read_floor(r->store, r->txn, &r->floor);
 
-	if (rc)
-		return rc == MDB_NOTFOUND ? 0 : rc;
-	r->floor = store_get_be64(bytes);
-	if (!r->floor)
-		return 0;
+	if (!rc)
+		rc = compaction_read_loose(r->store, r->txn, &r->loose);
+	if (rc || !r->loose)
+		return rc;
 	replay_list_init(&r->told, sizeof(struct id));
 	rc = each_entry(r, open_entry);
 	replay_list_release(&r->told);

@@ -5,7 +5,8 @@
  * what is available, under the epoch in force, with a deadline that can be; states go forward only, in time, with quantities and versions that follow; the holds of
  * an order move together, and with it; an operator's entry has the units that the replay has. Then of the rows: goods, holds, expiry, orders, fences.
  * Up to the floor the ledger is sparse: what ended unsold is gone, and of goods and fences only the newest entry is there. There only what does not depend on
- * what is gone is checked. Holds that are gone may have their last entries above the floor; what these take back was held at the floor.
+ * what is gone is checked. Holds that are gone may have their last entries above the floor; what these take back was held at the floor. Likewise up to where a change of the number of shards
+ * told it again (META_RETOLD), but that there nothing is missing.
  *
  * It keeps every hold in memory, about 120 bytes each, and one read transaction open: for a tool, not for a service.
  * Threads: any one. */

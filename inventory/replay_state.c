@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 
 #define SLOTS_FIRST 1024
@@ -24,11 +25,7 @@ void replay_list_release(struct replay_list *list)
 
 static size_t slot_of(const struct replay_list *list, const struct id *id)
 {
-	uint64_t value;
-
-	memcpy(&value, id->bytes + ID_BYTES - sizeof(value), sizeof(value)); /* the random end */
-	value *= UINT64_C(0x9e3779b97f4a7c15);
-	return (size_t)(value >> 20) & (list->slot_count - 1);
+	return (size_t)hash64(id->bytes, ID_BYTES) & (list->slot_count - 1);
 }
 
 static void *thing(const struct replay_list *list, size_t index)

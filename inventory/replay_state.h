@@ -72,6 +72,7 @@ struct replay {
 	struct replay_result *result;
 
 	uint64_t floor, sequence, incarnation;
+	uint64_t loose; /* up to here not every rule can be checked: the floor, or what was told again */
 	bool archiving; /* rows of a sale are being dropped, and then their entries */
 	int64_t time_ms, shift_ms;  /* of the entry; what deadlines were moved by so far */
 	struct replay_goods *goods; /* uthash */
@@ -106,7 +107,7 @@ const char *replay_state_name(uint8_t state);
 /* Whether what is gone can be the reason for what is missing here. */
 static inline bool replay_sparse(const struct replay *r)
 {
-	return r->sequence <= r->floor;
+	return r->sequence <= r->loose;
 }
 
 static inline int64_t replay_internal_ms(const struct replay *r, int64_t shown_ms)

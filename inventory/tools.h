@@ -4,7 +4,7 @@
 
 #include "rpc/tool.h"
 
-extern const struct service_tool tool_audit, tool_export;
+extern const struct service_tool tool_audit, tool_export, tool_reshard;
 
 /* For a restore: proves the backup, silently. */
 int inventory_verify_store(struct store *backup, struct error *error);

@@ -8,17 +8,21 @@ static const struct config_setting settings[] = {
 		RULES_UNITS_MAX, "units of a SKU per person where no rule fits; 0 is no limit"},
 	{"rules-max", CONFIG_INT, offsetof(struct policy_settings, rules_max), "100000", false, 1, 1000000,
 		"how many rules there can be"},
+	{"replica-of", CONFIG_TEXT, offsetof(struct policy_settings, replica_of), NULL, true, 0, 0,
+		"HOST:PORT of the owner of the rules: follow it, without a store"},
+	{"owner-silence-max", CONFIG_DURATION_MS, offsetof(struct policy_settings, owner_silence_ms), "30s",
+		false, 1000, 3600000, "a replica that has not heard its owner for longer answers nothing"},
 };
 
 /* Who may call what, where there is TLS. Operators may call all of it. */
 static const struct rpc_access access[] = {
 	{"ValidatePurchase", ROLE_GATEKEEPER},
 	{"BatchValidatePurchases", ROLE_GATEKEEPER},
-	{"SetPolicy", ROLE_GATEKEEPER},
-	{"GetPolicy", ROLE_GATEKEEPER},
-	{"ListPolicies", ROLE_GATEKEEPER},
-	{"DeletePolicy", ROLE_GATEKEEPER},
-	{"WatchPolicies", ROLE_GATEKEEPER},
+	{"SetPolicy", ROLE_GATEKEEPER | ROLE_POLICY},
+	{"GetPolicy", ROLE_GATEKEEPER | ROLE_POLICY},
+	{"ListPolicies", ROLE_GATEKEEPER | ROLE_POLICY},
+	{"DeletePolicy", ROLE_GATEKEEPER | ROLE_POLICY},
+	{"WatchPolicies", ROLE_GATEKEEPER | ROLE_POLICY},
 	{NULL, 0},
 };
 
@@ -34,6 +38,8 @@ static const struct service_definition definition = {
 	.store_tables = shelf_tables,
 	.store_table_count = SHELF_TABLE_COUNT,
 	.store_size = "1g",
+	.stored = policy_stored,
+	.check = policy_check,
 	.access = access,
 	.start = policy_start,
 	.stop = policy_stop,

@@ -45,33 +45,46 @@ static struct complaint read_limit(const Common__Limit *limit, struct rule *rule
 	return content;
 }
 
-static struct complaint read_window(const Policy__SetPolicyRequest *request, struct rule *rule)
+static struct complaint read_window(
+	const Google__Protobuf__Timestamp *open, const Google__Protobuf__Timestamp *close, struct rule *rule)
 {
 	rule->open_ms = RULES_ALWAYS_OPEN;
 	rule->close_ms = RULES_NEVER_CLOSED;
-	if (request->open_time && !timestamp_get(request->open_time, &rule->open_ms))
+	if (open && !timestamp_get(open, &rule->open_ms))
 		return complain("open_time", "not a time of the years 1 to 9999");
-	if (request->close_time && !timestamp_get(request->close_time, &rule->close_ms))
+	if (close && !timestamp_get(close, &rule->close_ms))
 		return complain("close_time", "not a time of the years 1 to 9999");
 	if (rule->close_ms <= rule->open_ms)
 		return complain("close_time", "expected a time after open_time");
 	return content;
 }
 
-struct complaint rule_from_request(const Policy__SetPolicyRequest *request, struct rule *ret)
+struct complaint rule_from_message(const Policy__Policy *message, struct rule *ret)
 {
-	struct rule rule = {.level = request->user_level};
-	struct complaint complaint = complain_subject(request->sku, request->user_level);
+	struct rule rule = {.level = message->user_level};
+	struct complaint complaint = complain_subject(message->sku, message->user_level);
 
 	if (!complaint.field)
-		complaint = read_limit(request->limit, &rule);
+		complaint = read_limit(message->limit, &rule);
 	if (!complaint.field)
-		complaint = read_window(request, &rule);
+		complaint = read_window(message->open_time, message->close_time, &rule);
 	if (!complaint.field) {
-		strcpy(rule.sku, request->sku);
+		strcpy(rule.sku, message->sku);
 		*ret = rule;
 	}
 	return complaint;
+}
+
+struct complaint rule_from_request(const Policy__SetPolicyRequest *request, struct rule *ret)
+{
+	Policy__Policy message = POLICY__POLICY__INIT;
+
+	message.sku = request->sku;
+	message.user_level = request->user_level;
+	message.limit = request->limit;
+	message.open_time = request->open_time;
+	message.close_time = request->close_time;
+	return rule_from_message(&message, ret);
 }
 
 Common__Limit *message_limit(struct arena *arena, const struct rule *rule)

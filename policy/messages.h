@@ -21,6 +21,9 @@ struct complaint complain_subject(const char *sku, int32_t level); /* a rule's *
 /* Fills *ret with the rule that is asked for, unless there is a complaint. */
 struct complaint rule_from_request(const Policy__SetPolicyRequest *request, struct rule *ret);
 
+/* The same for a rule that was told by another instance. */
+struct complaint rule_from_message(const Policy__Policy *message, struct rule *ret);
+
 Policy__Policy *message_policy(struct arena *arena, const struct rule *rule);
 Common__Limit *message_limit(struct arena *arena, const struct rule *rule);
 

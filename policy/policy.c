@@ -6,8 +6,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
+#include "discovery/instances.h"
 #include "policy/messages.h"
 #include "policy/shelf.h"
+#include "rpc/reason.h"
 
 #define GROUP_MAX 256
 #define QUEUE_MAX 4096
@@ -96,6 +98,48 @@ static struct writer *start_writer(struct policy *policy, struct service *servic
 	return writer_new(&options);
 }
 
+bool policy_answers(const struct policy *policy, struct rpc_call *call)
+{
+	if (!policy->replica || replica_current(policy->replica))
+		return true;
+	rpc_fail_reason(call, COMMON__REASON__REASON_STARTING,
+		"this replica has not heard of the owner of the rules, or not for too long: ask another");
+	return false;
+}
+
+bool policy_stored(const void *settings)
+{
+	return !((const struct policy_settings *)settings)->replica_of;
+}
+
+bool policy_check(const void *settings, struct error *error)
+{
+	const struct policy_settings *own = settings;
+
+	if (!own->replica_of)
+		return true;
+	if (own->common.store)
+		return error_set(
+			error, "--store and --replica-of contradict each other: a replica has no store");
+	return instance_address_check(own->replica_of, error) || error_prefix(error, "--replica-of");
+}
+
+static bool own_the_rules(struct policy *policy, struct service *service, struct error *error)
+{
+	if (!shelf_load(service->store, policy->rules, error))
+		return false;
+	show_all(policy);
+	policy->writer = start_writer(policy, service);
+	log_info("the rules are read", LOG_INT("rules", (int64_t)rules_count(policy->rules)));
+	return true;
+}
+
+static bool follow_the_rules(struct policy *policy, struct service *service, struct error *error)
+{
+	policy->replica = replica_new(policy, service, error);
+	return policy->replica != NULL;
+}
+
 bool policy_start(struct service *service, struct error *error)
 {
 	struct policy *policy = NEW(struct policy);
@@ -108,20 +152,18 @@ bool policy_start(struct service *service, struct error *error)
 	policy->store = service->store;
 	standard = standard_rule(policy->settings);
 	policy->rules = rules_new(&standard);
-	if (!shelf_load(service->store, policy->rules, error)) {
-		rules_free(policy->rules);
-		free(policy);
-		return false;
-	}
-	metrics_register(&metric_rules);
 	policy->board = watch_board_new(&policy__watch_policies_response__descriptor, &service->incarnation,
 		WATCH_ITEMS_MAX, WATCH_REMOVED_MAX);
-	show_all(policy);
-	policy->writer = start_writer(policy, service);
+	metrics_register(&metric_rules);
 	service->state = policy;
-	log_info("the rules are read", LOG_INT("rules", (int64_t)rules_count(policy->rules)));
+	if (policy_stored(policy->settings) ? !own_the_rules(policy, service, error)
+					    : !follow_the_rules(policy, service, error)) {
+		policy_release(service);
+		return false;
+	}
 	rpc_serve(service->server, &policy->methods.base);
-	service_set_serving(service, true);
+	if (!policy->replica)
+		service_set_serving(service, true);
 	return true;
 }
 
@@ -129,13 +171,18 @@ void policy_stop(struct service *service)
 {
 	struct policy *policy = service->state;
 
-	writer_free(policy->writer);
+	if (policy->replica)
+		replica_stop(policy->replica);
+	else
+		writer_free(policy->writer);
 }
 
 void policy_release(struct service *service)
 {
 	struct policy *policy = service->state;
 
+	if (policy->replica)
+		replica_free(policy->replica);
 	watch_board_free(policy->board);
 	rules_free(policy->rules);
 	free(policy);

@@ -57,6 +57,10 @@ POLICY_METHOD(set_policy, SetPolicy)
 	struct set_policy *set = ARENA_NEW(rpc_arena(call), struct set_policy);
 	struct complaint complaint;
 
+	if (policy->replica) {
+		replica_pass_on(policy->replica, call, "SetPolicy", &request->base, (ProtobufCClosure)answer);
+		return;
+	}
 	if (!set) {
 		fail_too_large(call);
 		return;
@@ -153,6 +157,11 @@ POLICY_METHOD(delete_policy, DeletePolicy)
 	struct complaint complaint =
 		complain_subject(request->sku, names_a_level(request) ? request->user_level : 0);
 
+	if (policy->replica) {
+		replica_pass_on(
+			policy->replica, call, "DeletePolicy", &request->base, (ProtobufCClosure)answer);
+		return;
+	}
 	if (complaint.field) {
 		rpc_refuse(call, complaint.field, "%s", complaint.why);
 		return;
@@ -178,6 +187,10 @@ POLICY_METHOD(get_policy, GetPolicy)
 	struct complaint complaint = complain_subject(request->sku, request->user_level);
 	const struct rule *rule;
 
+	if (policy->replica) {
+		replica_pass_on(policy->replica, call, "GetPolicy", &request->base, (ProtobufCClosure)answer);
+		return;
+	}
 	if (complaint.field) {
 		rpc_refuse(call, complaint.field, "%s", complaint.why);
 		return;
@@ -249,6 +262,11 @@ POLICY_METHOD(list_policies, ListPolicies)
 	const struct rule *rule;
 	struct place place;
 
+	if (policy->replica) {
+		replica_pass_on(
+			policy->replica, call, "ListPolicies", &request->base, (ProtobufCClosure)answer);
+		return;
+	}
 	if (!find_place(request, call, &place))
 		return;
 	response.policies = ARENA_ARRAY(arena, max, Policy__Policy *);
@@ -277,5 +295,6 @@ POLICY_METHOD(watch_policies, WatchPolicies)
 {
 	struct policy *policy = container_of(service, struct policy, methods);
 
-	watch_board_stream(policy->board, call, request->resume_incarnation, request->resume_version);
+	if (policy_answers(policy, call))
+		watch_board_stream(policy->board, call, request->resume_incarnation, request->resume_version);
 }

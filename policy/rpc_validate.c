@@ -21,6 +21,8 @@ POLICY_METHOD(validate_purchase, ValidatePurchase)
 	struct complaint complaint = complain_purchase(request->sku, request->user_level, request->quantity);
 	const struct rule *rule;
 
+	if (!policy_answers(policy, call))
+		return;
 	if (strlen(request->session_id) > NAME_MAX_BYTES)
 		complaint = (struct complaint){"session_id", "expected at most 64 bytes"};
 	else if (strlen(request->user_id) > NAME_MAX_BYTES)
@@ -50,6 +52,8 @@ POLICY_METHOD(batch_validate_purchases, BatchValidatePurchases)
 	int64_t now_ms = clock_wall_ms(policy->clock);
 	Policy__PurchaseOutcome *outcomes;
 
+	if (!policy_answers(policy, call))
+		return;
 	response.n_items = request->n_items;
 	response.items = ARENA_ARRAY(arena, request->n_items, Policy__PurchaseOutcome *);
 	outcomes = ARENA_ARRAY(arena, request->n_items, Policy__PurchaseOutcome);

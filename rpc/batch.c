@@ -113,6 +113,8 @@ static void call_done(struct rpc_unary *unary)
 	struct batch *batch = container_of(unary, struct batch, unary);
 
 	rpc_timer_stop(batch->loop, &batch->expiry);
+	if (batch->owner && unary->status.code == RPC_UNAVAILABLE && !unary->closing && batch->again(batch))
+		return;
 	if (batch->owner && unary->status.code == RPC_OK)
 		take_answers(batch);
 	else
@@ -120,6 +122,7 @@ static void call_done(struct rpc_unary *unary)
 	rpc_unary_release(unary);
 	arena_clear(&batch->arena);
 	batch->count = 0;
+	batch->repeated = false;
 	batch->ended(batch);
 }
 
@@ -181,6 +184,25 @@ void batch_add(struct batch *batch, struct rpc_ask *ask, int64_t now_ns)
 	batch->asks[batch->count] = ask;
 	batch->items[batch->count] = batch->shape->timeout ? with_timeout(batch, ask, now_ns) : ask->item;
 	batch->count++;
+}
+
+uint32_t batch_left(const struct batch *batch)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < batch->count; i++)
+		left += batch->asks[i] != NULL;
+	return left;
+}
+
+void batch_clean(struct batch *batch, int64_t now_ns)
+{
+	uint32_t count = batch->count;
+
+	batch->count = 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (batch->asks[i])
+			batch_add(batch, batch->asks[i], now_ns);
 }
 
 static int64_t latest_deadline(const struct batch *batch)

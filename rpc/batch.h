@@ -28,6 +28,9 @@ struct batch {
 	const ProtobufCMessage **items;
 	char *copies;                      /* of items, where each carries its own timeout */
 	void *owner;                       /* the lane; NULL: nobody waits any more */
+	bool repeated;
+	/* The call found its instance unavailable: true, and it was sent again (batch_clean, batch_send), or its asks have come back. */
+	bool (*again)(struct batch *batch);
 	void (*ended)(struct batch *batch); /* after the last ask came back and the call is over */
 };
 
@@ -38,6 +41,8 @@ void batch_add(struct batch *batch, struct rpc_ask *ask, int64_t now_ns);
 /* Sends what was added. False: nothing left; the asks are still in the batch. */
 bool batch_send(struct batch *batch, struct rpc_channel *channel, grpc_slice path, int64_t now_ns,
 	void (*prepare)(void *context, ProtobufCMessage *request, int32_t shard), void *context, int32_t shard);
+uint32_t batch_left(const struct batch *batch); /* asks that have not come back */
+void batch_clean(struct batch *batch, int64_t now_ns); /* without what came back meanwhile; to be sent again */
 void batch_fail(struct batch *batch, const struct rpc_status *status, bool sent); /* every ask that is left comes back */
 void batch_abandon(struct batch *batch);  /* in flight: the call is cancelled; ended() still comes */
 

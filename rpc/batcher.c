@@ -4,20 +4,20 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "rpc/ask_queue.h"
 #include "rpc/batch.h"
 
 #define SHARDS_MAX 65536
-#define GATHER_MAX_NS (2 * INT64_C(1000000))   /* a next hop that hangs holds nothing up for longer */
-#define EXPIRY_STEP_NS (10 * INT64_C(1000000)) /* a queue is searched for expired asks no more often */
+#define GATHER_MAX_NS (2 * INT64_C(1000000)) /* a next hop that hangs holds nothing up for longer */
 
 /* What waits for one shard, or for any instance. */
 struct lane {
 	struct lane *next;
 	struct rpc_batcher *batcher;
 	int32_t shard;
-	struct rpc_ask *first, **last;
+	struct ask_queue queue;
+	_Atomic int64_t *since_ns; /* when it was empty last; NULL: it is not counted */
 	uint32_t in_flight;
-	int64_t earliest_ns;	  /* no deadline in the queue is before it; INT64_MAX: empty */
 	int64_t waiting_until_ns; /* for a channel that is just connecting; 0: not waiting */
 	int64_t gather_until_ns;  /* for company, see next_hop; 0: not gathering */
 };
@@ -76,30 +76,34 @@ static void set_stopped(struct rpc_status *status)
 
 /* ---- a lane's queue ---- */
 
+static void count_queued(struct rpc_batcher *batcher, int32_t more)
+{
+	batcher->queued += (uint32_t)more;
+	metric_add(&batcher->metrics->queued, more);
+}
+
 static void queue_put(struct lane *lane, struct rpc_ask *ask)
 {
-	ask->next = NULL;
-	*lane->last = ask;
-	lane->last = &ask->next;
-	lane->batcher->queued++;
-	metric_add(&lane->batcher->metrics->queued, 1);
-	if (ask->deadline_ns < lane->earliest_ns)
-		lane->earliest_ns = ask->deadline_ns;
+	if (!lane->queue.first && lane->since_ns)
+		atomic_store_explicit(lane->since_ns, clock_mono_ns(), memory_order_relaxed);
+	ask_queue_put(&lane->queue, ask);
+	count_queued(lane->batcher, 1);
+}
+
+static void note_empty(struct lane *lane)
+{
+	if (!lane->queue.first && lane->since_ns)
+		atomic_store_explicit(lane->since_ns, 0, memory_order_relaxed);
 }
 
 static struct rpc_ask *queue_take(struct lane *lane)
 {
-	struct rpc_ask *ask = lane->first;
+	struct rpc_ask *ask = ask_queue_take(&lane->queue);
 
 	if (!ask)
 		return NULL;
-	lane->first = ask->next;
-	if (!lane->first) {
-		lane->last = &lane->first;
-		lane->earliest_ns = INT64_MAX;
-	}
-	lane->batcher->queued--;
-	metric_add(&lane->batcher->metrics->queued, -1);
+	count_queued(lane->batcher, -1);
+	note_empty(lane);
 	return ask;
 }
 
@@ -120,29 +124,24 @@ static void expire_ask(struct lane *lane, struct rpc_ask *ask)
 	fail_later(lane->batcher, ask);
 }
 
-/* All that is queued passes once through the queue. */
 static void expire_queue(struct lane *lane, int64_t now_ns)
 {
-	struct rpc_ask *ask, *all = lane->first;
+	struct rpc_ask *ask, *expired = ask_queue_expire(&lane->queue, now_ns);
 
-	if (lane->earliest_ns > now_ns)
-		return;
-	while (queue_take(lane))
-		;
-	while ((ask = all)) {
-		all = ask->next;
-		if (ask->deadline_ns <= now_ns)
-			expire_ask(lane, ask);
-		else
-			queue_put(lane, ask);
+	if (expired)
+		note_empty(lane);
+	while ((ask = expired)) {
+		expired = ask->next;
+		count_queued(lane->batcher, -1);
+		expire_ask(lane, ask);
 	}
-	if (lane->first && lane->earliest_ns < now_ns + EXPIRY_STEP_NS)
-		lane->earliest_ns = now_ns + EXPIRY_STEP_NS;
 }
 
 /* ---- sending ---- */
 
 static void batch_ended(struct batch *batch);
+
+static bool send_again(struct batch *batch);
 
 static struct batch *get_batch(struct rpc_batcher *batcher)
 {
@@ -155,6 +154,7 @@ static struct batch *get_batch(struct rpc_batcher *batcher)
 	batch = batch_new(
 		batcher->loop, &batcher->shape, batcher->options.items_max, batcher->options.arena_bytes_max);
 	batch->ended = batch_ended;
+	batch->again = send_again;
 	return batch;
 }
 
@@ -204,6 +204,35 @@ static void send_batch(struct lane *lane, struct rpc_channel *channel, int64_t n
 	LIST_INSERT_HEAD(&batcher->idle, batch, link);
 }
 
+/* A batch of reads whose instance went away goes to another, once. */
+static bool send_again(struct batch *batch)
+{
+	struct lane *lane = batch->owner;
+	struct rpc_batcher *batcher = lane->batcher;
+	struct rpc_channel *channel;
+	int64_t now_ns = clock_mono_ns();
+	bool wait;
+
+	if (!batcher->options.read || batch->repeated || !batcher->pool || !batch_left(batch))
+		return false;
+	channel = rpc_pool_pick(batcher->pool, lane->shard, &wait);
+	if (!channel || !rpc_pool_may_repeat(batcher->pool))
+		return false;
+	batch->repeated = true;
+	rpc_channel_keep(channel); /* letting go of the old call may end a channel */
+	rpc_unary_release(&batch->unary);
+	batch_clean(batch, now_ns);
+	if (!batch_send(batch, channel, batcher->path, now_ns, batcher->options.prepare,
+		    batcher->options.context, lane->shard)) {
+		batch_fail(batch, &batch->unary.status, true);
+		batch->count = 0;
+		batch->repeated = false;
+		batch_ended(batch);
+	}
+	rpc_channel_drop(channel);
+	return true;
+}
+
 /* A channel that is just connecting is worth a moment; one that is known to be down is not. */
 static void wait_for_ready(struct lane *lane, bool wait, int64_t now_ns)
 {
@@ -243,7 +272,7 @@ static void flush(struct lane *lane, int64_t now_ns)
 	bool wait;
 
 	expire_queue(lane, now_ns);
-	while (lane->first && lane->in_flight < batcher->options.in_flight_max) {
+	while (lane->queue.first && lane->in_flight < batcher->options.in_flight_max) {
 		if (gathers(lane, now_ns))
 			return;
 		channel = rpc_pool_pick(batcher->pool, lane->shard, &wait);
@@ -271,8 +300,8 @@ static void arm_timer(struct rpc_batcher *batcher, int64_t now_ns)
 	int64_t at_ns = INT64_MAX;
 
 	for (struct lane *lane = batcher->lanes; lane; lane = lane->next) {
-		if (lane->earliest_ns < at_ns)
-			at_ns = lane->earliest_ns;
+		if (lane->queue.look_ns < at_ns)
+			at_ns = lane->queue.look_ns;
 		if (lane->waiting_until_ns && lane->waiting_until_ns < at_ns)
 			at_ns = lane->waiting_until_ns;
 		if (lane->gather_until_ns && lane->gather_until_ns < at_ns)
@@ -342,8 +371,8 @@ static struct lane *add_lane(struct rpc_batcher *batcher, int32_t shard)
 
 	lane->batcher = batcher;
 	lane->shard = shard;
-	lane->last = &lane->first;
-	lane->earliest_ns = INT64_MAX;
+	lane->since_ns = client_metrics_take_queue(batcher->metrics);
+	ask_queue_init(&lane->queue);
 	lane->next = batcher->lanes;
 	batcher->lanes = lane;
 	return lane;
@@ -434,6 +463,7 @@ static void release(struct rpc_batcher *batcher)
 
 	while ((lane = batcher->lanes)) {
 		batcher->lanes = lane->next;
+		client_metrics_give_queue(batcher->metrics, lane->since_ns);
 		free(lane);
 	}
 	while ((batch = LIST_FIRST(&batcher->idle))) {

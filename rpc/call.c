@@ -94,11 +94,12 @@ static void call_reset(struct rpc_call *call, struct rpc_method *method)
 	call->admitted = call->metadata_sent = false;
 	call->streaming = call->writing = call->input_over = false;
 	call->verdict = NULL;
-	call->answer = NULL;
+	call->request = call->answer = NULL;
 	call->state = NULL;
 	call->peer = "";
 	call->roles = 0;
 	call->trace[0] = 0;
+	memset(call->trace_id, 0, sizeof(call->trace_id));
 	call->cancelled = 0;
 }
 
@@ -222,7 +223,7 @@ static int64_t deadline_ns(gpr_timespec deadline)
 	return deadline.tv_sec * 1000000000 + deadline.tv_nsec;
 }
 
-/* Goes into logs and on to other services: only what a traceparent is made of. */
+/* Goes into logs and on to other services: only what is a traceparent. */
 static void read_trace(struct rpc_call *call)
 {
 	for (size_t i = 0; i < call->metadata.count; i++) {
@@ -230,17 +231,14 @@ static void read_trace(struct rpc_call *call)
 		const char *value = (const char *)GRPC_SLICE_START_PTR(pair->value);
 
 		if (grpc_slice_str_cmp(pair->key, "traceparent") ||
-			GRPC_SLICE_LENGTH(pair->value) != TRACE_LENGTH)
+			GRPC_SLICE_LENGTH(pair->value) != TRACEPARENT_LENGTH ||
+			!trace_parse(value, TRACEPARENT_LENGTH, call->trace_id))
 			continue;
-		memcpy(call->trace, value, TRACE_LENGTH);
-		call->trace[TRACE_LENGTH] = 0;
-		if (strspn(call->trace, "0123456789abcdef-") != TRACE_LENGTH)
-			call->trace[0] = 0;
-		return;
+		memcpy(call->trace, value, TRACEPARENT_LENGTH);
+		call->trace[TRACEPARENT_LENGTH] = 0;
 	}
 }
 
-/* The names that gRPC found in the client's certificate and believes. */
 static uint32_t read_roles(const grpc_auth_context *context)
 {
 	grpc_auth_property_iterator names =
@@ -477,8 +475,12 @@ void call_finish(struct rpc_call *call)
 	assert(call->magic == CALL_MAGIC && !call->writing);
 	if (abandoned)
 		code = RPC_CANCELLED;
-	if (call->method)
-		counters_end(call->method->counters, code, clock_mono_ns() - call->arrived_ns);
+	if (call->method) {
+		const int64_t taken_ns = clock_mono_ns() - call->arrived_ns;
+
+		counters_end(call->method->counters, code, taken_ns);
+		call_account(call, status, code, taken_ns);
+	}
 	if (!abandoned)
 		finish_send(call, status); /* after the counting: who has the answer finds it counted */
 	call_drop(call);
@@ -525,6 +527,11 @@ const char *rpc_peer(const struct rpc_call *call)
 const char *rpc_trace(const struct rpc_call *call)
 {
 	return check(call)->trace;
+}
+
+const uint8_t *rpc_trace_id(const struct rpc_call *call)
+{
+	return check(call)->trace[0] ? call->trace_id : NULL;
 }
 
 void **rpc_state(struct rpc_call *call)

@@ -17,13 +17,21 @@
 #include "rpc/health.h"
 #include "rpc/server.h"
 #include "rpc/role.h"
+#include "base/trace.h"
 #include "rpc/tag.h"
 
 #define CALL_MAGIC 0xca11ed01u
-#define TRACE_LENGTH 55 /* of a traceparent */
 #define METHODS_MAX 256
 
 enum rpc_shape { RPC_UNARY, RPC_STREAM_OUT, RPC_STREAM_IN, RPC_STREAM_BOTH };
+
+/* Where a Batch... method keeps what its log lines tell; all NULL for others. */
+struct call_items {
+	const ProtobufCFieldDescriptor *request, *answer; /* the repeated `items` */
+	const ProtobufCFieldDescriptor *trace;		  /* bytes `trace_id` of an item of the request */
+	const ProtobufCFieldDescriptor *refusal;	  /* of an item of the answer, in its oneof */
+	const ProtobufCFieldDescriptor *user, *sku;	  /* texts of an item of the request */
+};
 
 struct rpc_method {
 	struct rpc_server *server;
@@ -36,6 +44,7 @@ struct rpc_method {
 	char *path;
 	void *registered; /* gRPC's */
 	struct method_counters *counters;
+	struct call_items items; /* of a Batch... method */
 };
 
 struct rpc_call {
@@ -50,7 +59,8 @@ struct rpc_call {
 	int64_t arrived_ns, deadline_ns;
 	const char *peer;
 	uint32_t roles; /* of the client's certificate */
-	char trace[TRACE_LENGTH + 1];
+	char trace[TRACEPARENT_LENGTH + 1]; /* "": none, and then the id is zeros */
+	uint8_t trace_id[TRACE_ID_BYTES];
 
 	grpc_call *grpc;
 	gpr_timespec deadline;
@@ -63,7 +73,8 @@ struct rpc_call {
 
 	struct arena arena;		/* the call's */
 	struct arena scratch;		/* streams: one message's */
-	const ProtobufCMessage *answer; /* between the claim and the sending */
+	const ProtobufCMessage *request; /* of a unary one, once it was read */
+	const ProtobufCMessage *answer;  /* between the claim and the sending */
 	struct rpc_status status;
 	struct rpc_task end_task, open_task, wake_task;
 
@@ -97,11 +108,11 @@ struct rpc_server {
 	struct rpc_call *live; /* arrived and not yet released */
 	uint32_t open;	       /* armed and live */
 	uint32_t calls, streams;
-	bool draining, shut_down;
+	bool leaving, draining, shut_down; /* one after the other */
 	struct rpc_tag shut;
 	struct rpc_timer grace;
 	struct rpc_task drain_task;
-	int64_t grace_ms;
+	int64_t leave_ms, grace_ms;
 	sem_t drained, over; /* posted once each: drain may return; nothing is open any more */
 	bool drain_begun, drain_posted, over_posted;
 };
@@ -143,6 +154,10 @@ void methods_arm(struct rpc_server *server);
 bool methods_register(struct rpc_server *server);
 void methods_release(struct rpc_server *server);
 void methods_restrict(struct rpc_server *server, const struct rpc_access *table);
+
+/* call_log.c: counts what calls and items came to; lines about them, with their traces. */
+void call_items_init(struct call_items *items, const ProtobufCMethodDescriptor *type);
+void call_account(const struct rpc_call *call, const struct rpc_status *status, enum rpc_code code, int64_t taken_ns);
 
 /* server.c */
 void server_check_drained(struct rpc_server *server);

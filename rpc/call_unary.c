@@ -14,6 +14,7 @@ void unary_start(struct rpc_call *call)
 		call_finish(call);
 		return;
 	}
+	call->request = request;
 	method->service->invoke(method->service, method->index, request, call_answer, call);
 }
 

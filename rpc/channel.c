@@ -126,6 +126,7 @@ struct rpc_channel *rpc_channel_new(struct rpc_pool *pool, const struct instance
 	channel->shard = instance->shard;
 	channel->health = instance->health;
 	channel->state = GRPC_CHANNEL_IDLE;
+	channel->born_ns = clock_mono_ns();
 	channel->channel = connect_to(instance->address, credentials, name);
 	rpc_tag_init(&channel->watch, watch_done);
 	watch(channel);

@@ -1,10 +1,11 @@
 /* rpc/client.h - calling other services: a pool is the instances of one service; a batcher turns asks into Batch... calls.
  *
- * A pool holds one channel per instance, fed by discovery: instances come and go while calls fly. A pick is by shard number or round robin over healthy
- * ones. Reconnects are quick (back-off 50 to 200 ms), keepalive finds a frozen peer within 2 s.
+ * A pool holds one channel per instance, fed by discovery: instances come and go while calls fly. A pick is by shard number; among several the less busy of two by
+ * chance, none that is critical or has just failed while there is another. Reconnects are quick (back-off 50 to 200 ms), keepalive finds a frozen peer within 2 s.
  *  - gRPC has one code, UNAVAILABLE, for "never sent" and "perhaps executed": `sent` tells them apart. Calls start only on a connected channel, and from
  *    then on count as sent. An error with `sent` and no answer, whatever its code: unknown, ask again with the same key. Without `sent`: it never
- *    left. Nothing here sends a write twice.
+ *    left. Nothing here sends a write twice; what says that it is a `read` is sent once more when an instance was found unavailable, to another if there is
+ *    one, as long as such repetitions are at most a tenth of all calls.
  *  - With no connected instance a call waits up to 100 ms for one that is just connecting; with none but dead ones it fails at once: UNAVAILABLE, not sent.
  *  - A pool may be freed before or after its batchers and subscriptions; without it they bring nothing more, and asks come back UNAVAILABLE.
  *  - An ask or a request is embedded in its owner, is the client's until done(), and comes back exactly once.
@@ -26,10 +27,12 @@ struct rpc_tls;
 struct rpc_pool *rpc_pool_new(struct rpc_loop *loop, struct discovery *discovery, const char *service, struct rpc_tls *tls);
 void rpc_pool_free(struct rpc_pool *pool); /* what is open comes back UNAVAILABLE first; not from the loop */
 size_t rpc_pool_count(const struct rpc_pool *pool); /* instances known; any thread */
-void rpc_pool_each(const struct rpc_pool *pool, void (*each)(void *context, const char *id), void *context); /* instances known, in no order; loop only */
+void rpc_pool_each_id(const struct rpc_pool *pool, void (*each)(void *context, const char *id), void *context); /* instances known, in no order; loop only */
 /* Hears once soon, then of every change of the set of instances and of an instance that was lost or came back; on the loop. From any thread; for few, each of which stays until
  * the pool is gone. */
 void rpc_pool_on_change(struct rpc_pool *pool, void (*changed)(void *context), void *context);
+
+void rpc_pool_set_age(struct rpc_pool *pool, int64_t age_ms); /* of a connection, half an hour otherwise; loop only */
 
 #define RPC_ANY_SHARD (-1)
 
@@ -40,7 +43,8 @@ struct rpc_request {
 	const ProtobufCMessage *input;           /* packed at once, not kept */
 	int32_t shard;
 	int64_t deadline_ns;                     /* CLOCK_MONOTONIC */
-	const char *trace;                       /* traceparent, or NULL; not kept */
+	bool read;                               /* asking twice does no harm */
+	const char *trace;                       /* traceparent, or "" or NULL; not kept */
 	struct arena *arena;                     /* for the answer; the caller's */
 	void (*done)(struct rpc_request *request);
 	/* set before done(): */
@@ -92,6 +96,7 @@ struct rpc_batcher_options {
 	uint32_t in_flight_max;   /* batches on the wire to one shard */
 	uint32_t queue_max;       /* asks that wait, for all shards together; past it they come back RESOURCE_EXHAUSTED, not sent */
 	uint32_t arena_bytes_max; /* an answer */
+	bool read;                /* asking twice does no harm */
 	/* Called when a batch is about to leave, to fill what is common to it (shard, epoch, ...); may be NULL. */
 	void (*prepare)(void *context, ProtobufCMessage *request, int32_t shard);
 	void *context;

@@ -4,6 +4,7 @@
 #include <grpc/grpc.h>
 #include <grpc/support/time.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -110,6 +111,34 @@ void rpc_post_list(struct rpc_loop *loop, struct rpc_task *first, struct rpc_tas
 void rpc_post(struct rpc_loop *loop, struct rpc_task *task)
 {
 	rpc_post_list(loop, task, task);
+}
+
+struct errand {
+	struct rpc_task task;
+	void (*run)(void *context);
+	void *context;
+	sem_t done;
+};
+
+static void errand_run(struct rpc_task *task)
+{
+	struct errand *errand = container_of(task, struct errand, task);
+
+	if (errand->run)
+		errand->run(errand->context);
+	sem_post(&errand->done);
+}
+
+void rpc_run(struct rpc_loop *loop, void (*run)(void *context), void *context)
+{
+	struct errand errand = {.task.run = errand_run, .run = run, .context = context};
+
+	assert(!rpc_on_loop(loop));
+	sem_init(&errand.done, 0, 0);
+	rpc_post(loop, &errand.task);
+	while (sem_wait(&errand.done) != 0)
+		continue;
+	sem_destroy(&errand.done);
 }
 
 bool rpc_on_loop(const struct rpc_loop *loop)

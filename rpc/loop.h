@@ -29,6 +29,8 @@ void rpc_loop_free(struct rpc_loop *loop);       /* after all that belongs to it
 void rpc_post(struct rpc_loop *loop, struct rpc_task *task);                              /* any thread */
 void rpc_post_list(struct rpc_loop *loop, struct rpc_task *first, struct rpc_task *last); /* any thread; one wake a list */
 bool rpc_on_loop(const struct rpc_loop *loop);
+/* Runs it on the loop, after all that was posted before, and returns when it has. Not from the loop. `run` may be NULL. */
+void rpc_run(struct rpc_loop *loop, void (*run)(void *context), void *context);
 
 /* On the loop only: */
 void rpc_timer_start(struct rpc_loop *loop, struct rpc_timer *timer, int64_t delay_ms); /* re-arms an armed one */

@@ -48,6 +48,7 @@ static void add_method(struct rpc_server *server, ProtobufCService *service, uns
 		.path = memory_format("/%s/%s", service->descriptor->name, type->name),
 	};
 	method->counters = counters_of(method->path);
+	call_items_init(&method->items, type);
 }
 
 void methods_add(struct rpc_server *server, ProtobufCService *service)

@@ -13,43 +13,8 @@
 #include "rpc/role.h"
 #include "rpc/tls.h"
 
-/* A pool has few owners: who asks for its changes is known when the program is written. */
-#define LISTENERS_MAX 4
-
-#define RENEW_MS 1000 /* how often certificates are looked at */
-
-TAILQ_HEAD(channel_list, rpc_channel);
-TAILQ_HEAD(user_list, rpc_pool_user);
-
-struct rpc_pool {
-	struct rpc_loop *loop;
-	struct discovery_watch *watch;
-	struct client_metrics *metrics;
-	char *service;
-	struct rpc_tls *tls;	  /* NULL: plaintext */
-	char name[ROLE_NAME_MAX]; /* that their certificates must have; with TLS */
-	grpc_channel_credentials *credentials;
-	uint64_t version; /* of the certificates in them */
-	struct rpc_timer renewal;
-	struct channel_list channels; /* retired ones too, until their last call ended */
-	struct user_list users;
-	size_t user_count;
-	_Atomic size_t listed; /* channels that discovery names */
-	bool known;	       /* discovery said something */
-	bool closing;
-	bool stirred; /* the task below is on its way */
-	bool tell;    /* and the owner wants to hear */
-	struct rpc_task stir;
-	struct listener {
-		void (*changed)(void *context);
-		void *context;
-	} listeners[LISTENERS_MAX];
-	uint32_t listener_count;
-
-	pthread_mutex_t lock; /* only between rpc_pool_free and the loop */
-	pthread_cond_t signal;
-	bool closed;
-};
+#define RENEW_MS 1000		/* how often certificates and ages are looked at */
+#define AGE_MS (30 * 60 * 1000) /* of a connection, then a new one is made; and up to an eighth more */
 
 /* Something that a thread other than the loop's wants done there. */
 struct errand {
@@ -94,6 +59,16 @@ void rpc_pool_leave(struct rpc_pool *pool, struct rpc_pool_user *user)
 size_t rpc_pool_users(const struct rpc_pool *pool)
 {
 	return pool->user_count;
+}
+
+void rpc_pool_each(
+	struct rpc_pool *pool, void (*each)(void *context, struct rpc_channel *channel), void *context)
+{
+	struct rpc_channel *channel;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (channel->listed)
+			each(context, channel);
 }
 
 /* Users come and go while they are called, any of them: so each turns to the end of the list before its call. */
@@ -199,91 +174,6 @@ void rpc_pool_state_changed(struct rpc_pool *pool, bool ready_changed)
 	rpc_at_turn_end(pool->loop, &pool->stir);
 }
 
-/* ---- picks ---- */
-
-static bool fits(const struct rpc_channel *channel, int32_t shard)
-{
-	return channel->listed && (shard == RPC_ANY_SHARD || channel->shard == shard);
-}
-
-/* The watch's event may still be on its way: the library knows better. */
-static bool still_ready(struct rpc_channel *channel)
-{
-	return channel->state == GRPC_CHANNEL_READY &&
-	       grpc_channel_check_connectivity_state(channel->channel, 0) == GRPC_CHANNEL_READY;
-}
-
-static bool is_down(const struct rpc_channel *channel)
-{
-	return channel->state == GRPC_CHANNEL_TRANSIENT_FAILURE || channel->state == GRPC_CHANNEL_SHUTDOWN;
-}
-
-struct rpc_channel *rpc_pool_pick(struct rpc_pool *pool, int32_t shard, bool *ret_wait)
-{
-	struct rpc_channel *channel, *second = NULL;
-	int64_t now_ns = clock_mono_ns();
-	bool wait = !pool->known;
-
-	if (pool->closing) {
-		*ret_wait = false;
-		return NULL;
-	}
-	TAILQ_FOREACH (channel, &pool->channels, link) {
-		if (!fits(channel, shard))
-			continue;
-		if (!still_ready(channel))
-			wait |= !is_down(channel);
-		else if (channel->health == INSTANCE_CRITICAL || channel->avoid_until_ns > now_ns)
-			second = second ? second : channel;
-		else
-			break;
-	}
-	channel = channel ? channel : second;
-	*ret_wait = wait;
-	if (channel) { /* round robin: who was chosen goes to the end */
-		TAILQ_REMOVE(&pool->channels, channel, link);
-		TAILQ_INSERT_TAIL(&pool->channels, channel, link);
-	}
-	return channel;
-}
-
-struct rpc_channel *rpc_pool_pick_instance(struct rpc_pool *pool, const char *id)
-{
-	struct rpc_channel *channel;
-
-	TAILQ_FOREACH (channel, &pool->channels, link)
-		if (channel->listed && !strcmp(channel->id, id) && still_ready(channel))
-			return pool->closing ? NULL : channel;
-	return NULL;
-}
-
-void rpc_pool_each(const struct rpc_pool *pool, void (*each)(void *context, const char *id), void *context)
-{
-	const struct rpc_channel *channel;
-
-	TAILQ_FOREACH (channel, &pool->channels, link)
-		if (channel->listed)
-			each(context, channel->id);
-}
-
-void rpc_pool_explain(const struct rpc_pool *pool, int32_t shard, struct rpc_status *status)
-{
-	const struct rpc_channel *channel;
-	size_t count = 0;
-
-	TAILQ_FOREACH (channel, &pool->channels, link)
-		count += fits(channel, shard);
-	if (pool->closing)
-		rpc_status_set(status, RPC_UNAVAILABLE, "", "this process stops asking %s", pool->service);
-	else if (shard == RPC_ANY_SHARD)
-		rpc_status_set(status, RPC_UNAVAILABLE, "", "none of %zu instances of %s is connected", count,
-			pool->service);
-	else
-		rpc_status_set(status, RPC_UNAVAILABLE, "",
-			"none of %zu instances of %s with shard %d is connected", count, pool->service,
-			shard);
-}
-
 /* ---- what discovery says ---- */
 
 static struct rpc_channel *find_channel(struct rpc_pool *pool, const struct instance *instance)
@@ -366,20 +256,43 @@ static void refresh_credentials(struct rpc_pool *pool)
 			replace_channel(pool, channel);
 }
 
+/* Connections do not live for ever: who balances them on the way, and who has come since, gets a share. */
+static void renew_aged(struct rpc_pool *pool)
+{
+	int64_t now_ns = clock_mono_ns();
+	struct rpc_channel *channel;
+
+	TAILQ_FOREACH (channel, &pool->channels, link)
+		if (channel->listed && !channel->successor && channel->state == GRPC_CHANNEL_READY &&
+			now_ns - channel->born_ns >=
+				pool->age_ns +
+					(int64_t)(rpc_pool_random(pool) % (uint64_t)(pool->age_ns / 8 + 1)))
+			replace_channel(pool, channel);
+}
+
 static void renew_run(struct rpc_task *task)
 {
 	struct rpc_pool *pool = container_of(task, struct rpc_pool, renewal.task);
 
 	refresh_credentials(pool);
-	rpc_timer_start(pool->loop, &pool->renewal, RENEW_MS);
+	renew_aged(pool);
+	rpc_timer_start(pool->loop, &pool->renewal, pool->renew_ms);
+}
+
+void rpc_pool_set_age(struct rpc_pool *pool, int64_t age_ms)
+{
+	pool->age_ns = age_ms * 1000000;
+	pool->renew_ms = age_ms / 4 + 1 < RENEW_MS ? age_ms / 4 + 1 : RENEW_MS;
+	if (pool->renewal.position)
+		rpc_timer_start(pool->loop, &pool->renewal, pool->renew_ms);
 }
 
 static void take_list(struct rpc_pool *pool, const struct instances *list)
 {
 	refresh_credentials(pool);
 	update(pool, list);
-	if (pool->tls && !pool->renewal.position)
-		rpc_timer_start(pool->loop, &pool->renewal, RENEW_MS);
+	if (!pool->renewal.position)
+		rpc_timer_start(pool->loop, &pool->renewal, pool->renew_ms);
 }
 
 static void update_run(struct rpc_task *task)
@@ -414,6 +327,10 @@ struct rpc_pool *rpc_pool_new(
 	if (tls)
 		role_certificate_name(service, pool->name);
 	pool->renewal.task.run = renew_run;
+	pool->renew_ms = RENEW_MS;
+	pool->age_ns = AGE_MS * INT64_C(1000000);
+	pool->random = (uint64_t)clock_mono_ns() | 1;
+	pool->budget = BUDGET_FIRST;
 	pool->metrics = client_metrics_of(service);
 	pool->service = memory_copy_text(service);
 	pool->stir.run = stir_run;
@@ -429,9 +346,9 @@ static void set_changed_run(struct rpc_task *task)
 {
 	struct errand *errand = container_of(task, struct errand, task);
 
-	assert(errand->pool->listener_count < LISTENERS_MAX);
+	assert(errand->pool->listener_count < POOL_LISTENERS_MAX);
 	errand->pool->listeners[errand->pool->listener_count++] =
-		(struct listener){errand->changed, errand->context};
+		(struct pool_listener){errand->changed, errand->context};
 	rpc_pool_state_changed(errand->pool, true); /* it missed what was before */
 	free(errand);
 }

@@ -22,6 +22,7 @@ struct request_call {
 	struct rpc_request *request;
 	enum request_state state;
 	grpc_byte_buffer *message; /* WAITING */
+	grpc_byte_buffer *copy;	   /* of a read's, to send it again; NULL: that was done */
 	char *trace;
 };
 
@@ -35,6 +36,8 @@ static void finish(struct request_call *call)
 	struct rpc_request *request = call->request;
 
 	rpc_pool_leave(call->pool, &call->user);
+	if (call->copy)
+		grpc_byte_buffer_destroy(call->copy);
 	free(call->trace);
 	free(call);
 	request->call_ = NULL;
@@ -72,11 +75,41 @@ static void end_unavailable(struct request_call *call)
 	end_unsent(call);
 }
 
+static void try_send(struct rpc_pool_user *user);
+
+static bool may_repeat(const struct request_call *call)
+{
+	return call->copy && call->unary.status.code == RPC_UNAVAILABLE && !call->unary.closing &&
+	       clock_mono_ns() < call->request->deadline_ns && rpc_pool_may_repeat(call->pool);
+}
+
+static void start_waiting(struct request_call *call)
+{
+	int64_t left_ms = (call->request->deadline_ns - clock_mono_ns()) / 1000000;
+
+	call->state = REQUEST_WAITING;
+	rpc_timer_start(rpc_pool_loop(call->pool), &call->timer,
+		left_ms < RPC_READY_WAIT_MS ? left_ms : RPC_READY_WAIT_MS);
+	try_send(&call->user);
+}
+
+static void repeat(struct request_call *call)
+{
+	call->message = call->copy;
+	call->copy = NULL;
+	start_waiting(call);
+}
+
 static void unary_done(struct rpc_unary *unary)
 {
 	struct request_call *call = container_of(unary, struct request_call, unary);
 	struct rpc_request *request = call->request;
 
+	if (may_repeat(call)) {
+		rpc_unary_release(unary);
+		repeat(call);
+		return;
+	}
 	if (unary->status.code == RPC_OK)
 		request->output = rpc_unary_answer(unary, request->method->output, request->arena);
 	request->status = unary->status;
@@ -150,7 +183,8 @@ static struct request_call *new_call(struct rpc_pool *pool, struct rpc_request *
 	call->pool = pool;
 	call->request = request;
 	call->message = pack_message(request->input);
-	call->trace = request->trace ? memory_copy_text(request->trace) : NULL;
+	call->copy = request->read ? grpc_byte_buffer_copy(call->message) : NULL;
+	call->trace = request->trace && request->trace[0] ? memory_copy_text(request->trace) : NULL;
 	return call;
 }
 
@@ -175,9 +209,7 @@ void rpc_request_start(struct rpc_pool *pool, struct rpc_request *request)
 		end_unsent(call);
 		return;
 	}
-	rpc_timer_start(
-		rpc_pool_loop(pool), &call->timer, left_ms < RPC_READY_WAIT_MS ? left_ms : RPC_READY_WAIT_MS);
-	try_send(&call->user);
+	start_waiting(call);
 }
 
 void rpc_request_cancel(struct rpc_request *request)

@@ -228,8 +228,12 @@ static void close_idle_soon(struct rpc_server *server)
 	rpc_timer_start(server->loop, &server->grace, IDLE_GRACE_MS);
 }
 
+static void shut_down(struct rpc_server *server);
+
 void server_check_drained(struct rpc_server *server)
 {
+	if (server->leaving && !server->live)
+		shut_down(server);
 	if (server->draining && !server->shut_down && !server->open)
 		close_idle_soon(server);
 	if (!server->shut_down || server->open)
@@ -282,10 +286,9 @@ static void nudge_streams(struct rpc_server *server)
 	}
 }
 
-static void drain_run(struct rpc_task *task)
+static void shut_down(struct rpc_server *server)
 {
-	struct rpc_server *server = container_of(task, struct rpc_server, drain_task);
-
+	server->leaving = false;
 	server->draining = true;
 	rpc_tag_init(&server->shut, shut_done);
 	grpc_server_shutdown_and_notify(
@@ -296,13 +299,35 @@ static void drain_run(struct rpc_task *task)
 	server_check_drained(server);
 }
 
-void rpc_server_drain(struct rpc_server *server, int64_t grace_ms)
+static void leave_over(struct rpc_task *task)
+{
+	struct rpc_timer *timer = container_of(task, struct rpc_timer, task);
+
+	shut_down(container_of(timer, struct rpc_server, grace));
+}
+
+/* Who calls has been told elsewhere that this one ends: until they have heard it, they are served as ever. */
+static void drain_run(struct rpc_task *task)
+{
+	struct rpc_server *server = container_of(task, struct rpc_server, drain_task);
+
+	if (!server->leave_ms || !server->live) {
+		shut_down(server);
+		return;
+	}
+	server->leaving = true;
+	server->grace.task.run = leave_over;
+	rpc_timer_start(server->loop, &server->grace, server->leave_ms);
+}
+
+void rpc_server_drain(struct rpc_server *server, int64_t leave_ms, int64_t grace_ms)
 {
 	assert(!rpc_on_loop(server->loop));
 	health_set(server->health, false);
 	if (!server->grpc || server->drain_begun)
 		return;
 	server->drain_begun = true;
+	server->leave_ms = leave_ms;
 	server->grace_ms = grace_ms;
 	server->drain_task.run = drain_run;
 	rpc_post(server->loop, &server->drain_task);
@@ -330,7 +355,7 @@ void rpc_server_free(struct rpc_server *server)
 {
 	if (!server)
 		return;
-	rpc_server_drain(server, 0);
+	rpc_server_drain(server, 0, 0);
 	if (server->grpc) {
 		while (sem_wait(&server->over))
 			;

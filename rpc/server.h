@@ -47,9 +47,9 @@ const char *rpc_server_service(const struct rpc_server *server); /* the full nam
 int rpc_server_port(const struct rpc_server *server);
 /* "" is the whole server. Set from any thread; Watch streams hear of it. NOT_SERVING from the start. */
 void rpc_server_set_serving(struct rpc_server *server, bool serving);
-/* NOT_SERVING, no new calls; streams that wait end with UNAVAILABLE; returns when the last call ended, or soon after the grace's end, when all
- * calls were cancelled. Not from the loop. */
-void rpc_server_drain(struct rpc_server *server, int64_t grace_ms);
+/* NOT_SERVING, while calls are taken as ever: until nobody has one open, or for leave_ms. Then no new calls; streams that wait end with UNAVAILABLE; returns
+ * when the last call ended, or soon after the grace's end, when all calls were cancelled. Not from the loop. */
+void rpc_server_drain(struct rpc_server *server, int64_t leave_ms, int64_t grace_ms);
 /* Drains if nobody did, then waits for methods that have not ended their calls; before the loop's end, not from it. */
 void rpc_server_free(struct rpc_server *server);
 
@@ -58,6 +58,7 @@ int64_t rpc_deadline_ns(const struct rpc_call *call); /* CLOCK_MONOTONIC; INT64_
 bool rpc_abandoned(const struct rpc_call *call);      /* the client left: a hint */
 const char *rpc_peer(const struct rpc_call *call);    /* name in the client's certificate, or "" */
 const char *rpc_trace(const struct rpc_call *call);   /* traceparent from the metadata, or "" */
+const uint8_t *rpc_trace_id(const struct rpc_call *call); /* the id in it, TRACE_ID_BYTES (base/trace.h); NULL: none */
 
 /* Ends the call with a status of google.rpc form: code, message, ErrorInfo{reason, domain "flashsale"}, and a BadRequest with `field` if given. */
 void rpc_fail(struct rpc_call *call, const struct rpc_status *status);

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +12,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
+#include "base/process_metrics.h"
 #include "discovery/consul.h"
 #include "discovery/static.h"
 #include "rpc/admin.h"
 #include "rpc/advertise.h"
+#include "rpc/self.h"
 #include "rpc/service_settings.h"
 #include "rpc/store_fault.h"
 #include "rpc/tool.h"
@@ -31,6 +32,7 @@ struct service_run {
 	void *settings;
 	char *instance; /* unique within the service, stable over restarts */
 	struct admin *admin;
+	struct rpc_self *self;
 	bool started;
 	_Atomic bool serving, ending;
 };
@@ -110,30 +112,6 @@ _Noreturn void service_fatal(void *service, const char *why)
 	_exit(EXIT_FAILED);
 }
 
-struct barrier {
-	struct rpc_task task;
-	sem_t passed;
-};
-
-static void pass(struct rpc_task *task)
-{
-	struct barrier *barrier = container_of(task, struct barrier, task);
-
-	sem_post(&barrier->passed);
-}
-
-/* Waits until the loop has run what was posted before. */
-static void settle_loop(struct rpc_loop *loop)
-{
-	struct barrier barrier = {.task.run = pass};
-
-	sem_init(&barrier.passed, 0, 0);
-	rpc_post(loop, &barrier.task);
-	while (sem_wait(&barrier.passed) != 0)
-		continue;
-	sem_destroy(&barrier.passed);
-}
-
 /* What the end undoes, as far as the start came: every step looks whether there is something. */
 static void end(struct service_run *run)
 {
@@ -141,15 +119,19 @@ static void end(struct service_run *run)
 	const struct service_definition *definition = service->definition;
 
 	atomic_store(&run->ending, true);
+	/* first told to who asks here, then to who asks elsewhere; then they have the time to leave */
+	if (service->server)
+		rpc_server_set_serving(service->server, false);
 	if (service->discovery)
 		discovery_deregister(service->discovery);
 	if (service->server)
-		rpc_server_drain(service->server, service->common->drain_ms);
+		rpc_server_drain(service->server, service->common->leave_ms, service->common->drain_ms);
 	if (run->started && definition->stop)
 		definition->stop(service);
 	rpc_server_free(service->server);
+	rpc_self_free(run->self);
 	if (service->loop)
-		settle_loop(service->loop);
+		rpc_run(service->loop, NULL, NULL);
 	if (run->started && definition->release)
 		definition->release(service);
 	if (service->loop)
@@ -224,7 +206,7 @@ static bool open_parts(struct service_run *run, struct error *error)
 	struct service *service = &run->service;
 	const struct service_definition *definition = service->definition;
 
-	if (definition->store_table_count) {
+	if (service_settings_stored(definition, service->common)) {
 		struct store_options options = service_settings_store(definition, service->common);
 
 		store_fault_watch_service(options.directory);
@@ -242,6 +224,23 @@ static bool open_parts(struct service_run *run, struct error *error)
 	return true;
 }
 
+/* After the service's own, whose name is that of the whole. */
+static void serve_self(struct service_run *run)
+{
+	const struct service *service = &run->service;
+	const bool sharded = service->definition->sharded;
+
+	run->self = rpc_self_new(&(struct rpc_self_options){
+		.service = service->definition->name,
+		.instance = run->instance,
+		.shard = sharded ? (int32_t)service->common->shard : -1,
+		.shards = sharded ? (int32_t)service->common->shards : 0,
+		.serving = is_healthy,
+		.context = run,
+	});
+	rpc_serve(service->server, rpc_self_service(run->self));
+}
+
 static bool begin(struct service_run *run, struct error *error)
 {
 	struct service *service = &run->service;
@@ -252,6 +251,7 @@ static bool begin(struct service_run *run, struct error *error)
 	run->started = service->definition->start(service, error);
 	if (!run->started)
 		return false;
+	serve_self(run);
 	if (service->definition->access)
 		rpc_server_restrict(service->server, service->definition->access);
 	if (!rpc_listen(service->server, settings->listen, service->tls, error))
@@ -324,6 +324,7 @@ static int run_service(struct service_run *run)
 	log_init(service->definition->name, run->instance);
 	log_set_level(service_settings_level(service->common));
 	id_random(&service->incarnation);
+	process_metrics_register();
 	if (!begin(run, &error)) {
 		log_error("the service can't start", LOG_TEXT("why", error.text));
 		end(run);
@@ -336,6 +337,18 @@ static int run_service(struct service_run *run)
 	end(run);
 	log_info("ended");
 	return EXIT_GRACEFUL;
+}
+
+/* Where a store is optional, that is known only now. */
+static int run_without_words(struct service_run *run)
+{
+	const struct service *service = &run->service;
+	struct error error;
+
+	if (service->common->store || !service_settings_stored(service->definition, service->common))
+		return run_service(run);
+	error_set(&error, "--store must be given: the folder of the store, made by `init`");
+	return usage_failed(&run->table, &error);
 }
 
 /* A word among the arguments names the tool without flags of its own, or is an error. */
@@ -376,7 +389,7 @@ static int read_and_run(struct service_run *run)
 	case CONFIG_OK:
 		break;
 	}
-	code = words < run->argc ? run_word(run, words) : run_service(run);
+	code = words < run->argc ? run_word(run, words) : run_without_words(run);
 	config_release(&run->table.config, run->settings);
 	return code;
 }

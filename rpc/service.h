@@ -5,8 +5,8 @@
  *  1. settings: the common ones below and the program's own, from flags, file, environment (base/config.h). Then check().
  *  2. start-up: log, store, loop, discovery, server; start(), which builds the domain and calls rpc_serve(); the gRPC port; the admin port.
  *     start() or whoever finishes what start() began says service_set_serving(service, true); until then health says NOT_SERVING.
- *  3. SIGHUP reads the settings again and applies the log level, and looks whether the certificates changed; SIGTERM and SIGINT end the service: it leaves discovery, health says
- *     NOT_SERVING, no new calls, those in flight end (at most --drain-time); stop(): the domain's own threads end and answer what they
+ *  3. SIGHUP reads the settings again and applies the log level, and looks whether the certificates changed; SIGTERM and SIGINT end the service: health says NOT_SERVING,
+ *     it leaves discovery, serves until its callers have left (at most --drain-delay); no new calls, those in flight end (at most --drain-time); stop(): the domain's own threads end and answer what they
  *     still hold; the server goes, and what was posted to the loop has run; release(): everything else of the domain; then the loop, the store,
  *     the admin port.
  * A step that fails undoes those before it, in the same order. Hooks that were not reached are not called: stop() and release() follow
@@ -42,6 +42,7 @@ struct service_settings {
 	char *consul_prefix;  /* --consul-prefix NAME; NULL: the standard one */
 	char *log_level;      /* --log-level info */
 	int64_t shard, shards;
+	int64_t leave_ms; /* --drain-delay 500ms; 0ms where there is one owner a shard */
 	int64_t drain_ms; /* --drain-time 5s */
 	char *tls_cert, *tls_key, *tls_ca; /* --tls-cert FILE and so on; NULL: plaintext */
 };
@@ -66,6 +67,7 @@ struct service_definition {
 	const char *const *store_tables;
 	uint32_t store_table_count;
 	const char *store_size; /* the standard of --store-size: "16g" */
+	bool (*stored)(const void *settings); /* whether it needs its store with these settings; NULL: always */
 
 	/* What the program can do besides (rpc/tool.h), beyond init, backup and restore. */
 	const struct service_tool *const *tools;

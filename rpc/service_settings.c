@@ -63,8 +63,8 @@ static size_t common_settings(
 			"address of the admin port: /metrics, /healthz, /livez"});
 	if (definition->store_table_count) {
 		add(table, &count,
-			(struct config_setting){"store", CONFIG_TEXT, FIELD(store), NULL, false, 0, 0,
-				"folder of the store, made by `init`"});
+			(struct config_setting){"store", CONFIG_TEXT, FIELD(store), NULL,
+				definition->stored != NULL, 0, 0, "folder of the store, made by `init`"});
 		add(table, &count,
 			(struct config_setting){"store-size", CONFIG_SIZE, FIELD(store_bytes),
 				definition->store_size, false, 1 << 20, (int64_t)1 << 44,
@@ -81,6 +81,11 @@ static size_t common_settings(
 	add(table, &count,
 		(struct config_setting){"shards", CONFIG_INT, FIELD(shards), "1", false, 1, shards_max,
 			"how many shards there are"});
+	/* of a shard nobody else could take over: to go on as if nothing were would only make its absence longer */
+	add(table, &count,
+		(struct config_setting){"drain-delay", CONFIG_DURATION_MS, FIELD(leave_ms),
+			definition->sharded ? "0ms" : "500ms", false, 0, 60000,
+			"at SIGTERM, how long callers may take to leave before no new call is taken"});
 	add(table, &count,
 		(struct config_setting){"drain-time", CONFIG_DURATION_MS, FIELD(drain_ms), "5s", false, 0,
 			600000, "how long calls in flight may take to end at SIGTERM"});
@@ -214,6 +219,13 @@ enum log_level service_settings_level(const struct service_settings *settings)
 
 	assert(known);
 	return level;
+}
+
+/* The program's own settings begin with the common ones. */
+bool service_settings_stored(
+	const struct service_definition *definition, const struct service_settings *settings)
+{
+	return definition->store_table_count && (!definition->stored || definition->stored(settings));
 }
 
 struct store_options service_settings_store(

@@ -22,6 +22,8 @@ enum config_result service_settings_read(const struct service_table *table,
 
 bool service_settings_use_consul(const struct service_settings *settings);
 enum log_level service_settings_level(const struct service_settings *settings); /* of checked settings */
+bool service_settings_stored(
+	const struct service_definition *definition, const struct service_settings *settings);
 struct store_options service_settings_store(
 	const struct service_definition *definition, const struct service_settings *settings);
 

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "rpc/backoff.h"
 #include "rpc/pack.h"
+#include "rpc/stream_metrics.h"
 #include "rpc/unary.h"
 
 #define ARENA_BLOCK_BYTES 16384
@@ -32,6 +33,7 @@ struct rpc_subscription {
 	struct rpc_pool *pool; /* NULL: it closed, nothing comes any more */
 	struct rpc_pool_user user;
 	struct rpc_loop *loop;
+	struct stream_metrics *metrics;
 	struct stream *stream;
 	struct rpc_timer timer; /* of silence while there is a stream, else of the back-off */
 	struct backoff backoff;
@@ -164,6 +166,7 @@ static void read_done(struct rpc_tag *tag, bool ok)
 	/* `flying` still counts this tag, so that no callback frees the stream under our feet */
 	if (subscription && stream->message) {
 		backoff_clear(&subscription->backoff);
+		stream_metrics_heard(subscription->metrics);
 		rpc_timer_start(subscription->loop, &subscription->timer, subscription->options.silence_ms);
 		if (deliver(stream) && !start_read(stream))
 			lose_with(stream->subscription, RPC_INTERNAL, "the stream refused to be read");
@@ -305,6 +308,8 @@ struct rpc_subscription *rpc_subscribe(const struct rpc_subscription_options *op
 	subscription->instance = options->instance ? memory_copy_text(options->instance) : NULL;
 	subscription->pool = options->pool;
 	subscription->loop = rpc_pool_loop(options->pool);
+	subscription->metrics = stream_metrics_get(
+		rpc_pool_metrics(options->pool)->service, options->method->name, options->shard);
 	subscription->timer.task.run = timer_run;
 	backoff_init(&subscription->backoff);
 	subscription->user.changed = pool_changed;
@@ -335,5 +340,6 @@ void rpc_unsubscribe(struct rpc_subscription *subscription)
 	if (subscription->pool)
 		rpc_pool_leave(subscription->pool, &subscription->user);
 	free(subscription->instance);
+	stream_metrics_put(subscription->metrics);
 	free(subscription);
 }

@@ -9,8 +9,6 @@
 #include "base/memory.h"
 #include "rpc/unpack.h"
 
-/* How long others are preferred to an instance that was found unavailable; its channel knows by then. */
-#define AVOID_NS (50 * INT64_C(1000000))
 #define TRACE_KEY "traceparent"
 #define DETAILS_KEY "grpc-status-details-bin"
 
@@ -62,10 +60,14 @@ static void unary_done(struct rpc_tag *tag, bool ok)
 	if (unary->closing && unary->status.code == RPC_CANCELLED)
 		rpc_status_set(
 			&unary->status, RPC_UNAVAILABLE, "", "this process stopped waiting for the answer");
+	else if (unary->status.code == RPC_CANCELLED && !unary->cancelled)
+		rpc_status_set(&unary->status, RPC_UNAVAILABLE, "", "%s was just ending",
+			unary->channel
+				->address); /* what gRPC says of calls that come while its server shuts down */
 	else if (unary->status.code == RPC_OK && !unary->answer)
 		rpc_status_set(&unary->status, RPC_INTERNAL, "", "the answer has no message");
-	if (unary->status.code == RPC_UNAVAILABLE)
-		unary->channel->avoid_until_ns = now_ns + AVOID_NS;
+	if (!unary->closing)
+		rpc_channel_judge(unary->channel, unary->status.code, now_ns);
 	if (unary->status.code != RPC_OK)
 		metric_add(&metrics->failed_sent, 1);
 	metric_observe(&metrics->seconds, now_ns - unary->started_ns);
@@ -101,7 +103,7 @@ static void create_call(
 	unary->call = grpc_channel_create_call(channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
 		rpc_loop_queue(rpc_pool_loop(channel->pool)), path, NULL, rpc_time(deadline_ns), NULL);
 	unary->channel = channel;
-	unary->closing = false;
+	unary->closing = unary->cancelled = false;
 	unary->answer = NULL;
 	unary->details = grpc_empty_slice();
 	unary->started_ns = clock_mono_ns();
@@ -127,17 +129,21 @@ bool rpc_unary_start(struct rpc_unary *unary, struct rpc_channel *channel, grpc_
 	if (trace)
 		grpc_slice_unref(metadata.value);
 	grpc_byte_buffer_destroy(message);
-	if (ok)
+	if (ok) {
 		metric_add(&rpc_pool_metrics(channel->pool)->calls, 1);
-	else
+		rpc_pool_earn(channel->pool);
+	} else {
 		rpc_unary_release(unary);
+	}
 	return ok;
 }
 
 void rpc_unary_cancel(struct rpc_unary *unary, bool closing)
 {
 	unary->closing |= closing;
-	grpc_call_cancel(unary->call, NULL);
+	unary->cancelled = true;
+	if (unary->call)
+		grpc_call_cancel(unary->call, NULL);
 }
 
 ProtobufCMessage *rpc_unary_answer(
@@ -164,5 +170,6 @@ void rpc_unary_release(struct rpc_unary *unary)
 	if (unary->answer)
 		grpc_byte_buffer_destroy(unary->answer);
 	grpc_call_unref(unary->call);
+	unary->call = NULL;
 	rpc_channel_drop(channel);
 }

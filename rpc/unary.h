@@ -16,6 +16,7 @@ struct rpc_unary {
 	grpc_status_code code;
 	grpc_slice details;
 	int64_t started_ns;
+	bool cancelled;                            /* by us */
 	bool closing;                              /* cancelled because the pool or the batcher ends */
 	struct rpc_status status;                  /* set before done() */
 	void (*done)(struct rpc_unary *unary);

@@ -36,7 +36,8 @@ struct watcher {
 	bool begin;	  /* snapshot_begin goes out with the next message */
 	bool snapshot;	  /* until snapshot_end went out */
 	bool waiting;	  /* a flush must wake it */
-	int64_t told_ns;  /* when the last message was made; 0: none yet */
+	bool dismissed;
+	int64_t told_ns; /* when the last message was made; 0: none yet */
 };
 
 struct watch_board {
@@ -221,6 +222,18 @@ void watch_board_flush(struct watch_board *board)
 	pthread_mutex_unlock(&board->lock);
 }
 
+void watch_board_dismiss(struct watch_board *board)
+{
+	struct watcher *watcher;
+
+	pthread_mutex_lock(&board->lock);
+	LIST_FOREACH (watcher, &board->watchers, link) {
+		watcher->dismissed = true;
+		rpc_wake(watcher->call);
+	}
+	pthread_mutex_unlock(&board->lock);
+}
+
 size_t watch_board_count(struct watch_board *board)
 {
 	size_t count;
@@ -361,6 +374,10 @@ static enum rpc_pull next_locked(struct watch_board *board, struct watcher *watc
 	struct making making;
 	bool reached_end;
 
+	if (watcher->dismissed) {
+		rpc_status_set(status, RPC_UNAVAILABLE, "", "what is watched here is not current any more");
+		return RPC_FAILED;
+	}
 	if (!has_news(board, watcher) && !heartbeat_due(watcher)) {
 		watcher->waiting = true;
 		return RPC_WAIT;

@@ -21,6 +21,8 @@ void watch_board_free(struct watch_board *board); /* after its streams ended */
 void watch_board_put(struct watch_board *board, const char *key, const ProtobufCMessage *entry); /* packed at once */
 void watch_board_remove(struct watch_board *board, const char *key);
 void watch_board_flush(struct watch_board *board); /* wakes the watchers: once after a group */
+/* Ends the streams that are open, UNAVAILABLE, for what the board has is not current any more; who watches looks for another publisher, or comes back. */
+void watch_board_dismiss(struct watch_board *board);
 size_t watch_board_count(struct watch_board *board);
 /* A Watch... method calls it with its request's fields. */
 void watch_board_stream(struct watch_board *board, struct rpc_call *call, const char *resume_incarnation, uint64_t resume_version);

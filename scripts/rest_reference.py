@@ -130,7 +130,10 @@ class Reference:
     def answer(self, operation):
         (status, done), = ((status, response) for status, response in operation["responses"].items() if status != "default")
         headers = "".join(f", with `{name}`" for name in done.get("headers", {}))
-        schema = done["content"]["application/json"]["schema"]
+        (kind, content), = done["content"].items()
+        if kind != "application/json":
+            return f"Answer {status}{headers}: `{kind}`."
+        schema = content["schema"]
         return f"Answer {status}{headers}: {self.type_of(schema)}. {flow(done['description'])}"
 
     # ---- messages ----

@@ -12,7 +12,7 @@ packages=(
 	# to run
 	nginx supervisor lmdb-utils curl procps openssl
 	# to test and measure
-	python3-grpcio python3-protobuf python3-pytest python3-requests wrk clang-format gcovr clang libclang-rt-14-dev python3-yaml buildah debootstrap
+	python3-grpcio python3-protobuf python3-pytest python3-pytest-xdist python3-requests wrk clang-format gcovr clang libclang-rt-14-dev python3-yaml buildah debootstrap
 )
 
 googleapis_version=1.62.0 # newer ones use proto3 `optional`, which protoc-c does not know
@@ -107,7 +107,7 @@ need_tools() {
 	((${#shared[@]} == 0)) || build_tools tools "${shared[@]}"
 }
 
-# build_tools MODULE NAME...
+# build_tools MODULE NAME... They are only tests' counterparts: not optimised, they are built in two thirds of the time.
 build_tools() {
 	local module=$1 go name packages_of_tools=() stamp names=()
 	shift
@@ -123,7 +123,7 @@ build_tools() {
 	mkdir -p .deps/bin
 	local to=$PWD/.deps/bin/
 	(cd "$module" && GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-mod=readonly nice "$go" build -trimpath -buildvcs=false \
-		-ldflags='-s -w' -o "$to" "${packages_of_tools[@]}" 2> >(grep -v '^go: downloading' >&2))
+		-gcflags='all=-N -l' -ldflags='-s -w' -o "$to" "${packages_of_tools[@]}" 2> >(grep -v '^go: downloading' >&2))
 	for name in "${names[@]}"; do
 		rm -f .deps/bin/."$name".*
 		touch ".deps/bin/.$name.$stamp"
@@ -138,7 +138,7 @@ need_consul() {
 # For k8s/: what renders it and checks it, and the description of Kubernetes' API, which is in the module of the version that tools/kubernetes names.
 need_kubernetes() {
 	local to=.deps/kubernetes module
-	need_tools kustomize kubeconform
+	need_tools kustomize kubeconform grpcurl
 	[[ -f $to/swagger.json && $to/swagger.json -nt tools/kubernetes/go.mod ]] && return
 	find_go
 	module=$(cd tools/kubernetes && GOTOOLCHAIN=local GOFLAGS=-mod=readonly "$go" mod download -json k8s.io/kubernetes | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
@@ -178,13 +178,27 @@ go_is_new_enough() {
 # What `up` runs; the rest of a build is for tests.
 programs=(flashsale-inventory flashsale-cart flashsale-policy flashsale-protector ngx_http_flashsale_module)
 
-# build PRESET [TARGET...]
+# build PRESET [TARGET...]: one at a time in a folder.
 build() {
-	local preset=$1
+	local preset=$1 lock
 	shift
-	# One after the other, and good inside a condition too, where the shell's -e does not hold.
-	{ [[ -f build/$preset/build.ninja ]] || cmake --preset "$preset"; } &&
-		cmake --build --preset "$preset" ${FLASHSALE_JOBS:+-j "$FLASHSALE_JOBS"} ${1:+--target "$@"}
+	mkdir -p build
+	exec {lock}>"build/.$preset.lock"
+	flock "$lock"
+	# Good inside a condition too, where the shell's -e does not hold.
+	local status=0
+	{ [[ -f build/$preset/build.ninja ]] || configure "$preset"; } &&
+		cmake --build "build/$preset" ${FLASHSALE_JOBS:+-j "$FLASHSALE_JOBS"} ${1:+--target "$@"} || status=$?
+	exec {lock}>&-
+	return "$status"
+}
+
+# `fuzz` is `debug` by clang, which has the fuzzer.
+configure() {
+	case $1 in
+	fuzz) cmake --preset debug -B build/fuzz -DCMAKE_C_COMPILER=clang ;;
+	*) cmake --preset "$1" ;;
+	esac
 }
 
 # The same, with the compiler's words only when it fails.

@@ -1,7 +1,7 @@
 # Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
 
 # What CI runs, cheap ones first: a slip in form is known in seconds.
-every_suite=(format contracts unit coverage simulation fuzz mutants crash system system-consul unit-asan simulation-asan system-asan unit-tsan system-tsan)
+every_suite=(format contracts unit coverage simulation fuzz mutants crash system system-consul kubernetes unit-asan simulation-asan system-asan unit-tsan system-tsan)
 
 results=$PWD/build/results
 
@@ -13,6 +13,7 @@ run_suites() {
 		shift
 	done
 	(($#)) && shift
+	pytest_arguments=$*
 	((${#suites[@]})) || suites=("${every_suite[@]}")
 	[[ ${suites[*]} != *contracts* ]] || need_tools buf
 	[[ ${suites[*]} != *system* ]] || need_tools grpcurl
@@ -21,6 +22,8 @@ run_suites() {
 	[[ ! ${flag[full]:-} ]] || need_api_server
 	rm -rf "$results"
 	mkdir -p "$results"
+	plan_builds "${suites[@]}"
+	((${#suites[@]} == 1)) || build_ahead
 	for suite in "${suites[@]}"; do
 		echo "== $suite"
 		run_suite "$suite" "$@" || failed+=("$suite")
@@ -30,40 +33,77 @@ run_suites() {
 }
 
 run_suite() {
-	local suite=$1 preset=release
+	local suite=$1 preset
 	shift
-	case $suite in
-	*-asan) preset=asan ;;
-	*-tsan) preset=tsan ;;
-	esac
+	preset=$(preset_of "$suite")
+	[[ ! $preset ]] || build_quietly "$preset" ${targets["$preset"]} || return
 	case $suite in
 	format) one_check format check_format ;;
-	contracts) build_quietly release contracts flashsale-print-contracts && one_check contracts check_contracts ;;
-	unit*) build_quietly "$preset" && run_ctest "$suite" "$preset" ;;
-	coverage) build_quietly coverage "${covered[@]}" && one_check coverage check_coverage ;;
-	simulation*) build_quietly "$preset" simulate && run_simulation "$suite" "$preset" ;;
-	fuzz) build_fuzzers && run_fuzzers ;;
+	contracts) one_check contracts check_contracts ;;
+	unit*) run_ctest "$suite" "$preset" ;;
+	coverage) one_check coverage check_coverage ;;
+	simulation*) run_simulation "$suite" "$preset" ;;
+	fuzz) run_fuzzers ;;
 	mutants) "$python" tests/mutants/run.py --results "$results/$suite.xml" "${mutants[@]}" ;;
-	crash) build_quietly release "${programs[@]}" witness && run_crash "$@" ;;
-	system-consul) build_quietly release "${programs[@]}" && FLASHSALE_TEST_DISCOVERY=consul run_pytest "$suite" release "${with_consul[@]}" "$@" ;;
-	kubernetes) build_quietly release "${programs[@]}" && run_pytest kubernetes release tests/kubernetes ${flag[full]:+--full} "$@" ;;
-	system*) build_quietly "$preset" "${programs[@]}" && run_pytest "$suite" "$preset" tests/system --ignore tests/system/test_consul.py "$@" ;;
+	crash) run_crash "$@" ;;
+	system-consul) FLASHSALE_TEST_DISCOVERY=consul run_pytest "$suite" release "${with_consul[@]}" "$@" ;;
+	kubernetes) run_pytest kubernetes release tests/kubernetes ${flag[full]:+--full} "$@" ;;
+	system*) run_pytest "$suite" "$preset" $(names_tests "$@" || echo tests/system --ignore tests/system/test_consul.py) "$@" ;;
 	esac
+}
+
+# The preset that a suite needs, if any.
+preset_of() {
+	case $1 in
+	format | mutants) ;;
+	coverage | fuzz) echo "$1" ;;
+	*-asan) echo asan ;;
+	*-tsan) echo tsan ;;
+	*) echo release ;;
+	esac
+}
+
+targets_of() {
+	case $1 in
+	contracts) echo contracts flashsale-print-contracts ;;
+	unit*) echo all ;;
+	coverage) echo "${covered[@]}" ;;
+	simulation*) echo simulate ;;
+	fuzz) echo "${fuzzers[@]%=*}" ;;
+	crash) echo "${programs[@]}" witness ;;
+	system* | kubernetes) echo "${programs[@]}" ;;
+	esac
+}
+
+# What all suites together need of a preset is built at once: later `up`s of the tests find nothing to do, and nobody at it.
+declare -A targets
+presets=()
+plan_builds() {
+	local suite preset
+	for suite in "$@"; do
+		preset=$(preset_of "$suite")
+		[[ $preset ]] || continue
+		[[ ${targets["$preset"]:-} ]] || presets+=("$preset")
+		targets["$preset"]+=" $(targets_of "$suite")"
+	done
+}
+
+# What later suites need is built while earlier ones run, by what those leave of the processors: they wait much. A build that fails here is made again, and told,
+# when its suite's turn has come.
+build_ahead() {
+	set -m # a process group of its own, to be ended whole
+	(
+		renice -n 19 "$BASHPID" >/dev/null
+		for preset in "${presets[@]}"; do
+			build "$preset" ${targets["$preset"]} || true
+		done
+	) >/dev/null 2>&1 </dev/null &
+	set +m
+	trap 'kill -- -'"$!"' 2>/dev/null || true' EXIT
 }
 
 # Programs of tests/fuzz, with clang, and their seconds in CI: what strangers can send gets more than what only our own files hold.
 fuzzers=(fuzz_consul_json=60 fuzz_consul_watch=60 fuzz_messages=60 fuzz_json_read=30 fuzz_inventory_records=15 fuzz_cart_records=15)
-
-build_fuzzers() {
-	echo "building (fuzz)"
-	{
-		{ [[ -f build/fuzz/build.ninja ]] || cmake --preset debug -B build/fuzz -DCMAKE_C_COMPILER=clang; } &&
-			cmake --build build/fuzz ${FLASHSALE_JOBS:+-j "$FLASHSALE_JOBS"} --target "${fuzzers[@]%=*}"
-	} >build/fuzz.log 2>&1 || {
-		tail -n 60 build/fuzz.log
-		return 1
-	}
-}
 
 # Each begins with the seeds that are kept, goes on with what it found before, and leaves an input that it broke with in build/fuzz.
 run_fuzzers() {
@@ -97,7 +137,7 @@ run_fuzzer() {
 }
 
 # What of tests/system runs with Consul too: its own tests, and sales from end to end.
-with_consul=(tests/system/test_consul.py tests/system/test_compatible_buy.py tests/system/test_promises.py)
+with_consul=(tests/system/test_consul.py tests/system/test_compatible_buy.py tests/system/test_promises.py tests/system/test_services.py tests/system/test_metrics.py)
 
 # one_check NAME COMMAND...: a command as a suite of one test.
 one_check() {
@@ -153,12 +193,25 @@ run_crash() {
 	run_pytest crash release tests/crash ${flag[rounds]:+--rounds "${flag[rounds]}"} ${flag[seed]:+--seed "${flag[seed]}"} "$@"
 }
 
+# Whether the arguments say which tests to run: these instead of all.
+names_tests() {
+	local argument
+	for argument; do
+		[[ ! -e ${argument%%::*} ]] || return 0
+	done
+	return 1
+}
+
 # run_pytest SUITE PRESET FOLDER_OR_FILE... [ARGUMENT...]
 run_pytest() {
-	local suite=$1 preset=$2
+	local suite=$1 preset=$2 folder
 	shift 2
 	# Under sanitizers all but the entry script's own tests: those run no code of ours in C that the others do not.
 	[[ $preset == release ]] || set -- --ignore tests/system/test_entry_script.py "$@"
-	PYTHONDONTWRITEBYTECODE=1 FLASHSALE_TEST_PRESET=$preset "$python" -m pytest --junitxml "$results/$suite.xml" \
-		-o junit_suite_name="$suite" "$@"
+	# Two files at a time, for tests wait most of their time; by hand, with arguments, one after the other, so that -s and --pdb do what they say.
+	[[ $pytest_arguments ]] || set -- -n 2 --dist loadfile "$@"
+	folder=$(mktemp -d -t fs-XXXXXX) # a short name: homes in it have sockets, whose paths can't be long
+	PYTHONDONTWRITEBYTECODE=1 FLASHSALE_TEST_PRESET=$preset "$python" -m pytest --basetemp "$folder" --junitxml "$results/$suite.xml" \
+		-o junit_suite_name="$suite" "$@" || { echo "what the tests of $suite left is in $folder" && return 1; }
+	rm -rf "$folder"
 }

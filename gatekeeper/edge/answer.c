@@ -5,6 +5,7 @@
 #include "gatekeeper/edge/edge_internal.h"
 
 #define JSON_TYPE "application/json"
+#define PAGE_TYPE "text/html; charset=utf-8"
 
 /* When not even the answer has room. */
 static const char overloaded[] =
@@ -46,6 +47,16 @@ static void answer_scratch(struct work *work, int status, const char *content_ty
 		answer_overloaded(&work->request->out);
 }
 
+void answer_page(struct work *work, bool whole, const char *policy)
+{
+	if (!whole) {
+		answer_overloaded(&work->request->out);
+		return;
+	}
+	answer_scratch(work, 200, PAGE_TYPE);
+	work->request->out.page_policy = policy;
+}
+
 void answer_message(struct work *work, int status, const ProtobufCMessage *message)
 {
 	text_clear(work->scratch);
@@ -71,7 +82,7 @@ void answer_problem(struct work *work, const struct problem *problem)
 	char trace_id[TRACE_ID_LENGTH + 1] = {0};
 
 	name_field(&named);
-	memcpy(trace_id, work->trace + TRACE_ID_OFFSET, TRACE_ID_LENGTH);
+	memcpy(trace_id, work->trace.text + TRACE_ID_OFFSET, TRACE_ID_LENGTH);
 	text_clear(work->scratch);
 	problem_write(work->scratch, &named, work->surface, trace_id);
 	out->reason = named.reason ? named.reason->name : "";

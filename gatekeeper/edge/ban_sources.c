@@ -100,7 +100,7 @@ static void pool_changed(void *context)
 	pthread_mutex_lock(&sources->mutex);
 	for (int i = 0; i < BAN_SOURCES_MAX; i++)
 		sources->places[i].seen = false;
-	rpc_pool_each(sources->pool, see, sources);
+	rpc_pool_each_id(sources->pool, see, sources);
 	for (int i = 0; i < BAN_SOURCES_MAX; i++) {
 		if (!sources->places[i].seen)
 			unwatch(&sources->places[i]);

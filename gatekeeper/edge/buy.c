@@ -24,6 +24,12 @@ static int32_t cart_shard(const struct buy *buy)
 	return (int32_t)hash_shard(buy->purchase.user_id, buy->work->edge->options.cart_shards);
 }
 
+/* A batch mixes strangers: each item has its own. */
+static ProtobufCBinaryData trace_of(const struct buy *buy)
+{
+	return (ProtobufCBinaryData){TRACE_ID_BYTES, (uint8_t *)(uintptr_t)buy->work->trace.id};
+}
+
 /* Only what an ask is to have; the rest, its status above all, the batcher sets. */
 static void prepare(struct rpc_ask *ask, int32_t shard, int64_t deadline_ns, const ProtobufCMessage *item,
 	void (*done)(struct rpc_ask *ask))
@@ -57,6 +63,7 @@ static void fill_line(struct buy *buy)
 	item->quantity = buy->purchase.quantity;
 	item->limit = &buy->limit_value;
 	item->idempotency_key = (char *)(uintptr_t)buy->purchase.key;
+	item->trace_id = trace_of(buy);
 }
 
 static void call_cart(struct buy *buy, const char *method, const ProtobufCMessage *input,
@@ -71,7 +78,7 @@ static void call_cart(struct buy *buy, const char *method, const ProtobufCMessag
 		.input = input,
 		.shard = cart_shard(buy),
 		.deadline_ns = work->deadline_ns,
-		.trace = work->trace,
+		.trace = work->trace.text,
 		.arena = &work->request->arena,
 		.done = done,
 	};
@@ -213,6 +220,7 @@ static void look_up(struct buy *buy)
 	item->idempotency_key = (char *)(uintptr_t)buy->purchase.key;
 	item->sku = (char *)(uintptr_t)buy->purchase.sku;
 	item->quantity = buy->purchase.quantity;
+	item->trace_id = trace_of(buy);
 	prepare(&buy->line, cart_shard(buy), buy->work->deadline_ns, &item->base, key_came);
 	rpc_ask(buy->work->edge->keys, &buy->line);
 }
@@ -300,6 +308,7 @@ static void check(struct buy *buy)
 	buy->limit_item.sku = (char *)(uintptr_t)buy->purchase.sku;
 	buy->limit_item.user_level = buy->purchase.level;
 	buy->limit_item.quantity = buy->purchase.quantity;
+	buy->client_item.trace_id = buy->limit_item.trace_id = trace_of(buy);
 	prepare(&buy->client, RPC_ANY_SHARD, deadline_ns, &buy->client_item.base, client_came);
 	prepare(&buy->limit, RPC_ANY_SHARD, deadline_ns, &buy->limit_item.base, limit_came);
 	buy->asked = 2;

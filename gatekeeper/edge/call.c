@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "gatekeeper/edge/edge_internal.h"
 
@@ -51,11 +50,22 @@ static const char *location_of(const struct work *work, const ProtobufCMessage *
 		&work->request->arena, "%.*s%s", (int)strcspn(created->path, "{"), created->path, id);
 }
 
+/* In the request's arena. */
+struct call {
+	struct rpc_request request;
+	struct round round;
+};
+
 static void came(struct rpc_request *request)
 {
 	struct work *work = container_of(request->arena, struct edge_request, arena)->work;
+	struct call *call = container_of(request, struct call, request);
 	struct problem problem;
 
+	if (round_goes_on(&call->round, work, request)) {
+		rpc_request_start(work->edge->pools[work->facts->service], request);
+		return;
+	}
 	if (work->route->http_method != ROUTE_GET)
 		atomic_store(&work->edge->changed_ns[work->facts->service], clock_mono_ns());
 	if (request->output) {
@@ -73,33 +83,27 @@ static void came(struct rpc_request *request)
 	work_finish(work);
 }
 
-static int32_t shard_of(const struct work *work)
+static void refuse(struct work *work, const struct problem *problem)
 {
-	const char *key = route_shard_key(work->route, work->message);
-	const struct edge_options *options = &work->edge->options;
-
-	if (!key)
-		return RPC_ANY_SHARD;
-	return (int32_t)hash_shard(
-		key, work->facts->service == EDGE_CART ? options->cart_shards : options->inventory_shards);
-}
-
-static void refuse(struct work *work, const char *why)
-{
-	struct problem problem;
-
-	problem_from_reason(&problem, COMMON__REASON__REASON_OVERLOADED, "%s", why);
-	answer_problem(work, &problem);
+	answer_problem(work, problem);
 	work_finish(work);
 }
 
 void call_start(struct work *work)
 {
-	struct rpc_request *request = ARENA_NEW(&work->request->arena, struct rpc_request);
+	struct call *call = ARENA_NEW(&work->request->arena, struct call);
+	struct rpc_request *request = &call->request;
 	struct edge *edge = work->edge;
+	struct problem problem;
 
-	if (!request || edge->calls >= CALLS_MAX) {
-		refuse(work, "too many requests are open");
+	if (!call || edge->calls >= CALLS_MAX) {
+		problem_from_reason(
+			&problem, COMMON__REASON__REASON_OVERLOADED, "too many requests are open");
+		refuse(work, &problem);
+		return;
+	}
+	if (!round_begin(&call->round, work, request, &problem)) {
+		refuse(work, &problem);
 		return;
 	}
 	edge->calls++;
@@ -107,9 +111,9 @@ void call_start(struct work *work)
 	request->service = work->route->method->service;
 	request->method = work->route->method->method;
 	request->input = work->message;
-	request->shard = shard_of(work);
+	request->read = work->route->http_method == ROUTE_GET;
 	request->deadline_ns = work->deadline_ns;
-	request->trace = work->trace;
+	request->trace = work->trace.text;
 	request->arena = &work->request->arena;
 	request->done = came;
 	rpc_request_start(edge->pools[work->facts->service], request);

@@ -17,6 +17,7 @@
 #include "gatekeeper/edge/edge_metrics.h"
 #include "gatekeeper/edge/openapi.h"
 #include "gatekeeper/edge/probe.h"
+#include "gatekeeper/edge/services.h"
 
 #define REQUEST_BLOCK_BYTES 8192
 #define REQUEST_BYTES_MAX (24 << 20) /* the answer as a message and as text */
@@ -50,6 +51,15 @@ static bool find_purchase(const struct route *route, struct route_facts *facts)
 	return false;
 }
 
+/* What the gatekeeper knows by itself. */
+static bool find_local(const struct route *route, struct route_facts *facts)
+{
+	if (strcmp(route->method->method->name, "ListServices") != 0)
+		return find_purchase(route, facts);
+	facts->local = services_start;
+	return true;
+}
+
 static bool find_service(const struct route *route, struct route_facts *facts)
 {
 	for (int i = 0; i < EDGE_SERVICES; i++) {
@@ -70,7 +80,7 @@ static bool learn_route(struct edge *edge, const struct route *route, struct err
 	facts->user_level = json_shape_field(input, "user_level");
 	facts->client_ip = json_shape_field(input, "client_ip");
 	facts->idempotency_key = json_shape_field(input, "idempotency_key");
-	if (!(route->pool ? find_service(route, facts) : find_purchase(route, facts)))
+	if (!(route->pool ? find_service(route, facts) : find_local(route, facts)))
 		return error_set(error, "%s %s: nothing here answers %s",
 			route_method_name(route->http_method), route->path, route->method->method->name);
 	version_learn(route, facts);
@@ -126,6 +136,7 @@ static struct rpc_batcher *batcher_new(struct edge *edge, enum edge_service pool
 		.in_flight_max = 1,
 		.queue_max = edge->options.queue_max,
 		.arena_bytes_max = BATCH_ANSWER_BYTES_MAX,
+		.read = strcmp(method, "BatchAddItems") != 0, /* it alone changes something */
 		.prepare = pool == EDGE_CART ? place : NULL,
 		.context = edge,
 		.next_hop = next_hop,
@@ -182,6 +193,8 @@ static void run_and_wait(struct edge *edge, struct rpc_task *task, void (*run)(s
 /* Everything that needs no thread. */
 static void release(struct edge *edge)
 {
+	services_free(edge->services);
+	fleet_free(edge->fleet);
 	if (edge->discovery)
 		discovery_free(edge->discovery);
 	free(edge->instance);
@@ -316,6 +329,8 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 	edge->reporter = reporter_new(edge->loop);
 	for (int i = 0; i < EDGE_SERVICES; i++)
 		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, pool_names[i], edge->tls);
+	edge->services = services_new(edge);
+	edge->fleet = fleet_new(edge->discovery, options->advertise);
 	edge->echo = options->bench ? echo_new(edge) : NULL;
 	run_and_wait(edge, &edge->start_task, start_on_loop);
 	snapshots_count(edge);
@@ -421,11 +436,13 @@ void edge_send(struct edge *edge, struct edge_request *first, struct edge_reques
 
 void work_finish(struct work *work)
 {
+	const int64_t taken_ns = clock_mono_ns() - work->arrived_ns;
 	struct edge *edge = work->edge;
 
 	assert(work->request->out.status);
 	if (work->facts)
-		metric_observe(work->facts->seconds, clock_mono_ns() - work->arrived_ns);
+		metric_observe(work->facts->seconds, taken_ns);
+	work_account(work, taken_ns);
 	report_from_loop(work);
 	edge->working--;
 	edge->calls -= work->is_call;
@@ -445,11 +462,16 @@ static void drain_on_loop(struct rpc_task *task)
 		sem_post(&edge->done);
 }
 
-void edge_drain(struct edge *edge)
+void edge_drain(struct edge *edge, bool leave)
 {
-	if (edge->instance)
+	if (edge->instance && leave)
 		discovery_deregister(edge->discovery);
 	run_and_wait(edge, &edge->drain_task, drain_on_loop);
+}
+
+uint32_t edge_fleet(const struct edge *edge)
+{
+	return fleet_size(edge->fleet);
 }
 
 bool edge_healthy(struct edge *edge)

@@ -50,6 +50,7 @@ struct edge_output {
 	const char *etag;                  /* or NULL */
 	const char *challenge;             /* header Flashsale-Challenge, or NULL */
 	const char *trace;                 /* traceparent of this request */
+	const char *page_policy;           /* of a page for browsers: header Content-Security-Policy, and what goes with it; or NULL */
 	int32_t retry_after_s;             /* header Retry-After; 0: none */
 	/* for the access log; never NULL */
 	const char *reason, *user_id, *session_id, *route;
@@ -96,7 +97,8 @@ bool edge_shared_init(void *shared);
 
 struct edge;
 struct edge *edge_new(const struct edge_options *options, struct error *error); /* after the fork; starts the loop's thread */
-void edge_drain(struct edge *edge); /* takes no more; what is open has come back when it returns; not from the loop */
+/* leave: discovery is told that this gatekeeper ends; else another worker of it goes on under its name. */
+void edge_drain(struct edge *edge, bool leave); /* takes no more; what is open has come back when it returns; not from the loop */
 void edge_free(struct edge *edge);  /* after edge_drain, and after all its requests were freed */
 
 struct edge_request *edge_request_new(struct edge *edge);             /* from a bounded free list; NULL never */
@@ -108,6 +110,9 @@ void edge_send(struct edge *edge, struct edge_request *first, struct edge_reques
 
 /* Fills `out` for an error the door itself found (400, 404, 413, 414, 415, 429, 494 ...), in the form of the surface its path belongs to. */
 void edge_problem(struct edge *edge, struct edge_request *request, int http_status);
+
+/* How many gatekeepers share what there is for all of them, this one included. Any thread. */
+uint32_t edge_fleet(const struct edge *edge);
 
 /* Whether every dependency was seen: /healthz. Any thread. */
 bool edge_healthy(struct edge *edge);

@@ -1,5 +1,5 @@
-/* gatekeeper/edge/edge_internal.h - the inside of the edge: what its files share. For edge.c, judge.c, answer.c, buy*.c, call.c, echo.c, report.c and
- * snapshots.c only.
+/* gatekeeper/edge/edge_internal.h - the inside of the edge: what its files share. For edge.c, judge.c, answer.c, buy*.c, call.c, round.c, echo.c, report.c, services.c
+ * and snapshots.c only.
  *
  * A request's work begins on the door's thread (edge_judge), goes to the loop with its request, and ends there by work_finish(), once. It lives in the request's arena.
  * Threads: a field says whose it is; what says nothing is made by edge_new() and only read afterwards. */
@@ -14,6 +14,7 @@
 #include "gatekeeper/edge/ban_list.h"
 #include "gatekeeper/edge/ban_sources.h"
 #include "gatekeeper/edge/edge.h"
+#include "gatekeeper/edge/fleet.h"
 #include "rpc/follower.h"
 #include "gatekeeper/edge/identity.h"
 #include "gatekeeper/edge/ladder.h"
@@ -26,11 +27,14 @@
 #include "rpc/client.h"
 #include "rpc/tls.h"
 
+struct work;
+
 enum edge_service { EDGE_INVENTORY, EDGE_CART, EDGE_POLICY, EDGE_PROTECTOR, EDGE_SERVICES };
 
 /* What the edge knows of a route beyond its description. */
 struct route_facts {
-	bool buys; /* else: one call to a service */
+	bool buys; /* else: one call to a service, or what the edge knows itself: */
+	void (*local)(struct work *work); /* on the loop; NULL: not so */
 	enum purchase_kind purchase;
 	enum edge_service service;
 	const struct json_field *user_id, *user_level, *client_ip; /* of the request; NULL without one */
@@ -55,6 +59,7 @@ struct edge {
 	struct rule_list *rules;
 	struct discovery *discovery;
 	char *instance; /* our id there */
+	struct fleet *fleet;
 	struct rpc_loop *loop;
 	struct rpc_tls *tls; /* NULL: plaintext */
 	struct rpc_pool *pools[EDGE_SERVICES];
@@ -65,6 +70,7 @@ struct edge {
 	struct ban_sources *ban_sources;
 	struct metric ages[3]; /* of stock, bans and rules */
 	struct probe **cart_probes; /* by cart shard */
+	struct services *services;
 	struct echo *echo;	    /* NULL unless bench */
 	_Atomic uint32_t open;	    /* requests that were sent and have not come back */
 	/* When a call through here that may have changed something came back; 0: never. The snapshots need a moment to show it. */
@@ -96,7 +102,7 @@ struct work {
 	ProtobufCMessage *message;
 	enum json_surface surface;
 	int64_t arrived_ns, deadline_ns;
-	char trace[TRACE_TEXT_MAX];
+	struct trace trace;
 	struct text *scratch; /* of the thread that has the work */
 	void *own;	      /* of buy.c, call.c or echo.c, in the arena */
 	bool is_call;	      /* counted in calls */
@@ -114,6 +120,8 @@ void version_show(struct work *work, const ProtobufCMessage *answer);
 
 /* answer.c: fills request->out. */
 void answer_message(struct work *work, int status, const ProtobufCMessage *message);
+/* The scratch text, when it is whole, is a page. */
+void answer_page(struct work *work, bool whole, const char *policy);
 void answer_problem(struct work *work, const struct problem *problem);
 /* The shape of a buy's answer on the compatible surface. */
 void answer_flags(struct work *work, int status, const char *message, bool result, bool throttled);
@@ -121,6 +129,9 @@ void answer_text(struct work *work, int status, const char *content_type, const 
 
 /* edge.c: the work is over, `out` is filled; on the loop. */
 void work_finish(struct work *work);
+
+/* edge_log.c: it was answered. Counts it; a line at debug, and at any level if it failed or was slow. */
+void work_account(const struct work *work, int64_t taken_ns); /* 0: at once */
 
 /* judge.c */
 struct work *work_new(struct edge *edge, struct edge_request *request);
@@ -136,6 +147,17 @@ void report_from_loop(struct work *work);
 
 /* call.c */
 void call_start(struct work *work);
+
+/* round.c: a call that goes from shard to shard. In call.c's struct; loop. */
+struct round {
+	uint32_t shards, first, asked;
+	struct rpc_status status;  /* of the shard that was asked first */
+	ProtobufCMessage *whole;   /* what has been put together so far */
+};
+/* The request's shard, and the page token without its. False: *problem. */
+bool round_begin(struct round *round, struct work *work, struct rpc_request *request, struct problem *problem);
+/* An answer came. True: the request is to be started again; false: what it has is the answer now. */
+bool round_goes_on(struct round *round, struct work *work, struct rpc_request *request);
 
 /* echo.c */
 struct echo *echo_new(struct edge *edge); /* on no thread yet */

@@ -1,6 +1,7 @@
 #include "gatekeeper/edge/edge_metrics.h"
 
 #include "base/memory.h"
+#include "base/process_metrics.h"
 
 #define REASONS_MAX 64 /* values of Reason; the contracts' list ends far before */
 
@@ -24,6 +25,22 @@ struct metric edge_metrics_open = {
 	.name = "flashsale_gatekeeper_requests_open",
 	.help = "Requests that are with the services now.",
 };
+
+#define ANSWERS(text) \
+	{ \
+		.kind = METRIC_COUNTER, .name = "flashsale_gatekeeper_requests_total", \
+		.help = "Answered requests by their status.", .labels = "status=\"" text "\"", \
+	}
+static struct metric answers[] = {
+	ANSWERS("1xx"), ANSWERS("2xx"), ANSWERS("3xx"), ANSWERS("4xx"), ANSWERS("5xx")};
+#define ANSWER_CLASSES ((int)(sizeof(answers) / sizeof(answers[0])))
+
+void edge_metrics_answered(int status)
+{
+	const int class = status / 100 - 1;
+
+	metric_add(&answers[class >= 0 && class < ANSWER_CLASSES ? class : ANSWER_CLASSES - 1], 1);
+}
 
 /* By Reason; 0: granted. */
 static struct metric buys[REASONS_MAX], glances[REASONS_MAX];
@@ -64,9 +81,12 @@ void edge_metrics_init(void)
 	if (done)
 		return;
 	done = true;
+	process_metrics_register();
 	init_family(buys, 0, plain.name, plain.help, "outcome");
 	init_family(glances, 1, "flashsale_gatekeeper_glance_refusals_total",
 		"Buys that were refused from a snapshot, without asking anybody.", "reason");
+	for (int i = 0; i < ANSWER_CLASSES; i++)
+		metrics_register(&answers[i]);
 	metrics_register(&plain);
 	metrics_register(&degraded_buys);
 	metrics_register(&edge_metrics_open);

@@ -7,6 +7,7 @@
 
 void edge_metrics_init(void); /* once is enough, more is harmless; not from two threads at a time */
 
+void edge_metrics_answered(int status);
 void edge_metrics_buy(const struct problem *problem, bool degraded); /* NULL: granted */
 void edge_metrics_glance(const struct problem *problem);
 extern struct metric edge_metrics_seconds_buy, edge_metrics_seconds_read, edge_metrics_seconds_write,

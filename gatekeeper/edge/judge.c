@@ -39,10 +39,10 @@ struct work *work_new(struct edge *edge, struct edge_request *request)
 	work->surface = in->path.size >= prefix && memcmp(in->path.data, V1_PREFIX, prefix) == 0
 				? JSON_V1
 				: JSON_COMPATIBLE;
-	trace_take(&edge->traces, in->traceparent.data, in->traceparent.size, work->trace);
+	trace_take(&edge->traces, in->traceparent.data, in->traceparent.size, &work->trace);
 	request->work = work;
 	request->out = (struct edge_output){
-		.trace = work->trace, .reason = "", .user_id = "", .session_id = "", .route = ""};
+		.trace = work->trace.text, .reason = "", .user_id = "", .session_id = "", .route = ""};
 	return work;
 }
 
@@ -163,7 +163,7 @@ static bool judge_route(struct work *work)
 		return judge_buy(work, &problem);
 	if (work->facts->idempotency_key && !take_key(work, &problem))
 		return refuse(work, &problem);
-	work->start = call_start;
+	work->start = work->facts->local ? work->facts->local : call_start;
 	return false;
 }
 
@@ -190,6 +190,12 @@ static bool judge_any(struct work *work)
 	return judge_route(work);
 }
 
+static void answered_at_the_door(struct work *work)
+{
+	work_account(work, 0);
+	report_from_door(work);
+}
+
 bool edge_judge(struct edge *edge, struct edge_request *request)
 {
 	struct work *work = work_new(edge, request);
@@ -202,7 +208,7 @@ bool edge_judge(struct edge *edge, struct edge_request *request)
 	}
 	report_client(work);
 	if (answered)
-		report_from_door(work);
+		answered_at_the_door(work);
 	return answered;
 }
 
@@ -223,5 +229,5 @@ void edge_problem(struct edge *edge, struct edge_request *request, int http_stat
 		memcpy(problem.allow, unmatched.allow, sizeof(problem.allow));
 	refuse(work, &problem);
 	report_client(work);
-	report_from_door(work);
+	answered_at_the_door(work);
 }

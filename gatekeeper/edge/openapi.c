@@ -9,6 +9,7 @@
 #include "base/memory.h"
 
 #define JSON_TYPE "application/json"
+#define PAGE_TYPE "text/html"
 #define PACKAGE_PREFIX "flashsale."
 #define NAME_MAX_LENGTH 256
 
@@ -213,15 +214,24 @@ static json_t *request_body(struct writer *writer, const struct route *route)
 	return json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", JSON_TYPE, "schema", schema);
 }
 
+static json_t *answer_schema(struct writer *writer, const struct route *route)
+{
+	const struct json_field *body = route->response_body;
+
+	if (route_is_page(route))
+		return json_pack("{s:s}", "type", "string");
+	return body ? field_schema(writer, body, route->surface)
+		    : message_reference(writer, route->method->output, route->surface);
+}
+
 static json_t *responses(struct writer *writer, const struct route *route)
 {
 	const struct json_field *body = route->response_body;
 	const struct json_shape *output = route->method->output;
-	json_t *schema = body ? field_schema(writer, body, route->surface)
-			      : message_reference(writer, output, route->surface);
+	json_t *schema = answer_schema(writer, route);
 	const char *comment = body ? body->comment : output->comment;
 	json_t *done = json_pack("{s:s, s:{s:{s:o}}}", "description", comment[0] ? comment : "Done.",
-		"content", JSON_TYPE, "schema", schema);
+		"content", route_is_page(route) ? PAGE_TYPE : JSON_TYPE, "schema", schema);
 	json_t *all = json_object();
 	char status[12];
 

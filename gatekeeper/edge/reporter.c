@@ -305,7 +305,7 @@ static void pool_changed(void *context)
 		return;
 	for (uint32_t i = 0; i < reporter->count; i++)
 		reporter->targets[i]->seen = false;
-	rpc_pool_each(reporter->pool, see, reporter);
+	rpc_pool_each_id(reporter->pool, see, reporter);
 	for (uint32_t i = reporter->count; i-- > 0;) {
 		if (reporter->targets[i]->seen)
 			continue;

@@ -277,7 +277,9 @@ bool route_write(const struct route *route, const ProtobufCMessage *answer, stru
 
 const char *route_shard_key(const struct route *route, const ProtobufCMessage *request)
 {
-	return route->shard_key ? *(char **)json_field_value(route->shard_key, request) : NULL;
+	const char *key = route->shard_key ? *(char **)json_field_value(route->shard_key, request) : NULL;
+
+	return key && (key[0] || route->method->round != OPTIONS__ROUND__ROUND_ALL) ? key : NULL;
 }
 
 /* Puts JSON names in the place of proto names, step by step along the path; what the shapes do not know stays as it is. */

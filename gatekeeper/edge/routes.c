@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 
+#define PAGE_SUFFIX ".html"
 #define V1_PREFIX "/v1/"
 #define CREATE_PREFIX "Create"
 #define PACKAGE_PREFIX "flashsale."
@@ -246,6 +247,13 @@ static bool add_method(struct routes *routes, const struct shape_method *method,
 		if (!add_route(routes, method, method->http->additional_bindings[i], error))
 			return false;
 	return true;
+}
+
+bool route_is_page(const struct route *route)
+{
+	const size_t length = strlen(route->path), suffix = strlen(PAGE_SUFFIX);
+
+	return length > suffix && !strcmp(route->path + length - suffix, PAGE_SUFFIX);
 }
 
 /* Whether `other` is a GET of the same path and one more segment, a capture. */

@@ -58,6 +58,9 @@ static inline int route_status(const struct route *route)
 	return route->created ? 201 : 200;
 }
 
+/* It shows what it answers as a page for people: "/v1/services.html". */
+bool route_is_page(const struct route *route);
+
 /* `path` is raw: still encoded, without the query. False: *ret_problem is 404, or 405 with the methods that would do. */
 bool routes_match(const struct routes *routes, const char *method, size_t method_length, const char *path,
 	size_t path_length, struct route_match *ret, struct problem *ret_problem);

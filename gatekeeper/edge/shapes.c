@@ -26,6 +26,7 @@ enum {
 	FIELD_BEHAVIOR = 1052,
 	METHOD_ACCESS = 50101,
 	METHOD_SHARD_KEY = 50102,
+	METHOD_ROUND = 50103,
 	METHOD_HTTP = 72295728,
 };
 
@@ -284,6 +285,7 @@ static bool make_method(
 			    (proto->has_server_streaming && proto->server_streaming);
 	method->access = (Options__Access)extension_number(options, METHOD_ACCESS);
 	method->shard_key = key ? memory_format("%.*s", (int)size, (const char *)key) : memory_copy_text("");
+	method->round = (Options__Round)extension_number(options, METHOD_ROUND);
 	method->input = make_shape(shapes, method->method->input, error);
 	method->output = method->input ? make_shape(shapes, method->method->output, error) : NULL;
 	return method->output && read_http(options, method, error);

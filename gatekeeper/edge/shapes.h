@@ -68,6 +68,7 @@ struct shape_method {
 	bool streaming; /* either way: no REST */
 	Options__Access access;
 	const char *shard_key;		   /* name of a field of the input, or "" */
+	Options__Round round;		   /* without it */
 	const Google__Api__HttpRule *http; /* NULL: no routes */
 	const char *comment;
 };

@@ -56,32 +56,32 @@ void snapshots_close(struct edge *edge)
 /* ---- their age ---- */
 
 /* Never heard: since the system's start, which is long enough for any alert. */
-static int64_t age_s(int64_t heard_ns)
+static int64_t age_ns(int64_t heard_ns)
 {
-	return (clock_mono_ns() - heard_ns) / 1000000000;
+	return clock_mono_ns() - heard_ns;
 }
 
-static int64_t stock_age_s(void *context)
+static int64_t stock_age_ns(void *context)
 {
 	const struct edge *edge = context;
 	int64_t oldest = 0;
 
 	for (uint32_t shard = 0; shard < edge->options.inventory_shards; shard++) {
-		const int64_t age = age_s(follower_heard_ns(edge->stock_followers[shard]));
+		const int64_t age = age_ns(follower_heard_ns(edge->stock_followers[shard]));
 
 		oldest = age > oldest ? age : oldest;
 	}
 	return oldest;
 }
 
-static int64_t bans_age_s(void *context)
+static int64_t bans_age_ns(void *context)
 {
-	return age_s(ban_sources_heard_ns(((struct edge *)context)->ban_sources));
+	return age_ns(ban_sources_heard_ns(((struct edge *)context)->ban_sources));
 }
 
-static int64_t rules_age_s(void *context)
+static int64_t rules_age_ns(void *context)
 {
-	return age_s(follower_heard_ns(((struct edge *)context)->rule_follower));
+	return age_ns(follower_heard_ns(((struct edge *)context)->rule_follower));
 }
 
 void snapshots_count(struct edge *edge)
@@ -90,9 +90,9 @@ void snapshots_count(struct edge *edge)
 		const char *labels;
 		int64_t (*read)(void *context);
 	} gauges[] = {
-		{"snapshot=\"stock\"", stock_age_s},
-		{"snapshot=\"bans\"", bans_age_s},
-		{"snapshot=\"rules\"", rules_age_s},
+		{"snapshot=\"stock\"", stock_age_ns},
+		{"snapshot=\"bans\"", bans_age_ns},
+		{"snapshot=\"rules\"", rules_age_ns},
 	};
 
 	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
@@ -102,6 +102,7 @@ void snapshots_count(struct edge *edge)
 			.help = "Time since the stream that feeds a snapshot was heard.",
 			.labels = gauges[i].labels,
 			.read = gauges[i].read,
+			.scale = 1e-9,
 			.context = edge,
 		};
 		metrics_register(&edge->ages[i]);

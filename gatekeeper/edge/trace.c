@@ -1,45 +1,8 @@
 #include "gatekeeper/edge/trace.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/id.h"
-
-#define SPAN_ID_OFFSET 36
-#define SPAN_ID_LENGTH 16
-
-static bool is_hex(const char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f')))
-			return false;
-	}
-	return true;
-}
-
-static bool is_zero(const char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] != '0')
-			return false;
-	}
-	return true;
-}
-
-/* Version 00; a later version may be longer, and what is known of it is taken over as version 00. */
-static bool is_traceparent(const char *text, size_t length)
-{
-	if (length < TRACE_TEXT_LENGTH || (length > TRACE_TEXT_LENGTH && text[TRACE_TEXT_LENGTH] != '-'))
-		return false;
-	if (!is_hex(text, 2) || memcmp(text, "ff", 2) == 0 ||
-		(length > TRACE_TEXT_LENGTH && memcmp(text, "00", 2) == 0))
-		return false;
-	return text[2] == '-' && text[35] == '-' && text[52] == '-' &&
-	       is_hex(text + TRACE_ID_OFFSET, TRACE_ID_LENGTH) &&
-	       is_hex(text + SPAN_ID_OFFSET, SPAN_ID_LENGTH) && is_hex(text + 53, 2) &&
-	       !is_zero(text + TRACE_ID_OFFSET, TRACE_ID_LENGTH) &&
-	       !is_zero(text + SPAN_ID_OFFSET, SPAN_ID_LENGTH);
-}
 
 /* splitmix64: traces need to differ, not to be secret */
 static uint64_t next(struct trace_maker *maker)
@@ -59,28 +22,45 @@ void trace_maker_init(struct trace_maker *maker)
 	memcpy(&maker->state, seed.bytes + 8, sizeof(maker->state));
 }
 
-static char *put_hex(char *at, uint64_t value)
+static void put_big_endian(uint8_t *to, uint64_t value)
+{
+	value = __builtin_bswap64(value);
+	memcpy(to, &value, sizeof(value));
+}
+
+static char *put_hex(char *at, const uint8_t *bytes, size_t count)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	for (int i = 15; i >= 0; i--, value >>= 4)
-		at[i] = digits[value & 15];
-	return at + 16;
+	for (size_t i = 0; i < count; i++) {
+		*at++ = digits[bytes[i] >> 4];
+		*at++ = digits[bytes[i] & 15];
+	}
+	return at;
 }
 
-void trace_take(struct trace_maker *maker, const char *given, size_t length, char ret[TRACE_TEXT_MAX])
+static void begin(struct trace_maker *maker, struct trace *ret)
 {
-	char *at = ret;
+	uint8_t parent[8];
+	char *at = ret->text;
 
-	if (given && is_traceparent(given, length)) {
-		memcpy(ret, given, TRACE_TEXT_LENGTH);
-		memcpy(ret, "00", 2);
-		ret[TRACE_TEXT_LENGTH] = 0;
+	put_big_endian(ret->id, next(maker) | 1);
+	put_big_endian(ret->id + 8, next(maker));
+	put_big_endian(parent, next(maker) | 1);
+	memcpy(at, "00-", 3);
+	at = put_hex(at + 3, ret->id, TRACE_ID_BYTES);
+	*at++ = '-';
+	at = put_hex(at, parent, sizeof(parent));
+	memcpy(at, "-01", 4);
+}
+
+void trace_take(struct trace_maker *maker, const char *given, size_t length, struct trace *ret)
+{
+	if (!given || !trace_parse(given, length, ret->id)) {
+		begin(maker, ret);
 		return;
 	}
-	memcpy(at, "00-", 3);
-	at = put_hex(put_hex(at + 3, next(maker) | 1), next(maker));
-	*at++ = '-';
-	at = put_hex(at, next(maker) | 1);
-	memcpy(at, "-01", 4);
+	memcpy(ret->text, given, TRACEPARENT_LENGTH);
+	memcpy(ret->text, "00", 2);
+	ret->text[TRACEPARENT_LENGTH] = 0;
 }

@@ -1,15 +1,13 @@
-/* gatekeeper/edge/trace.h - W3C trace context: a request's traceparent is taken over if it is one, else begun. A maker belongs to one thread. */
+/* gatekeeper/edge/trace.h - a request's trace: its traceparent is taken over if it is one, else begun. A maker belongs to one thread. */
 #ifndef FLASHSALE_EDGE_TRACE_H
 #define FLASHSALE_EDGE_TRACE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/trace.h"
 
-#define TRACE_TEXT_LENGTH 55
-#define TRACE_TEXT_MAX (TRACE_TEXT_LENGTH + 1)
-#define TRACE_ID_OFFSET 3
-#define TRACE_ID_LENGTH 32
+struct trace {
+	char text[TRACEPARENT_LENGTH + 1]; /* the traceparent: goes back to who asked, and on to services in metadata */
+	uint8_t id[TRACE_ID_BYTES];	   /* goes on in items of batches */
+};
 
 struct trace_maker {
 	uint64_t state;
@@ -17,6 +15,6 @@ struct trace_maker {
 
 void trace_maker_init(struct trace_maker *maker); /* seeded from the system */
 /* `given` may be NULL. */
-void trace_take(struct trace_maker *maker, const char *given, size_t length, char ret[TRACE_TEXT_MAX]);
+void trace_take(struct trace_maker *maker, const char *given, size_t length, struct trace *ret);
 
 #endif

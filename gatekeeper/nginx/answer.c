@@ -23,6 +23,16 @@ static ngx_int_t add_header(ngx_http_request_t *r, const char *name, const char 
 	return copy_text(r, &header->value, value);
 }
 
+/* What a browser should not do with it. */
+static ngx_int_t add_page_headers(ngx_http_request_t *r, const char *policy)
+{
+	if (add_header(r, "Content-Security-Policy", policy) != NGX_OK ||
+		add_header(r, "X-Content-Type-Options", "nosniff") != NGX_OK ||
+		add_header(r, "Referrer-Policy", "no-referrer") != NGX_OK)
+		return NGX_ERROR;
+	return add_header(r, "Cache-Control", "no-store");
+}
+
 static ngx_int_t add_headers(ngx_http_request_t *r, const struct edge_output *out)
 {
 	char seconds[16];
@@ -34,6 +44,8 @@ static ngx_int_t add_headers(ngx_http_request_t *r, const struct edge_output *ou
 	if (out->etag && add_header(r, "ETag", out->etag) != NGX_OK)
 		return NGX_ERROR;
 	if (out->challenge && add_header(r, "Flashsale-Challenge", out->challenge) != NGX_OK)
+		return NGX_ERROR;
+	if (out->page_policy && add_page_headers(r, out->page_policy) != NGX_OK)
 		return NGX_ERROR;
 	if (out->trace && add_header(r, "traceparent", out->trace) != NGX_OK)
 		return NGX_ERROR;

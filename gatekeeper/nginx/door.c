@@ -1,5 +1,6 @@
 #include <signal.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
@@ -8,6 +9,8 @@
 
 /* How much longer than the edge nginx waits: the edge answers first unless it hangs. */
 #define DOOR_PATIENCE_MS 500
+/* How often a new worker looks whether it is connected to the services. */
+#define DOOR_LOOK_MS 5
 
 /* Of this worker; on nginx's thread only. */
 static struct {
@@ -15,7 +18,10 @@ static struct {
 	struct mailbox *mailbox;
 	struct edge_request *first, **last; /* gathered in this turn */
 	ngx_event_t gathered;
-	ngx_msec_t patience_ms;
+	ngx_msec_t patience_ms, body_timeout_ms;
+	struct door_shared *shared;
+	uint32_t rate, burst, sharers; /* the throttle; rate 0: none */
+	struct throttle_limit limit;
 } door;
 
 static ngx_str_t keep(ngx_http_request_t *r, const char *text)
@@ -124,15 +130,27 @@ static void on_patience_end(ngx_event_t *event)
 	finish(visit, problem);
 }
 
-static ngx_int_t wait_for_edge(struct door_visit *visit)
+static ngx_int_t watch_pool(struct door_visit *visit)
 {
-	ngx_http_request_t *r = visit->r;
-	ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, 0);
+	ngx_http_cleanup_t *cleanup;
 
+	if (visit->is_watched)
+		return NGX_OK;
+	cleanup = ngx_http_cleanup_add(visit->r, 0);
 	if (!cleanup)
 		return NGX_ERROR;
 	cleanup->handler = on_pool_gone;
 	cleanup->data = visit;
+	visit->is_watched = 1;
+	return NGX_OK;
+}
+
+static ngx_int_t wait_for_edge(struct door_visit *visit)
+{
+	ngx_http_request_t *r = visit->r;
+
+	if (watch_pool(visit) != NGX_OK)
+		return NGX_ERROR;
 	visit->request->door = visit;
 	visit->timer.handler = on_patience_end;
 	visit->timer.data = visit;
@@ -148,6 +166,8 @@ static void on_body(ngx_http_request_t *r)
 	struct door_visit *visit = ngx_http_get_module_ctx(r, ngx_http_flashsale_module);
 	struct edge_request *request = edge_request_new(door.edge);
 
+	if (visit->timer.timer_set)
+		ngx_del_timer(&visit->timer);
 	visit->request = request;
 	input_fill(r, &request->in);
 	if (input_fill_body(r, &request->in) != NGX_OK) {
@@ -167,6 +187,29 @@ static void on_body(ngx_http_request_t *r)
 	}
 }
 
+/* nginx's own timeout begins anew with each byte: whoever sends one now and then would hold a connection for days. */
+static void on_body_late(ngx_event_t *event)
+{
+	struct door_visit *visit = event->data;
+	ngx_http_request_t *r = visit->r;
+	ngx_connection_t *connection = r->connection;
+
+	ngx_log_error(NGX_LOG_INFO, connection->log, 0, "flashsale: the body took too long to come");
+	connection->timedout = 1;
+	ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
+	ngx_http_run_posted_requests(connection);
+}
+
+static void wait_for_body(struct door_visit *visit)
+{
+	if (watch_pool(visit) != NGX_OK)
+		return; /* out of memory: nginx's own timeout remains */
+	visit->timer.handler = on_body_late;
+	visit->timer.data = visit;
+	visit->timer.log = visit->r->connection->log;
+	ngx_add_timer(&visit->timer, door.body_timeout_ms);
+}
+
 static struct door_visit *visit_new(ngx_http_request_t *r)
 {
 	struct door_visit *visit = ngx_http_get_module_ctx(r, ngx_http_flashsale_module);
@@ -181,14 +224,33 @@ static struct door_visit *visit_new(ngx_http_request_t *r)
 	return visit;
 }
 
+/* This gatekeeper's share of what all together take, which changes as gatekeepers come and go. */
+static bool is_too_many(void)
+{
+	uint32_t sharers = edge_fleet(door.edge);
+
+	if (!door.rate)
+		return false;
+	if (sharers != door.sharers) {
+		door.sharers = sharers;
+		door.limit = throttle_share(door.rate, door.burst, sharers);
+	}
+	return !throttle_take(shared_throttle(door.shared), &door.limit, clock_mono_ns());
+}
+
 ngx_int_t door_handle(ngx_http_request_t *r)
 {
+	struct door_visit *visit = door.edge ? visit_new(r) : NULL;
 	ngx_int_t rc;
 
-	if (!door.edge || !visit_new(r))
+	if (!visit)
 		return NGX_HTTP_INTERNAL_SERVER_ERROR;
+	if (is_too_many())
+		return NGX_HTTP_TOO_MANY_REQUESTS;
 	r->request_body_in_single_buf = 1;
 	rc = ngx_http_read_client_request_body(r, on_body);
+	if (rc == NGX_AGAIN)
+		wait_for_body(visit);
 	return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }
 
@@ -294,20 +356,37 @@ static void name_logs(const ngx_cycle_t *cycle)
 	log_init("gatekeeper", instance);
 }
 
+/* What arrives meanwhile waits in the kernel's queue, instead of being told that there are no services; not longer than requests wait for those that are away. */
+static void await_services(ngx_msec_t deadline_ms)
+{
+	for (ngx_msec_t waited_ms = 0; waited_ms < deadline_ms && !edge_healthy(door.edge);
+		waited_ms += DOOR_LOOK_MS)
+		ngx_msleep(DOOR_LOOK_MS);
+}
+
 ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf)
 {
 	name_logs(cycle);
+	log_set_level((enum log_level)conf->log_level);
 	door.last = &door.first;
 	door.gathered.handler = send_gathered;
 	door.gathered.log = cycle->log;
 	door.patience_ms = conf->deadline + DOOR_PATIENCE_MS;
+	door.body_timeout_ms = conf->body_timeout;
 	door.mailbox = mailbox_new(cycle, on_arrived);
 	if (!door.mailbox) {
 		ngx_log_error(
 			NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: no descriptor for the mailbox");
 		return NGX_ERROR;
 	}
-	return open_edge(cycle, conf);
+	door.rate = (uint32_t)conf->throttle_rate;
+	door.burst = (uint32_t)conf->throttle_burst;
+	door.shared = conf->zone->data;
+	if (open_edge(cycle, conf) != NGX_OK)
+		return NGX_ERROR;
+	shared_join(door.shared);
+	await_services(conf->deadline);
+	return NGX_OK;
 }
 
 void door_close(void)
@@ -316,7 +395,7 @@ void door_close(void)
 		return;
 	/* Requests of nginx are gone by now; what comes back late has nobody to go to. */
 	send_gathered(&door.gathered);
-	edge_drain(door.edge);
+	edge_drain(door.edge, shared_leave(door.shared));
 	on_arrived(mailbox_take(door.mailbox));
 	edge_free(door.edge);
 	door.edge = NULL;

@@ -12,6 +12,7 @@
 #include <ngx_http.h>
 
 #include "gatekeeper/edge/edge.h"
+#include "gatekeeper/edge/throttle.h"
 
 extern ngx_module_t ngx_http_flashsale_module;
 
@@ -20,10 +21,13 @@ struct door_conf {
 	ngx_str_t tls_cert, tls_key, tls_ca;
 	ngx_str_t discovery_file, consul_prefix, advertise, advertise_admin, keys_folder, challenge_key;
 	ngx_uint_t demo; /* enum door_demo */
+	ngx_uint_t log_level; /* enum log_level */
 	ngx_flag_t protector_fail_closed, bench;
-	ngx_msec_t deadline, policy_fallback, challenge_lifetime;
+	ngx_msec_t deadline, policy_fallback, body_timeout, challenge_lifetime;
 	ngx_int_t inventory_shards, cart_shards, queue_max;
 	ngx_int_t challenge_difficulty, slow_account_rate, slow_address_rate;
+	ngx_uint_t throttle_rate, throttle_burst; /* of all gatekeepers together; 0: any number of requests is taken */
+	ngx_shm_zone_t *zone;			  /* struct door_shared */
 	ngx_shm_zone_t *shared; /* what the edges of all workers share, over reloads too */
 	ngx_uint_t used; /* some location has `flashsale on` */
 };
@@ -33,7 +37,8 @@ enum door_demo { DOOR_DEMO_OFF, DOOR_DEMO_LOOPBACK, DOOR_DEMO_FORCED };
 struct door_visit {
 	ngx_http_request_t *r;
 	struct edge_request *request; /* NULL: forgotten, or answered */
-	ngx_event_t timer;
+	ngx_event_t timer; /* while the body comes, then while the edge works */
+	unsigned is_watched : 1; /* it is forgotten when r goes */
 	/* for the access log */
 	ngx_str_t reason, user, session, trace, route;
 };
@@ -44,6 +49,13 @@ struct mailbox *mailbox_new(ngx_cycle_t *cycle, void (*arrived)(struct edge_requ
 void mailbox_free(struct mailbox *mailbox);
 void mailbox_put(void *mailbox, struct edge_request *request); /* the edge's loop */
 struct edge_request *mailbox_take(struct mailbox *mailbox);    /* all, oldest first */
+
+/* shared.c: what a gatekeeper's workers share, in a zone of nginx's that outlives them and reloads. */
+struct door_shared;
+ngx_shm_zone_t *shared_zone(ngx_conf_t *cf); /* NULL: no memory */
+struct throttle *shared_throttle(struct door_shared *shared);
+void shared_join(struct door_shared *shared);
+bool shared_leave(struct door_shared *shared); /* whether nobody is left */
 
 /* door.c */
 ngx_int_t door_open(ngx_cycle_t *cycle, const struct door_conf *conf);

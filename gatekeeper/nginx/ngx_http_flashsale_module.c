@@ -1,7 +1,7 @@
 /* The module as nginx sees it: directives, variables, the worker's start and end.
  *
  *   http:     flashsale_discovery FILE; or flashsale_consul PREFIX;  flashsale_advertise HOST:PORT ADMIN_HOST:PORT;  flashsale_demo loopback|off|forced;  flashsale_keys FOLDER;  flashsale_protector_fail_closed on|off;
- *             flashsale_deadline TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;
+ *             flashsale_deadline TIME;  flashsale_body_timeout TIME;  flashsale_policy_fallback TIME;  flashsale_shards INVENTORY CART;  flashsale_queue COUNT;  flashsale_throttle RATE BURST;  flashsale_log_level debug|info|warn|error;
  *             flashsale_challenge_key FILE;  flashsale_challenge_difficulty BITS;  flashsale_challenge_lifetime TIME;
  *             flashsale_slow_account_rate COUNT;  flashsale_slow_address_rate COUNT;
  *             flashsale_tls_cert FILE;  flashsale_tls_key FILE;  flashsale_tls_ca FILE;  flashsale_bench on|off;
@@ -10,6 +10,7 @@
  *   variables for the access log: $flashsale_reason _user _session _trace _route */
 #include <sys/prctl.h>
 
+#include "base/log.h"
 #include "gatekeeper/nginx/door.h"
 
 #define SHARED_OVERHEAD_BYTES (128 * 1024) /* of nginx's pages: 24 bytes for each of 4 KB */
@@ -17,11 +18,20 @@
 static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_advertise(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *set_throttle(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 
 static ngx_conf_enum_t demo_names[] = {
 	{ngx_string("off"), DOOR_DEMO_OFF},
 	{ngx_string("loopback"), DOOR_DEMO_LOOPBACK},
 	{ngx_string("forced"), DOOR_DEMO_FORCED},
+	{ngx_null_string, 0},
+};
+
+static ngx_conf_enum_t level_names[] = {
+	{ngx_string("debug"), LOG_DEBUG},
+	{ngx_string("info"), LOG_INFO},
+	{ngx_string("warn"), LOG_WARN},
+	{ngx_string("error"), LOG_ERROR},
 	{ngx_null_string, 0},
 };
 
@@ -51,7 +61,9 @@ static ngx_command_t commands[] = {
 	MAIN("flashsale_tls_ca", ngx_conf_set_str_slot, tls_ca, NULL),
 	MAIN("flashsale_keys", ngx_conf_set_str_slot, keys_folder, NULL),
 	MAIN("flashsale_demo", ngx_conf_set_enum_slot, demo, demo_names),
+	MAIN("flashsale_log_level", ngx_conf_set_enum_slot, log_level, level_names),
 	MAIN("flashsale_deadline", ngx_conf_set_msec_slot, deadline, NULL),
+	MAIN("flashsale_body_timeout", ngx_conf_set_msec_slot, body_timeout, NULL),
 	MAIN("flashsale_policy_fallback", ngx_conf_set_msec_slot, policy_fallback, NULL),
 	MAIN("flashsale_queue", ngx_conf_set_num_slot, queue_max, NULL),
 	MAIN("flashsale_challenge_key", ngx_conf_set_str_slot, challenge_key, NULL),
@@ -62,6 +74,8 @@ static ngx_command_t commands[] = {
 	FLAG("flashsale_protector_fail_closed", protector_fail_closed),
 	FLAG("flashsale_bench", bench),
 	{ngx_string("flashsale_shards"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_shards,
+		NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+	{ngx_string("flashsale_throttle"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2, set_throttle,
 		NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 	LOCATION("flashsale"),
 	LOCATION("flashsale_problem"),
@@ -119,6 +133,22 @@ static char *set_advertise(ngx_conf_t *cf, ngx_command_t *command, void *data)
 	return NGX_CONF_OK;
 }
 
+static char *set_throttle(ngx_conf_t *cf, ngx_command_t *command, void *data)
+{
+	struct door_conf *conf = data;
+	ngx_str_t *words = cf->args->elts;
+	ngx_int_t rate = ngx_atoi(words[1].data, words[1].len);
+	ngx_int_t burst = ngx_atoi(words[2].data, words[2].len);
+
+	if (rate < 1 || rate > THROTTLE_RATE_MAX || burst < 0 || burst > THROTTLE_BURST_MAX)
+		return refuse(cf,
+			"flashsale_throttle takes two numbers up to 10000000: requests a second of all "
+			"gatekeepers together, at least 1, and how many more at once");
+	conf->throttle_rate = (ngx_uint_t)rate;
+	conf->throttle_burst = (ngx_uint_t)burst;
+	return NGX_CONF_OK;
+}
+
 static void *create_conf(ngx_conf_t *cf)
 {
 	struct door_conf *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
@@ -126,6 +156,7 @@ static void *create_conf(ngx_conf_t *cf)
 	if (!conf)
 		return NULL;
 	conf->demo = NGX_CONF_UNSET_UINT;
+	conf->log_level = NGX_CONF_UNSET_UINT;
 	conf->protector_fail_closed = NGX_CONF_UNSET;
 	conf->bench = NGX_CONF_UNSET;
 	conf->deadline = NGX_CONF_UNSET_MSEC;
@@ -134,6 +165,7 @@ static void *create_conf(ngx_conf_t *cf)
 	conf->challenge_lifetime = NGX_CONF_UNSET_MSEC;
 	conf->slow_account_rate = NGX_CONF_UNSET;
 	conf->slow_address_rate = NGX_CONF_UNSET;
+	conf->body_timeout = NGX_CONF_UNSET_MSEC;
 	conf->inventory_shards = 1;
 	conf->cart_shards = 1;
 	conf->queue_max = NGX_CONF_UNSET;
@@ -170,7 +202,7 @@ static ngx_int_t init_shared(ngx_shm_zone_t *zone, void *before)
 
 static char *add_shared(ngx_conf_t *cf, struct door_conf *conf)
 {
-	static ngx_str_t name = ngx_string("flashsale");
+	static ngx_str_t name = ngx_string("flashsale_ladder");
 
 	conf->shared = ngx_shared_memory_add(
 		cf, &name, edge_shared_size() + SHARED_OVERHEAD_BYTES, &ngx_http_flashsale_module);
@@ -202,10 +234,12 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 	struct door_conf *conf = data;
 
 	ngx_conf_init_uint_value(conf->demo, DOOR_DEMO_LOOPBACK);
+	ngx_conf_init_uint_value(conf->log_level, LOG_INFO);
 	ngx_conf_init_value(conf->protector_fail_closed, 0);
 	ngx_conf_init_value(conf->bench, 0);
 	ngx_conf_init_msec_value(conf->deadline, 2000);
 	ngx_conf_init_msec_value(conf->policy_fallback, 60000);
+	ngx_conf_init_msec_value(conf->body_timeout, 30000);
 	ngx_conf_init_value(conf->queue_max, 16384);
 	if (conf->used && !conf->discovery_file.len && !conf->consul_prefix.len)
 		return refuse(cf, "neither flashsale_discovery nor flashsale_consul is set: the one names "
@@ -213,8 +247,6 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 				  "services' addresses, the other finds them through Consul");
 	if (conf->discovery_file.len && conf->consul_prefix.len)
 		return refuse(cf, "flashsale_discovery and flashsale_consul contradict each other");
-	if (conf->advertise.len && !conf->consul_prefix.len)
-		return refuse(cf, "flashsale_advertise means nothing without flashsale_consul");
 	if (conf->demo == DOOR_DEMO_OFF && !conf->keys_folder.len)
 		return refuse(cf, "flashsale_demo is off, so flashsale_keys must name the folder of the "
 				  "tokens' public keys");
@@ -222,8 +254,13 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 		return NGX_CONF_ERROR;
 	if (conf->deadline < 100 || conf->deadline > 60000)
 		return refuse(cf, "flashsale_deadline is out of range: 100ms to 60s");
+	if (conf->body_timeout < 100 || conf->body_timeout > 3600000)
+		return refuse(cf, "flashsale_body_timeout is out of range: 100ms to 60m");
 	if (conf->queue_max < 1 || conf->queue_max > 1000000)
 		return refuse(cf, "flashsale_queue is out of range: 1 to 1000000");
+	conf->zone = shared_zone(cf);
+	if (!conf->zone)
+		return NGX_CONF_ERROR;
 	return init_ladder(cf, conf);
 }
 

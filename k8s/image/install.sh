@@ -14,6 +14,7 @@ printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 
 apt-get update -qq
+apt-get upgrade -y -qq # the base is pinned, its repairs are not
 apt-get install -y -qq --no-install-recommends "${libraries[@]}"
 # By dpkg: the package wants iproute2 too, for a command of its system service.
 cd /tmp

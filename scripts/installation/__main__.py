@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 from . import certificates, demo
-from .layout import PROJECT, SERVICES, SOCKET_PATH_MAX, Home, Settings
+from .layout import PROJECT, SERVICES, SHARDS_MAX, SOCKET_PATH_MAX, Home, Settings
 from .supervisor import (Supervisor, children, complain, end_processes, is_healthy, is_port_free, stray_processes, tail,
                          wait_until)
 
@@ -50,10 +50,10 @@ def up(arguments):
 def settle(home, arguments, was_running):
     """The settings to run with: of a running home its own, and what is asked for must not differ; else what is asked for."""
     asked = {"port": arguments.port, "discovery": arguments.discovery, "hold_ttl": arguments.hold_ttl, "extra": arguments.set, "preset": arguments.preset,
-             "tls": arguments.tls}
+             "tls": arguments.tls, "inventory_shards": arguments.inventory_shards, "cart_shards": arguments.cart_shards}
     asked = {name: value for name, value in asked.items() if value}
     if not was_running:
-        return settle_discovery(Settings(**asked), arguments.discovery)
+        return settle_discovery(Settings(**(asked | settle_shards(home, asked))), arguments.discovery)
     home.load_settings()
     for name, value in asked.items():
         running = getattr(home.settings, name)
@@ -61,6 +61,18 @@ def settle(home, arguments, was_running):
             raise Failure(f"this home runs already with {name.replace('_', '-')} {running or 'by default'}, not {value}; "
                           f"./flashsale down --home {home.path} first")
     return home.settings
+
+
+def settle_shards(home, asked):
+    """As many as there are stores. Another number would make empty ones beside them, and look for goods and people where they are not."""
+    counts = {}
+    for name in ("inventory", "cart"):
+        there, wanted = home.shards_stored(name), asked.get(f"{name}_shards", 0)
+        if there and wanted and wanted != there:
+            raise Failure(f"this home has the stores of {there} shard{'s' * (there > 1)} of {name}, not of {wanted}; "
+                          f"docs/operations.md, \"Change the number of shards\", tells how that is done")
+        counts[f"{name}_shards"] = there or wanted or 1
+    return counts
 
 
 def settle_discovery(settings, asked):
@@ -86,13 +98,13 @@ def start(home, supervisor):
     check_settings(home)
     check_ports(home)
     home.make_folders()
-    for service in SERVICES:
+    for service in home.services():
         if service.has_store:
             make_store(home, service)
     home.write_configuration()
     home.save_settings()
     supervisor.start()
-    return [service.name for service in SERVICES]
+    return [service.name for service in home.services()]
 
 
 def check_settings(home):
@@ -104,7 +116,7 @@ def check_settings(home):
 
 
 def check_ports(home):
-    ports = sorted([port for service in SERVICES for port in (home.port(service), home.admin_port(service))] + home.consul_ports())
+    ports = sorted([port for service in home.services() for port in (home.port(service), home.admin_port(service))] + home.consul_ports())
     taken = ", ".join(str(port) for port in ports if not is_port_free(port))
     if taken:
         raise Failure(f"these ports are in use by another program: {taken}; nothing was started. Choose others with --port")
@@ -124,7 +136,7 @@ def make_store(home, service):
 
 def wait_healthy(home, supervisor):
     """Waits for all; returns the services that are not healthy in time, or that keep dying."""
-    waiting, dying = list(SERVICES), {}
+    waiting, dying = home.services(), {}
     end = time.monotonic() + HEALTHY_WITHIN_S
     while waiting and time.monotonic() < end:
         waiting = [service for service in waiting if not is_healthy(home.health_url(service))]
@@ -182,7 +194,8 @@ def status(arguments):
     home.load_settings()
     processes = Supervisor(home).processes()
     lost = {} if processes else unsupervised(home)
-    services = [describe(home, service, processes.get(service.name) or lost.get(service.name)) for service in SERVICES]
+    services = [describe(home, service, processes.get(service.name) or lost.get(service.name))
+                for service in home.services()]
     services.sort(key=lambda service: service["port"])
     if arguments.json:
         print(json.dumps({"home": str(home.path), "services": services}, indent=1))
@@ -203,7 +216,7 @@ def describe(home, service, info):
         if info["statename"] == "UNSUPERVISED" and health == "healthy":
             health = "unsupervised"
     return {
-        "name": service.name, "port": home.port(service), "admin_port": home.admin_port(service), "pid": pid, "health": health,
+        "name": service.name, "shard": service.shard, "shards": service.shards, "port": home.port(service), "admin_port": home.admin_port(service), "pid": pid, "health": health,
         "state": info["statename"] if info else "STOPPED", "workers": children(pid) if pid and service.name == "gatekeeper" else [],
         "log": str(home.log_file(service)),
     }
@@ -211,7 +224,7 @@ def describe(home, service, info):
 
 def unsupervised(home):
     """name -> what would be supervisord's to say, of services that run on without it."""
-    names = {str(home.run / service.name): service.name for service in SERVICES}
+    names = {str(home.run / service.name): service.name for service in home.services()}
     found = {}
     for pid in sorted(stray_processes(home)):  # a master before its workers
         try:
@@ -243,6 +256,8 @@ def main():
             command.add_argument("--port", type=int)
             command.add_argument("--discovery", choices=("static", "consul"))
             command.add_argument("--hold-ttl")
+            command.add_argument("--inventory-shards", type=int, choices=range(1, SHARDS_MAX + 1))
+            command.add_argument("--cart-shards", type=int, choices=range(1, SHARDS_MAX + 1))
             command.add_argument("--set", action="append", default=[])
             command.add_argument("--tls", action="store_true")
             command.add_argument("--no-demo", action="store_true")

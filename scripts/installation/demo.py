@@ -39,7 +39,7 @@ def post(home, path, body, fine):
 
 
 def hints(home):
-    ports = {service.name: home.port(service) for service in SERVICES}
+    ports = {service.name: home.port(service) for service in home.services()}
     grpcurl = shlex.quote(str(PROJECT / ".deps" / "bin" / "grpcurl"))
     if home.settings.tls:
         files = home.tls_files("operator")

@@ -5,6 +5,8 @@
     HOME/store/SERVICE/        LMDB, made once by the service's own `init`
     HOME/log/SERVICE.log       a file a service, and access.log; consul.log when there is an agent of our own
     HOME/run/                  sockets and pids; run/SERVICE is the service's working folder
+
+Shard 0 of inventory and cart is SERVICE, shard 1 is SERVICE-1, and so on.
 """
 
 import json
@@ -12,7 +14,7 @@ import os
 import resource
 import string
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,17 +29,30 @@ class Service:
     name: str
     offset: int  # its port is the installation's port plus this, its admin port ten above
     has_store: bool = True
+    shard: int = 0
     shards: int = 0  # 0: not sharded
+    shard_offset: int = 0  # of shard 1 and those after it: plus the shard's number
+
+    @property
+    def program(self):
+        """What it is an instance of."""
+        return self.name.removesuffix(f"-{self.shard}")
+
+    def at(self, shard, shards):
+        if shard == 0:
+            return replace(self, shards=shards)
+        return replace(self, name=f"{self.name}-{shard}", offset=self.shard_offset + shard, shard=shard, shards=shards)
 
 
-# In the order in which they are started; they are stopped in the opposite one.
+# What there is, in the order in which it is started; it is stopped in the opposite one.
 SERVICES = (
-    Service("inventory", 3, shards=1),
+    Service("inventory", 3, shards=1, shard_offset=30),
     Service("policy", 2),
     Service("protector", 1),
-    Service("cart", 4, shards=1),
+    Service("cart", 4, shards=1, shard_offset=50),
     Service("gatekeeper", 0, has_store=False),
 )
+SHARDS_MAX = 10  # on one machine
 
 
 # An agent of the installation's own, for `--discovery consul` without CONSUL_HTTP_ADDR: HTTP, gossip, RPC.
@@ -55,13 +70,15 @@ class Settings:
     preset: str = "release"
     tls: bool = False
     hold_ttl: str = ""  # empty: inventory's own default
+    inventory_shards: int = 1
+    cart_shards: int = 1
     extra: list = field(default_factory=list)  # "SERVICE.NAME=VALUE"
 
     def of(self, service):
         """The (name, value) pairs of --set that are for this service."""
         for setting in self.extra:
             owner, _, rest = setting.partition(".")
-            if owner == service.name:
+            if owner == service.program:
                 name, _, value = rest.partition("=")
                 yield name.replace("_", "-"), value
 
@@ -82,6 +99,19 @@ class Home:
                 if character in FORBIDDEN or not character.isprintable():
                     return path, character
         return None
+
+    def services(self):
+        """Every process of it, as often as there are shards."""
+        counts = {"inventory": self.settings.inventory_shards, "cart": self.settings.cart_shards}
+        return [service.at(shard, service.shards and counts[service.name])
+                for service in SERVICES for shard in range(counts.get(service.name, 1))]
+
+    def service(self, name):
+        return next(service for service in self.services() if service.name == name)
+
+    def shards_stored(self, name):
+        """How many shards of inventory or cart have a store here; 0: none."""
+        return len([*self.path.glob(f"store/{name}"), *self.path.glob(f"store/{name}-[1-9]")])
 
     def port(self, service):
         return self.settings.port + service.offset
@@ -110,7 +140,7 @@ class Home:
         return PROJECT / "build" / self.settings.preset
 
     def program(self, service):
-        return self.build() / "bin" / f"flashsale-{service.name}"
+        return self.build() / "bin" / f"flashsale-{service.program}"
 
     def load_settings(self):
         try:
@@ -126,7 +156,7 @@ class Home:
     def make_folders(self):
         for folder in (self.etc, self.log, self.run, self.path / "store"):
             folder.mkdir(parents=True, exist_ok=True)
-        for name in [service.name for service in SERVICES] + (["consul"] if self.settings.consul else []):
+        for name in [service.name for service in self.services()] + (["consul"] if self.settings.consul else []):
             (self.run / name).mkdir(exist_ok=True)
 
     def write_configuration(self):
@@ -137,7 +167,7 @@ class Home:
     def init_command(self, service):
         command = [str(self.program(service)), "init", "--store", str(self.store(service))]
         if service.shards:
-            command += ["--shard", "0", "--shards", str(service.shards)]
+            command += ["--shard", str(service.shard), "--shards", str(service.shards)]
         return command
 
     def command(self, service):
@@ -152,11 +182,13 @@ class Home:
         else:
             command += ["--discovery-file", str(self.etc / "services.list")]
         if service.shards:
-            command += ["--shard", "0", "--shards", str(service.shards)]
-        if service.name == "inventory" and self.settings.hold_ttl:
+            command += ["--shard", str(service.shard), "--shards", str(service.shards)]
+        if service.program == "inventory" and self.settings.hold_ttl:
             command += ["--hold-ttl", self.settings.hold_ttl]
+        if service.program == "cart" and self.settings.inventory_shards > 1:
+            command += ["--inventory-shards", str(self.settings.inventory_shards)]
         if self.settings.tls:
-            for name, path in self.tls_files(service.name).items():
+            for name, path in self.tls_files(service.program).items():
                 command += [f"--tls-{name}", str(path)]
         for name, value in self.settings.of(service):
             command += [f"--{name}", value]
@@ -174,14 +206,14 @@ class Home:
 
     def _services_list(self):
         lines = ["# Written by ./flashsale up. SERVICE ADDRESS [shard=N/COUNT] [admin=ADDRESS]"]
-        for service in SERVICES:
-            shard = f" shard=0/{service.shards}" if service.shards else ""
-            lines.append(f"{service.name} {HOST}:{self.port(service)}{shard} admin={HOST}:{self.admin_port(service)}")
+        for service in self.services():
+            shard = f" shard={service.shard}/{service.shards}" if service.shards else ""
+            lines.append(f"{service.program} {HOST}:{self.port(service)}{shard} admin={HOST}:{self.admin_port(service)}")
         return "\n".join(lines) + "\n"
 
     def _nginx_conf(self):
         gatekeeper = SERVICES[-1]
-        settings = dict(self.settings.of(gatekeeper))
+        settings = {"shards": f"{self.settings.inventory_shards} {self.settings.cart_shards}"} | dict(self.settings.of(gatekeeper))
         values = {name.replace("-", "_").upper(): settings.pop(name, standard) for name, standard in NGINX_SETTINGS.items()}
         proxies = values["TRUSTED_PROXIES"].split(",") if values["TRUSTED_PROXIES"] else []
         values |= {
@@ -198,10 +230,8 @@ class Home:
         return AtTemplate(template).substitute(values)
 
     def _nginx_discovery(self, gatekeeper):
-        if self.settings.discovery != "consul":
-            return f'flashsale_discovery "{self.etc / "services.list"}";'
-        return (f"flashsale_consul {self.consul_prefix()}; "
-                f"flashsale_advertise {HOST}:{self.port(gatekeeper)} {HOST}:{self.admin_port(gatekeeper)};")
+        how = f"flashsale_consul {self.consul_prefix()};" if self.settings.discovery == "consul" else f'flashsale_discovery "{self.etc / "services.list"}";'
+        return f"{how} flashsale_advertise {HOST}:{self.port(gatekeeper)} {HOST}:{self.admin_port(gatekeeper)};"
 
     def _nginx_tls(self, gatekeeper):
         if not self.settings.tls:
@@ -217,7 +247,7 @@ class Home:
             text += PROGRAM.format(
                 name="consul", order=0, folder=escape(self.run / "consul"), log=escape(self.log / "consul.log"),
                 command=escape(" ".join(quote(word) for word in self.consul_command())), environment="", signal="TERM")
-        for order, service in enumerate(SERVICES, start=1):
+        for order, service in enumerate(self.services(), start=1):
             text += PROGRAM.format(
                 name=service.name, order=order, folder=escape(self.run / service.name), log=escape(self.log_file(service)),
                 command=escape(" ".join(quote(word) for word in self.command(service))),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from .layout import HOST, SERVICES
+from .layout import HOST
 
 # What a shell that runs us may have set must not reach the services: an unknown setting stops them.
 SETTINGS_PREFIX = "FLASHSALE_CFG_"
@@ -76,7 +76,7 @@ class Supervisor:
 
 def stray_processes(home):
     """Processes of this installation that no supervisord looks after, as when it was killed: ours, by program and working folder."""
-    folders = {str(home.run / name) for name in [service.name for service in SERVICES] + ["consul"]} | {str(home.path)}
+    folders = {str(home.run / name) for name in [service.name for service in home.services()] + ["consul"]} | {str(home.path)}
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():

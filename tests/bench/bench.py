@@ -2,7 +2,7 @@
 """./flashsale bench: how much the system does on this machine, load generator included.
 
 Starts what it measures itself, drives it over loopback, and stops it. web.py goes through the gatekeeper, books.py straight to inventory and to
-the cart, ban.py looks how soon a bot is banned. Each bench says what a right answer is; a run with wrong ones ends with 1.
+the cart; rolling.py restarts everything; ban.py looks how soon a bot is banned. Each bench says what a right answer is; a run with wrong ones ends with 1.
 """
 
 import argparse
@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "system"))
 import ban  # noqa: E402  the path comes first
 import bans  # noqa: E402  the path comes first
 import books  # noqa: E402
+import rolling  # noqa: E402
 import web  # noqa: E402
 
 OPEN_FILES = 8192
@@ -32,7 +33,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, OPEN_FILES), hard))
 
     figures, wrong = {}, []
-    for part in (web, books, ban, bans):
+    for part in (web, books, rolling, ban, bans):
         mine = [name for name in names if name in part.NAMES]
         if not mine:
             continue

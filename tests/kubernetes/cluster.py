@@ -18,14 +18,13 @@ import time
 import urllib.request
 from pathlib import Path
 
-import grpc
-from manifests import find, of_kind, pod_labels, selects
+from manifests import PROJECT, find, of_kind, pod_labels, selects
 from names import Names
 
 CLONE_NEWNET = 0x40000000
 NODE = "10.244.0.1"
 DOMAIN = "svc.cluster.local"
-HEALTH_SERVING = 1
+GRPCURL = PROJECT / ".deps" / "bin" / "grpcurl"
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -47,7 +46,8 @@ class Cluster:
         self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
         if libc.unshare(CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), "a network namespace of its own")
-        for words in ("link set lo up", "link add node type bridge", f"addr add {NODE}/16 dev node", "link set node up"):
+        # An address of its own: else a bridge has its lowest port's, another one whenever a pod comes or goes, and pods go on to send to the old one.
+        for words in ("link set lo up", "link add node address 0a:58:0a:f4:00:01 type bridge", f"addr add {NODE}/16 dev node", "link set node up"):
             run("ip", *words.split())
         self.names = Names(NODE, self.resolve)
         for service in of_kind(self.things, "Service"):
@@ -126,7 +126,7 @@ class Pod:
         self.security = self.spec["securityContext"]
         self.fs_group = self.security.get("fsGroup", 0)
         self.folder = cluster.folder / "pods" / name
-        self.ready, self.process, self.first = False, None, None
+        self.ready, self.process, self.first, self.started = False, None, None, []
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.pause = subprocess.Popen(["unshare", "--net", "--uts", "--ipc", "--", "sleep", "infinity"])
@@ -188,10 +188,12 @@ class Pod:
             "uid": self.security["runAsUser"], "gid": self.security["runAsGroup"], "groups": [self.fs_group] if self.fs_group else [],
             "environment": self.environment(container), "folder": config.get("WorkingDir") or "/",
             "command": container.get("command", config["Entrypoint"]) + container.get("args", config["Cmd"])}))
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["nsenter", "-t", str(self.pause.pid), "-n", "-u", "-i", "unshare", "--pid", "--mount", "--fork", "--kill-child",
              sys.executable, str(Path(__file__).with_name("contain.py")), str(written)],
             stdin=subprocess.DEVNULL, stdout=self.log(container["name"]), stderr=subprocess.STDOUT)
+        self.started.append(process)
+        return process
 
     def log(self, name):
         """A pipe that the container's user may open anew by /dev/stdout, as runtimes give; what comes out of it goes to the log."""
@@ -273,25 +275,25 @@ class Pod:
 
     def probe(self, probe):
         """True, or what came instead."""
+        timeout = probe.get("timeoutSeconds", 1)
+        if "grpc" in probe:
+            answer = self.check_health("-plaintext", service=probe["grpc"].get("service", ""), port=probe["grpc"]["port"], timeout=timeout)
+            return '"SERVING"' in answer.stdout or answer.stdout
+        port = probe["httpGet"]["port"]
         try:
-            if "grpc" in probe:
-                return self.probe_grpc(probe["grpc"], probe.get("timeoutSeconds", 1))
-            port = probe["httpGet"]["port"]
-            url = f"http://{self.address}:{self.port(port)}{probe['httpGet']['path']}"
-            with urllib.request.urlopen(url, timeout=probe.get("timeoutSeconds", 1)) as answer:
+            with urllib.request.urlopen(f"http://{self.address}:{self.port(port)}{probe['httpGet']['path']}", timeout=timeout) as answer:
                 return answer.status == 200
-        except (OSError, grpc.RpcError) as error:
+        except OSError as error:
             return str(error)
 
     def port(self, port):
         return port if isinstance(port, int) else {p["name"]: p["containerPort"] for p in self.spec["containers"][0]["ports"]}[port]
 
-    def probe_grpc(self, probe, timeout):
-        """grpc.health.v1.Health/Check by hand: the request is the service's name, the answer field 1 of HealthCheckResponse."""
-        name = probe.get("service", "").encode()
-        with grpc.insecure_channel(f"{self.address}:{probe['port']}") as channel:
-            answer = channel.unary_unary("/grpc.health.v1.Health/Check")(b"\x0a" + bytes([len(name)]) + name if name else b"", timeout=timeout)
-        return answer == bytes([8, HEALTH_SERVING]) or f"health {answer}"
+    def check_health(self, *security, service="", port="grpc", timeout=5):
+        """grpc.health.v1.Health/Check by the library that the kubelet has, Go's. As a program: the threads of a library in here would stay in the first network that they saw."""
+        words = (GRPCURL, *security, "-connect-timeout", timeout, "-max-time", timeout, "-d", json.dumps({"service": service}), f"{self.address}:{self.port(port)}",
+                 "grpc.health.v1.Health/Check")
+        return subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     # ---- its end ----
 
@@ -307,8 +309,8 @@ class Pod:
 
     def kill(self):
         self.ready = False
-        for process in (self.process, self.pause):
-            if process and process.poll() is None:
+        for process in (*self.started, self.pause):
+            if process.poll() is None:
                 process.kill()
                 process.wait()
         for end in getattr(self, "ends", []):

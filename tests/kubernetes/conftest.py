@@ -1,5 +1,8 @@
 """The image, once for all tests that need it, and nodes to run it on."""
 
+import fcntl
+import os
+
 import pytest
 from cluster import Cluster
 from image import PROJECT, Image, NoBase, missing
@@ -16,11 +19,16 @@ def image(request):
     if why := missing():
         pytest.skip(why)
     made = Image(PROJECT / "build" / "kubernetes")
-    try:
-        made.make_base()
-    except NoBase as why:
-        pytest.skip(str(why))
-    made.build(full=request.config.getoption("--full"))
+    run, built = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())), made.folder / "built-by"
+    with open(made.folder / "lock", "w") as lock:  # of the workers of a run the first one builds
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists() or built.read_text() != run:
+            try:
+                made.make_base()
+            except NoBase as why:
+                pytest.skip(str(why))
+            made.build(full=request.config.getoption("--full"))
+            built.write_text(run)
     return made
 
 

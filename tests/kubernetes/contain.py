@@ -7,11 +7,12 @@ environment, folder, command. What it leaves out of a runtime's work: seccomp an
 import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 CAPABILITIES = 64  # more than there are: dropping one that is not there is an error we don't mind
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
@@ -59,6 +60,7 @@ def give_up_privileges(container):
     os.setresuid(container["uid"], container["uid"], container["uid"])
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # unshare has set it, and another user's process has it no more
 
 
 def main(path):

@@ -53,6 +53,7 @@ def test_its_configuration(image):
     config = image.config()
     assert config["User"] == "10001:10001" and config["Entrypoint"] == ["/usr/local/bin/flashsale"]
     assert {label.rpartition(".")[2] for label in config["Labels"]} >= {"title", "description", "version", "licenses"}
+    assert config["Healthcheck"]["Test"] == ["CMD", "/usr/local/bin/flashsale", "health"]
 
 
 def test_nothing_is_more_than_anybodys(image):

@@ -75,7 +75,7 @@ def test_ends_within_the_grace_period(things):
     for component, workload in services(things).items():
         spec = pod_spec(workload)
         sleep = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-        drain = 10 if component == "gatekeeper" else 5  # worker_shutdown_timeout of nginx.conf.in, --drain-time
+        drain = 10 if component == "gatekeeper" else 8  # worker_shutdown_timeout of nginx.conf.in; --drain-delay, --drain-time and Consul's 2.5 s
         assert sleep > 0 and sleep + drain < spec["terminationGracePeriodSeconds"], component
     assert "worker_shutdown_timeout 10s;" in (PROJECT / "gatekeeper/nginx/nginx.conf.in").read_text()
 
@@ -123,6 +123,8 @@ def test_shards_agree(things):
         listed = {words[1]: words[2] for words in lines if words[0] == component}
         assert listed == {f"flashsale-{component}-{i}.flashsale-{component}:{SERVICES[component]}": f"shard={i}/{count}" for i in range(count)}
     assert [words[1] for words in lines if words[0] in ("policy", "protector")] == ["flashsale-policy:8082", "flashsale-protector:8081"]
+    assert [words[1] for words in lines if words[0] == "gatekeeper"] == ["flashsale-gatekeepers:8080"], "they learn their number"
+    assert find(things, "Service", "flashsale-gatekeepers")["spec"]["clusterIP"] == "None"
 
 
 def test_disruptions_and_spread(things):
@@ -182,7 +184,7 @@ def test_selectors_find_their_pods(things):
     pods = [pod_labels(workload) for workload in workloads(things)]
     for service in of_kind(things, "Service"):
         matching = [labels for labels in pods if selects({"matchLabels": service["spec"]["selector"]}, labels)]
-        assert [labels["app.kubernetes.io/component"] for labels in matching] == [service["metadata"]["name"].removeprefix("flashsale-")]
+        assert [labels["app.kubernetes.io/component"] for labels in matching] == [service["metadata"]["name"].removeprefix("flashsale-").removesuffix("s")]
     for policy in of_kind(things, "NetworkPolicy"):
         assert any(selects(policy["spec"]["podSelector"], labels) for labels in pods), name(policy)
 

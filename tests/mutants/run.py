@@ -8,6 +8,7 @@ import argparse
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -138,6 +139,8 @@ def configure():
     if (BUILD / "build.ninja").exists():
         return
     quick = ["-DCMAKE_BUILD_TYPE=", "-DCMAKE_C_FLAGS=-O1 -g0 -w"]
+    if shutil.which("ld.gold"):
+        quick.append("-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=gold")
     subprocess.run(["cmake", "-S", TREE, "-B", BUILD, "-G", "Ninja", *quick], check=True, stdout=subprocess.DEVNULL)
 
 

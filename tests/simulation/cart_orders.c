@@ -211,6 +211,19 @@ int64_t __wrap_rpc_deadline_ns(const struct rpc_call *call)
 	return call->deadline_ns;
 }
 
+/* Requests without a trace: it goes into logs, and decides nothing. */
+const char *__wrap_rpc_trace(const struct rpc_call *call);
+const char *__wrap_rpc_trace(const struct rpc_call *call)
+{
+	return "";
+}
+
+const uint8_t *__wrap_rpc_trace_id(const struct rpc_call *call);
+const uint8_t *__wrap_rpc_trace_id(const struct rpc_call *call)
+{
+	return NULL;
+}
+
 void __wrap_rpc_fail(struct rpc_call *call, const struct rpc_status *status);
 void __wrap_rpc_fail(struct rpc_call *call, const struct rpc_status *status)
 {

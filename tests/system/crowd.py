@@ -15,6 +15,7 @@ class Answer:
         self.status = response.status_code if response is not None else 0
         self.body = response.json() if response is not None and response.content else {}
         self.reason = self.body.get("reason", "")
+        self.retry_after = response.headers.get("Retry-After") if response is not None else None
         if response is None or self.status == 504:
             self.outcome = "unknown"
         elif self.status == 200:
@@ -66,11 +67,14 @@ class Load:
         while not self.ended.is_set():
             count += 1
             user = f"{self.name}-{number}-{count}"
-            answer = attempt(self.sale, user, self.sku, self.quantity, f"key-{user}", session)
+            answer = self.attempt(number, user, f"key-{user}", session)
             with self.lock:
                 self.answers.append((time.monotonic(), answer))
             if answer.outcome == "unknown":
                 self.ended.wait(0.1)
+
+    def attempt(self, number, user, key, session):
+        return attempt(self.sale, user, self.sku, self.quantity, key, session)
 
     def yes_since(self, moment):
         with self.lock:
@@ -83,11 +87,11 @@ class Load:
         return [answer for _, answer in self.answers]
 
 
-def held_units(sale, sku):
-    """user -> live units, by asking inventory for every hold."""
+def held_units(sale, sku, inventory="inventory"):
+    """user -> live units, by asking inventory, or a shard of it, for every hold."""
     units, token = {}, ""
     while True:
-        page = sale.grpc.call("inventory", "ListHolds", sku=sku, page_size=1000, page_token=token)
+        page = sale.grpc.call(inventory, "ListHolds", sku=sku, page_size=1000, page_token=token)
         for hold in page.holds:
             if hold.state in (1, 2):  # HELD, SOLD
                 units[hold.user_id] = units.get(hold.user_id, 0) + hold.quantity
@@ -96,9 +100,9 @@ def held_units(sale, sku):
             return units
 
 
-def audit(sale, sku):
+def audit(sale, sku, inventory="inventory"):
     """The books of a SKU, counted in three ways; they must agree."""
-    answer = sale.grpc.call("inventory", "AuditStock", sku=sku, timeout=60)
+    answer = sale.grpc.call(inventory, "AuditStock", sku=sku, timeout=60)
     (item,) = answer.items
     assert answer.consistent and item.consistent, item.finding
     assert item.row.stock == item.row.available + item.row.held + item.row.sold
@@ -108,11 +112,11 @@ def audit(sale, sku):
     return item.row
 
 
-def replay(sale, sku):
+def replay(sale, sku, inventory="inventory"):
     """The books of a SKU by a replay of the whole ledger over the wire: (stock, available, held, sold)."""
     stock = available = held = sold = 0
     holds, orders = {}, {}
-    for message in sale.grpc.stream("inventory", "ReadLedger", timeout=120):
+    for message in sale.grpc.stream(inventory, "ReadLedger", timeout=120):
         for entry in message.entries:
             kind = entry.WhichOneof("change")
             if kind == "goods_changed" and entry.goods_changed.goods.sku == sku:
@@ -163,7 +167,7 @@ def replay_order(change, orders, holds, sku):
         assert holds[hold][0] == change.state, f"hold {hold} of order {change.order_id}"
 
 
-def check_books(sale, sku):
-    row = audit(sale, sku)
-    assert replay(sale, sku) == (row.stock, row.available, row.held, row.sold)
+def check_books(sale, sku, inventory="inventory"):
+    row = audit(sale, sku, inventory)
+    assert replay(sale, sku, inventory) == (row.stock, row.available, row.held, row.sold)
     return row

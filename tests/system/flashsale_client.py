@@ -1,11 +1,14 @@
 """What system tests talk with: an installation, gRPC without generated code, and waiting for conditions."""
 
+import collections
+import fcntl
 import json
 import os
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,7 +22,9 @@ GRPCURL = PROJECT / ".deps" / "bin" / "grpcurl"
 # Sanitizers make everything slower; waits are for conditions, so only a failing test waits this long.
 PATIENCE_S = 20 if PRESET == "release" else 90
 DISCOVERY = os.environ.get("FLASHSALE_TEST_DISCOVERY", "static")
-PORTS_OF_AN_INSTALLATION = [*range(5), *range(10, 15), *range(20, 23)]
+PORTS_OF_AN_INSTALLATION = [*range(5), *range(10, 15), *range(20, 23), *range(31, 34), *range(41, 44), *range(51, 54), *range(61, 64)]
+PORTS_OF_A_BLOCK = max(PORTS_OF_AN_INSTALLATION) + 1
+blocks = collections.deque(maxlen=60)  # locked files of the blocks that this process chose last; what older ones were for runs, or is gone
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 
@@ -42,11 +47,22 @@ def run_script(*words, timeout=600, environment=None):
 
 
 def free_port():
-    """A port P with all ports of an installation at P free, below those that the kernel gives to clients."""
-    while True:
-        port = random.randrange(10000, 30000)
+    """A port P with all ports of an installation at P free, below those that the kernel gives to clients. Its block is this process's alone: tests run
+    side by side, and what one has chosen is not in use yet when the next one chooses."""
+    folder = Path(tempfile.gettempdir()) / f"flashsale-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    ports = range(10000, 30000 - PORTS_OF_A_BLOCK, PORTS_OF_A_BLOCK)
+    for port in random.sample(ports, len(ports)):
+        lock = open(folder / str(port), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        blocks.append(lock)
         if all(is_free(port + offset) for offset in PORTS_OF_AN_INSTALLATION):
             return port
+    raise AssertionError("no free ports: do installations of earlier tests still run?")
 
 
 def is_free(port):
@@ -91,7 +107,11 @@ class Installation:
         return all(services[name]["health"] == "healthy" for name in names or services)
 
     def address(self, service):
-        return f"127.0.0.1:{self.port + {'gatekeeper': 0, 'protector': 1, 'policy': 2, 'inventory': 3, 'cart': 4}[service]}"
+        """Of a service, or of a shard of one: "cart-1"."""
+        name, _, shard = service.partition("-")
+        if int(shard or 0):
+            return f"127.0.0.1:{self.port + {'inventory': 30, 'cart': 50}[name] + int(shard)}"
+        return f"127.0.0.1:{self.port + {'gatekeeper': 0, 'protector': 1, 'policy': 2, 'inventory': 3, 'cart': 4}[name]}"
 
     def admin(self, service, path):
         host, port = self.address(service).split(":")
@@ -167,7 +187,8 @@ class Contracts:
         return self.factory.GetPrototype(descriptor)
 
     def method(self, service, name):
-        """service: "inventory", or a full name such as grpc.health.v1.Health."""
+        """service: "inventory" or a shard of it, "inventory-1"; or a full name such as grpc.health.v1.Health."""
+        service = service.partition("-")[0]
         if "." not in service:
             service = f"flashsale.{service}.v1.{service.capitalize()}Service"
         return self.pool.FindServiceByName(service).FindMethodByName(name)
@@ -230,6 +251,11 @@ class Grpc:
             f"/{descriptor.containing_service.full_name}/{method}",
             request_serializer=lambda message: message.SerializeToString(), response_deserializer=answer.FromString)
         return call, request
+
+    def forget(self, service):
+        """The next call connects anew, at once: a channel whose service was gone waits before it tries again, and says "unavailable" meanwhile."""
+        if channel := self.channels.pop(service, None):
+            channel.close()
 
     def close(self):
         for channel in self.channels.values():

@@ -318,6 +318,7 @@ def test_a_digest_does_not_outlive_its_process(installations):
     supervise(sale, "stop", "inventory")
     supervise(sale, "start", "inventory")
     wait_until(lambda: sale.is_healthy(), what="the sale goes on")
+    sale.grpc.call("inventory", "ListFollowers", wait_for_ready=True)  # this side is connected again
     code, why = refusal(lambda: archive(sale, told.digest, "ONCE"))
     assert code == grpc.StatusCode.ABORTED and "since the start" in why
     again = Export(sale, "ONCE")

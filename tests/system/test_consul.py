@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import grpc
 import pytest
 import requests
 from consul_agent import Agent, Process, Proxy, metric, other_environment
@@ -13,6 +14,7 @@ from crowd import Load, check_books
 from flashsale_client import PROJECT, Installation, run_script, wait_until
 
 LEFT_WITHIN_S = 2
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 MANAGEMENT = "0b8dd4a8-0b6b-4b6c-9a53-6f5d9a3d2a11"
 
 
@@ -124,7 +126,7 @@ def test_up_before_consul(agent, consul_sales, fresh):
     up = subprocess.Popen(["./flashsale", "up", "--discovery", "consul", "--home", sale.home, "--port", str(sale.port)],
                           cwd=PROJECT,
                           env=sale.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    time.sleep(5)  # the time without Consul is what is tested
+    time.sleep(10)  # the time without Consul is what is tested
     assert up.poll() is None
     agent.start()
     words, _ = up.communicate(timeout=90)
@@ -155,7 +157,7 @@ def test_consul_is_gone_and_services_restart(agent, consul_sales, fresh):
     check_books(sale, sku)
 
 
-def test_one_of_two_is_killed(agent, consul_sales, processes, fresh):
+def test_one_of_two_restarts_and_is_killed(agent, consul_sales, processes, fresh):
     sale, sku = consul_sales(agent.start().address), fresh("SKU")
     sale.up()
     new_goods(sale, sku)
@@ -164,9 +166,22 @@ def test_one_of_two_is_killed(agent, consul_sales, processes, fresh):
     wait_until(lambda: agent.is_passing(name, 2))
     ready = 'flashsale_client_instances_ready{service="protector"}'
     wait_until(lambda: gatekeeper_metric(sale, ready) == 2, what="the gatekeeper has found it")
+    workers = sale.status()["gatekeeper"]["workers"]
+    sale.kill("gatekeeper", signal.SIGHUP)
+    wait_until(lambda: (now := sale.status()["gatekeeper"]["workers"]) and not set(now) & set(workers), what="other workers")
+    assert '"left Consul"' not in sale.log("gatekeeper"), "the gatekeeper stays, whichever workers it has"
+    wait_until(lambda: gatekeeper_metric(sale, ready) == 2)
+    assert gatekeeper_metric(sale, "flashsale_gatekeeper_fleet") == 1
     load = Load(sale, sku, "killed", threads=2)
     begun = time.monotonic()
     wait_until(lambda: load.yes_since(begun) > 20)
+    assert second.end() == 0
+    wait_until(lambda: gatekeeper_metric(sale, ready) == 1)
+    second.start()
+    wait_until(lambda: gatekeeper_metric(sale, ready) == 2, what="it is back")
+    begun = time.monotonic()
+    wait_until(lambda: load.yes_since(begun) > 20)
+    assert [answer.body for _, answer in load.answers if answer.outcome != "yes" or answer.body.get("degraded")] == [], "a restart costs nothing"
     killed = time.monotonic()
     second.end(kill=True)
     wait_until(lambda: list(agent.health(name).values()).count("critical") == 1, what="Consul has noticed")
@@ -205,6 +220,23 @@ def test_a_stopped_service_is_out_at_once(agent, processes):
     wait_until(lambda: agent.is_passing("flashsale-policy"))
     assert policy.end() == 0
     assert agent.health("flashsale-policy") == {}
+
+
+def test_an_end_step_by_step(agent, processes):
+    """NOT_SERVING is told, Consul is left, calls are taken until the callers have left; then the end."""
+    policy = processes("policy", variables_of(agent.start()), "--drain-delay", "60s").start()
+    wait_until(lambda: agent.is_passing("flashsale-policy"))
+    with grpc.insecure_channel(f"127.0.0.1:{policy.port}") as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert next(watch) == check(b"") == SERVING
+        policy.process.terminate()
+        assert next(watch) == NOT_SERVING
+        wait_until(lambda: agent.health("flashsale-policy") == {}, what="it has left Consul")
+        assert check(b"", timeout=10) == NOT_SERVING, "who has not left yet is answered"
+        assert policy.process.poll() is None
+        watch.cancel()
+        assert policy.process.wait(timeout=50) == 0, "nobody is left to wait for"
 
 
 def test_what_took_over_a_port_is_not_taken_for_the_old_service(agent, processes):

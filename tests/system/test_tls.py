@@ -1,12 +1,16 @@
 """Mutual TLS between the services: who may speak, who may do what, and new certificates while all goes on."""
 
 import shutil
+import signal
+import socket
+import ssl
 import sys
 import threading
 from contextlib import contextmanager
 
 import grpc
 import pytest
+from by_hand import Service
 from conftest import run_installation
 from crowd import Load, check_books, crowd
 from flashsale_client import PROJECT, Grpc, grpcurl, run_script, wait_until
@@ -210,6 +214,35 @@ def test_another_authority_under_load(own_secure, fresh):
 @pytest.fixture
 def own_secure(tmp_path):
     yield from run_installation(tmp_path / "home", "--tls")
+
+
+def shown_certificate(port, folder):
+    context = ssl.create_default_context(cafile=folder / "ca.crt")
+    context.load_cert_chain(folder / "operator.crt", folder / "operator.key")
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw, context.wrap_socket(raw, server_hostname="localhost") as connection:
+        return connection.getpeercert(binary_form=True)
+
+
+def test_sighup_reads_certificates(secure, tmp_path):
+    """Of a service that nobody speaks to: it knows of the new one before the next connection."""
+    folder = tmp_path / "tls"
+    shutil.copytree(secure.tls, folder)
+    files = [word for name, file in (("cert", "policy.crt"), ("key", "policy.key"), ("ca", "ca.crt")) for word in (f"--tls-{name}", folder / file)]
+    policy = Service(tmp_path, "policy", *files).start()
+    try:
+        wait_until(lambda: policy.health() == 200)
+        before = shown_certificate(policy.port, folder)
+        certificates.make(folder, "policy")
+        told = sum(line["message"] == "the certificates were read again" for line in policy.said())
+        policy.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: sum(line["message"] == "the certificates were read again" for line in policy.said()) == told + 1)
+        after = shown_certificate(policy.port, folder)
+        assert after == ssl.PEM_cert_to_DER_cert((folder / "policy.crt").read_text()) != before
+        assert policy.end() == 0
+    finally:
+        policy.end(kill=True)
+    assert policy.sanitizer_reports() == []
 
 
 def test_half_of_the_settings_is_refused(secure, tmp_path):

@@ -54,6 +54,14 @@ def test_a_client_address_in_the_body_is_ignored(strict):
     assert buy(sale, issuer.bearer(sub="carl"), clientIP="198.51.100.9").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/services", "/v1/services.html"])
+def test_only_operators_see_the_instances(strict, path):
+    sale, issuer = strict
+    assert sale.rest.get(path).status_code == 401
+    assert sale.rest.get(path, headers=issuer.bearer(sub="ann")).status_code == 403
+    assert sale.rest.get(path, headers=issuer.bearer(sub="boss", scope="operator")).status_code == 200
+
+
 def test_operators_routes_want_their_scope(strict):
     sale, issuer = strict
     body = {"goodsSKU": "OTHER", "goodsQuantity": 1, "goodsPrice": 1}

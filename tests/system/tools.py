@@ -6,21 +6,22 @@ import subprocess
 from flashsale_client import PRESET, PROJECT, wait_until
 
 
-def tool(service, *words, timeout=300):
+def tool(service, *words, timeout=300, **options):
     """flashsale-SERVICE WORD...: its end."""
     program = PROJECT / "build" / PRESET / "bin" / f"flashsale-{service}"
     return subprocess.run([str(program), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=timeout)
+                          timeout=timeout, **options)
 
 
 def supervise(sale, verb, *services):
-    """stop or start, and wait for it."""
+    """stop, start or restart, and wait for it."""
     for service in services:
         result = subprocess.run(["supervisorctl", "-s", f"unix://{sale.home}/run/supervisor.sock", verb, service],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
         assert result.returncode == 0, result.stdout
-        if verb == "start":
+        if verb != "stop":
             wait_until(lambda s=service: sale.status()[s]["pid"], what=f"{service} runs")
+            sale.grpc.forget(service)
 
 
 class Value(ctypes.Structure):

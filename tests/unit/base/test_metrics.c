@@ -76,6 +76,26 @@ static void test_a_gauge_may_be_computed(void **state)
 	metrics_unregister(&metric);
 }
 
+static int64_t read_ms(void *context)
+{
+	return 250;
+}
+
+static void test_a_gauge_has_a_scale_too(void **state)
+{
+	static struct metric set = {.kind = METRIC_GAUGE, .name = "a_seconds", .help = "A.", .scale = 1e-3};
+	static struct metric computed = {
+		.kind = METRIC_GAUGE, .name = "b_seconds", .help = "B.", .scale = 1e-3, .read = read_ms};
+
+	metrics_register(&set);
+	metrics_register(&computed);
+	metric_set(&set, -1500);
+	assert_text("# HELP a_seconds A.\n# TYPE a_seconds gauge\na_seconds -1.5\n"
+		    "# HELP b_seconds B.\n# TYPE b_seconds gauge\nb_seconds 0.25\n");
+	metrics_unregister(&set);
+	metrics_unregister(&computed);
+}
+
 static void test_escapes(void **state)
 {
 	char *label = metrics_label("path", "a\\b\"c\nd{e}");
@@ -244,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_registered),
 		cmocka_unit_test(test_a_family_has_one_head_wherever_its_members_register),
 		cmocka_unit_test(test_a_gauge_may_be_computed),
+		cmocka_unit_test(test_a_gauge_has_a_scale_too),
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_a_histogram_accumulates),
 		cmocka_unit_test(test_a_histogram_s_scale_and_labels),

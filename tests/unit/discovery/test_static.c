@@ -124,6 +124,24 @@ static void start_refuses(void **state)
 	assert_non_null(strstr(error.text, "/no/such/folder"));
 }
 
+static void fixed_lines_need_no_file(void **state)
+{
+	struct fixture *fixture = *state;
+	struct discovery *discovery;
+	struct discovery_watch *watch;
+	struct error error;
+
+	assert_null(discovery_static_new_fixed("policy nowhere\n", "--replica-of", &error));
+	assert_non_null(strstr(error.text, "--replica-of"));
+	discovery = discovery_static_new_fixed("policy 127.0.0.1:1\n", "--replica-of", &error);
+	assert_non_null(discovery);
+	watch = discovery_watch(discovery, "policy", hear, fixture);
+	assert_int_equal(count_of(fixture), 1);
+	assert_string_equal(fixture->list->items[0].address, "127.0.0.1:1");
+	discovery_unwatch(watch);
+	discovery_free(discovery);
+}
+
 static void a_file_that_is_too_large(void **state)
 {
 	struct fixture *fixture = *state;
@@ -255,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(start_refuses, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(fixed_lines_need_no_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_is_too_large, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(changes_are_heard, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_last_good_list_stays, set_up, tear_down),

@@ -81,7 +81,7 @@ void door_close(struct door *door)
 {
 	struct edge_request *request;
 
-	edge_drain(door->edge);
+	edge_drain(door->edge, true);
 	while ((request = door->first)) {
 		door->first = request->next;
 		edge_request_free(door->edge, request);

@@ -14,6 +14,7 @@
 #include "flashsale/policy/v1/policy.pb-c.h"
 #include "flashsale/protector/v1/protector.pb-c.h"
 #include "rpc/reason.h"
+#include "rpc/self.h"
 #include "rpc/timestamp.h"
 
 #define HELD_MAX 4096
@@ -506,6 +507,7 @@ void fakes_revive(struct fakes *all, enum fake_service which)
 	all->loops[which] = rpc_loop_new(names[which]);
 	all->servers[which] = rpc_server_new(all->loops[which], &rpc_limits_standard);
 	rpc_serve(all->servers[which], &services[which].base);
+	rpc_serve(all->servers[which], rpc_self_service(all->selves[which]));
 	if (!rpc_listen(all->servers[which], address, NULL, &error)) {
 		fprintf(stderr, "%s\n", error.text);
 		abort();
@@ -518,7 +520,7 @@ void fakes_kill(struct fakes *all, enum fake_service which)
 {
 	if (!all->servers[which])
 		return;
-	rpc_server_drain(all->servers[which], 0);
+	rpc_server_drain(all->servers[which], 0, 0);
 	let_go(which);
 	rpc_server_free(all->servers[which]);
 	rpc_loop_free(all->loops[which]);
@@ -551,6 +553,25 @@ static struct watch_board *board(const ProtobufCMessageDescriptor *type)
 	return watch_board_new(type, &incarnation, 2, 100);
 }
 
+static bool is_serving(void *context)
+{
+	return !atomic_load(&((struct fakes *)context)->starting);
+}
+
+static struct rpc_self *self_of(struct fakes *all, int which)
+{
+	const bool sharded = which == FAKE_INVENTORY || which == FAKE_CART;
+
+	return rpc_self_new(&(struct rpc_self_options){
+		.service = names[which],
+		.instance = "fake",
+		.shard = sharded ? 0 : -1,
+		.shards = sharded,
+		.serving = is_serving,
+		.context = all,
+	});
+}
+
 void fakes_start(struct fakes *all)
 {
 	static const ProtobufCServiceDescriptor *const descriptors[FAKE_SERVICES] = {
@@ -573,6 +594,7 @@ void fakes_start(struct fakes *all)
 	for (int i = 0; i < FAKE_SERVICES; i++) {
 		services[i].base = (ProtobufCService){.descriptor = descriptors[i], .invoke = invoke};
 		services[i].which = (enum fake_service)i;
+		all->selves[i] = self_of(all, i);
 		fakes_revive(all, (enum fake_service)i);
 	}
 	fakes_list(all, 1);
@@ -580,8 +602,10 @@ void fakes_start(struct fakes *all)
 
 void fakes_stop(struct fakes *all)
 {
-	for (int i = 0; i < FAKE_SERVICES; i++)
+	for (int i = 0; i < FAKE_SERVICES; i++) {
 		fakes_kill(all, (enum fake_service)i);
+		rpc_self_free(all->selves[i]);
+	}
 	watch_board_free(all->stock);
 	watch_board_free(all->bans);
 	watch_board_free(all->rules);

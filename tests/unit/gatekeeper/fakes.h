@@ -40,8 +40,10 @@ struct fakes {
 	struct rpc_loop *loops[FAKE_SERVICES];
 	struct rpc_server *servers[FAKE_SERVICES]; /* NULL: away */
 	int ports[FAKE_SERVICES];
+	struct rpc_self *selves[FAKE_SERVICES];    /* who each says it is */
 	struct watch_board *stock, *bans, *rules;
 	_Atomic int mood[FAKE_SERVICES];
+	_Atomic bool starting; /* all say that they do not serve yet */
 
 	/* what they saw */
 	_Atomic uint32_t clients, limits, lines, lookups, updates, calls;

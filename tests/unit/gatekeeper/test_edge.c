@@ -317,7 +317,7 @@ static void test_a_drain_with_open_requests(void **state)
 	fakes_set_mood(&fakes, FAKE_CART, FAKE_SILENT);
 	begin_buys(100, &answered);
 	assert_int_equal(answered, 0);
-	edge_drain(door.edge);
+	edge_drain(door.edge, true);
 	while ((request = door.first)) {
 		door.first = request->next;
 		assert_true(request->out.status == 504 || request->out.status == 503);

@@ -517,23 +517,29 @@ static void test_traces(void **state)
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x",
 		"00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01"};
-	char one[TRACE_TEXT_MAX], other[TRACE_TEXT_MAX];
+	struct trace one, other;
+	char text[TRACE_ID_LENGTH + 1];
 	struct trace_maker maker;
 
 	trace_maker_init(&maker);
-	trace_take(&maker, good, strlen(good), one);
-	assert_string_equal(one, good);
-	trace_take(&maker, "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-new", 59, one);
-	assert_string_equal(one, good);
+	trace_take(&maker, good, strlen(good), &one);
+	assert_string_equal(one.text, good);
+	assert_memory_equal(
+		one.id, "\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36", TRACE_ID_BYTES);
+	trace_take(&maker, "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-new", 59, &one);
+	assert_string_equal(one.text, good);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		trace_take(&maker, bad[i], strlen(bad[i]), one);
-		trace_take(&maker, one, strlen(one), other);
-		assert_string_equal(other, one);
-		assert_memory_not_equal(one + TRACE_ID_OFFSET, good + TRACE_ID_OFFSET, TRACE_ID_LENGTH);
+		trace_take(&maker, bad[i], strlen(bad[i]), &one);
+		trace_take(&maker, one.text, strlen(one.text), &other);
+		assert_string_equal(other.text, one.text);
+		assert_memory_equal(other.id, one.id, TRACE_ID_BYTES);
+		trace_id_format(one.id, TRACE_ID_BYTES, text);
+		assert_memory_equal(one.text + TRACE_ID_OFFSET, text, TRACE_ID_LENGTH);
+		assert_string_not_equal(text, "4bf92f3577b34da6a3ce929d0e0e4736");
 	}
-	trace_take(&maker, NULL, 0, one);
-	trace_take(&maker, NULL, 0, other);
-	assert_string_not_equal(one, other);
+	trace_take(&maker, NULL, 0, &one);
+	trace_take(&maker, NULL, 0, &other);
+	assert_string_not_equal(one.text, other.text);
 }
 
 int main(void)

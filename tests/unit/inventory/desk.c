@@ -41,7 +41,7 @@ static void start(struct desk *desk)
 static void stop(struct desk *desk)
 {
 	client_close(&desk->client);
-	rpc_server_drain(desk->server, 5000);
+	rpc_server_drain(desk->server, 0, 5000);
 	inventory_end(desk->inventory);
 	rpc_server_free(desk->server);
 	inventory_free(desk->inventory);

@@ -58,18 +58,11 @@ static void open_books(struct shop *shop)
 		fail_msg("%s", error.text);
 }
 
-void shop_open_sized(struct shop *shop, int64_t map_bytes)
+static void set_options(struct shop *shop)
 {
-	struct error error = {0};
-
-	memset(shop, 0, sizeof(*shop));
-	folder_make(shop->parent);
-	snprintf(shop->directory, sizeof(shop->directory), "%s/store", shop->parent);
-	clock_manual_init(&shop->clock, SHOP_WALL_MS, 5000);
 	shop->store_options = books_store_options;
 	shop->store_options.directory = shop->directory;
 	shop->store_options.shards = 1;
-	shop->store_options.map_bytes = map_bytes;
 	shop->options = (struct books_options){.clock = &shop->clock.base,
 		.hold_ttl_ms = SHOP_TTL_MS,
 		.outage_grace_max_ms = 600000,
@@ -78,6 +71,39 @@ void shop_open_sized(struct shop *shop, int64_t map_bytes)
 		.published = on_published,
 		.clock_moved = on_clock_moved,
 		.context = shop};
+}
+
+void shop_open_there(
+	struct shop *shop, const struct shop *other, const char *directory, uint32_t shard, uint32_t shards)
+{
+	memset(shop, 0, sizeof(*shop));
+	snprintf(shop->directory, sizeof(shop->directory), "%s", directory);
+	shop->clock = other->clock;
+	set_options(shop);
+	shop->store_options.map_bytes = other->store_options.map_bytes;
+	shop->store_options.shard = shard;
+	shop->store_options.shards = shards;
+	open_books(shop);
+}
+
+void shop_leave(struct shop *shop)
+{
+	books_close(shop->books);
+	store_close(shop->store);
+	shop->books = NULL;
+	shop->store = NULL;
+}
+
+void shop_open_sized(struct shop *shop, int64_t map_bytes)
+{
+	struct error error = {0};
+
+	memset(shop, 0, sizeof(*shop));
+	folder_make(shop->parent);
+	snprintf(shop->directory, sizeof(shop->directory), "%s/store", shop->parent);
+	clock_manual_init(&shop->clock, SHOP_WALL_MS, 5000);
+	set_options(shop);
+	shop->store_options.map_bytes = map_bytes;
 	if (!store_create(&shop->store_options, &error))
 		fail_msg("%s", error.text);
 	open_books(shop);

@@ -32,6 +32,9 @@ struct shop {
 void shop_open_sized(struct shop *shop, int64_t map_bytes);
 void shop_open(struct shop *shop);    /* creates, opens, fences the cart with epoch 1 */
 void shop_close(struct shop *shop);   /* with the folder */
+/* A store that is there, which somebody else removes; no cart has fenced. At the other's time. */
+void shop_open_there(struct shop *shop, const struct shop *other, const char *directory, uint32_t shard, uint32_t shards);
+void shop_leave(struct shop *shop);
 void shop_restart(struct shop *shop, int64_t away_ms); /* what was committed stays; the clocks go on */
 
 void shop_begin(struct shop *shop);

@@ -1,5 +1,5 @@
 /* The peer of the client's tests, in a process of its own: `rpc_echo_peer PORT` (0: any) writes its port to stdout as an int.
- * A text of "hang" keeps the call, and writes an int -1, until SIGUSR1 answers all that is kept; "fail" fails it, "away" as if nobody were there; "short" and "long" answer with a
+ * A text of "hang" keeps the call, and writes an int -1, until SIGUSR1 answers all that is kept; "fail" fails it, "away" as if nobody were there, "ending" as gRPC does while its server shuts down; "short" and "long" answer with a
  * wrong number of items; "large" with a megabyte an item. Anything else comes back.
  * A stream counts on from where it was asked to, every 10 ms; "silent" sends one message and no more, "end" three and ends, "large" a large one.
  * What it is told it writes to stdout, by its position; "slow" takes 20 ms first, "enough" ends the stream well, "fail" fails it. */
@@ -83,10 +83,17 @@ static void fail(struct rpc_call *call, const char *text)
 
 	if (is(text, "away"))
 		rpc_status_set(&status, RPC_UNAVAILABLE, "", "not here");
+	else if (is(text, "ending"))
+		rpc_status_set(&status, RPC_CANCELLED, "", "CANCELLED");
 	else
 		rpc_status_set(&status, RPC_ABORTED, "IN_PROGRESS", "as you wished");
 	status.retry_after_ms = 70;
 	rpc_fail(call, &status);
+}
+
+static bool is_failure(const char *text)
+{
+	return is(text, "fail") || is(text, "away") || is(text, "ending");
 }
 
 static void keep(struct kept what)
@@ -115,7 +122,7 @@ static void peer_echo(Echo__EchoService_Service *service, const Echo__EchoReques
 {
 	if (is(request->text, "hang"))
 		keep((struct kept){.call = call, .one = request, .closure = (ProtobufCClosure)closure});
-	else if (is(request->text, "fail") || is(request->text, "away"))
+	else if (is_failure(request->text))
 		fail(call, request->text);
 	else
 		closure(answer_one(call, request, 0, 1), call);
@@ -126,7 +133,7 @@ static void peer_batch_echo(Echo__EchoService_Service *service, const Echo__Batc
 {
 	if (is(request->items[0]->text, "hang"))
 		keep((struct kept){.call = call, .batch = request, .closure = (ProtobufCClosure)closure});
-	else if (is(request->items[0]->text, "fail") || is(request->items[0]->text, "away"))
+	else if (is_failure(request->items[0]->text))
 		fail(call, request->items[0]->text);
 	else
 		closure(answer_batch(call, request), call);
@@ -253,7 +260,7 @@ int main(int argc, char **argv)
 		task->run = let_go;
 		rpc_post(loop, task);
 	}
-	rpc_server_drain(server, 1000);
+	rpc_server_drain(server, 0, 1000);
 	rpc_server_free(server);
 	rpc_loop_free(loop);
 	return 0;

@@ -13,7 +13,7 @@
 
 struct drainer {
 	struct trial *trial;
-	int64_t grace_ms;
+	int64_t leave_ms, grace_ms;
 	_Atomic uint32_t over;
 	pthread_t thread;
 };
@@ -22,7 +22,7 @@ static void *drain(void *argument)
 {
 	struct drainer *drainer = argument;
 
-	rpc_server_drain(drainer->trial->server, drainer->grace_ms);
+	rpc_server_drain(drainer->trial->server, drainer->leave_ms, drainer->grace_ms);
 	atomic_store(&drainer->over, 1);
 	return NULL;
 }
@@ -75,6 +75,61 @@ static void test_waits_for_calls(void **state)
 	assert_int_equal(status.code, RPC_NOT_FOUND); /* it got its answer */
 	trial_await(&drainer.over, 1);
 	pthread_join(drainer.thread, NULL);
+	trial_free(trial);
+}
+
+static bool asks_in_vain(struct client *client)
+{
+	struct rpc_status status;
+
+	client_unary(client, TRIAL "Ask", "", 0, &status, NULL, NULL);
+	return status.code != RPC_OK && status.code != RPC_INVALID_ARGUMENT;
+}
+
+/* NOT_SERVING is said at once; calls are taken until the one that was open has ended. */
+static void test_serves_until_callers_have_left(void **state)
+{
+	struct trial *trial = trial_new(NULL);
+	struct drainer drainer = {.trial = trial, .leave_ms = 1000 * 1000, .grace_ms = 1000 * 1000};
+	struct client_call call, health;
+	struct rpc_status status;
+
+	start_never(trial, &call);
+	rpc_server_set_serving(trial->server, true);
+	client_start(&health, &trial->client, "/grpc.health.v1.Health/Watch", CLIENT_FOREVER, NULL);
+	client_send(&health, "", 0);
+	client_half_close(&health);
+	assert_true(client_receive(&health));
+	pthread_create(&drainer.thread, NULL, drain, &drainer);
+	assert_true(client_receive(&health)); /* the change */
+	for (int i = 0; i < 10; i++)
+		assert_false(asks_in_vain(&trial->client));
+	assert_int_equal(drainer.over, 0);
+	grpc_call_cancel(health.call, NULL);
+	client_finish(&health, &status);
+	let_go(trial);
+	client_finish(&call, &status);
+	assert_int_equal(status.code, RPC_NOT_FOUND);
+	trial_await(&drainer.over, 1);
+	pthread_join(drainer.thread, NULL);
+	trial_free(trial);
+}
+
+/* Who does not leave is not waited for any longer. */
+static void test_the_time_to_leave_ends(void **state)
+{
+	struct trial *trial = trial_new(NULL);
+	struct drainer drainer = {.trial = trial, .leave_ms = 20, .grace_ms = 20};
+	struct client_call call;
+	struct rpc_status status;
+
+	start_never(trial, &call);
+	pthread_create(&drainer.thread, NULL, drain, &drainer);
+	client_finish(&call, &status);
+	assert_int_not_equal(status.code, RPC_OK);
+	trial_await(&drainer.over, 1);
+	pthread_join(drainer.thread, NULL);
+	let_go(trial);
 	trial_free(trial);
 }
 
@@ -143,6 +198,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits_for_calls),
+		cmocka_unit_test(test_serves_until_callers_have_left),
+		cmocka_unit_test(test_the_time_to_leave_ends),
 		cmocka_unit_test(test_cancels_after_the_grace),
 		cmocka_unit_test(test_ends_streams_that_wait),
 		cmocka_unit_test(test_free_without_drain),

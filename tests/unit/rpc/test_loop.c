@@ -58,6 +58,24 @@ static void test_post_runs_on_the_loop(void **state)
 	assert_true(probe.on_loop);
 }
 
+static void note(void *context)
+{
+	*(int *)context += 1;
+}
+
+static void test_run_waits(void **state)
+{
+	struct rpc_loop *loop = *state;
+	int counter = 0;
+	struct probe probe = {.task.run = probe_run, .loop = loop, .counter = &counter};
+
+	rpc_run(loop, note, &counter);
+	assert_int_equal(counter, 1);
+	rpc_post(loop, &probe.task);
+	rpc_run(loop, NULL, NULL);
+	assert_int_equal(counter, 2);
+}
+
 static void test_list_keeps_its_order(void **state)
 {
 	enum { COUNT = 1000 };
@@ -276,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_post_runs_on_the_loop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_run_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_list_keeps_its_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_wake_is_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_producers, setup, teardown),

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 
 #include "rpc/tool.h"
+#include "rpc/tool_shards.h"
 #include "tests/unit/base/folder.h"
 
 #define ROWS 400
@@ -83,7 +84,43 @@ static int run_fault(const struct tool_call *call)
 
 static const struct service_tool tool_fault = {
 	.name = "fault", .purpose = "faults", .path = "STORE", .run = run_fault};
-static const struct service_tool *const tools[] = {&tool_look, &tool_fault};
+
+/* Makes two shards of all those that are named. */
+struct share_settings {
+	char *from, *to;
+	bool give_up;
+};
+static const struct config_setting share_table[] = {
+	{"from", CONFIG_TEXT, offsetof(struct share_settings, from), NULL, false, 0, 0, "stores"},
+	{"to", CONFIG_TEXT, offsetof(struct share_settings, to), NULL, false, 0, 0, "a folder"},
+	{"give-up", CONFIG_SWITCH, offsetof(struct share_settings, give_up), NULL, true, 0, 0, "half way"},
+};
+
+static int run_share(const struct tool_call *call)
+{
+	const struct share_settings *own = call->own;
+	struct tool_shards sources = {0}, targets = {0};
+	int code = TOOL_CANNOT;
+
+	if (tool_sources_open(call, own->from, &sources))
+		code = tool_targets_make(call, own->to, 2, &targets) && !own->give_up &&
+				       tool_targets_finish(call, &targets)
+			       ? TOOL_FINE
+			       : TOOL_NO;
+	for (uint32_t i = 0; code == TOOL_FINE && i < sources.count; i++)
+		printf("of shard %u\n", sources.stores[i]->shard);
+	tool_shards_close(&targets);
+	tool_shards_close(&sources);
+	return code;
+}
+
+static const struct service_tool tool_share = {.name = "share",
+	.purpose = "shares",
+	.settings = share_table,
+	.settings_count = 3,
+	.settings_bytes = sizeof(struct share_settings),
+	.run = run_share};
+static const struct service_tool *const tools[] = {&tool_look, &tool_fault, &tool_share};
 
 static int verified;
 static int verify(struct store *backup, struct error *error)
@@ -111,7 +148,7 @@ static struct service_definition definition = {
 	.store_table_count = 1,
 	.store_size = "16m",
 	.tools = tools,
-	.tool_count = 2,
+	.tool_count = 3,
 	.verify_store = verify,
 	.restored = "Now do this and that.",
 	.start = start,
@@ -307,6 +344,40 @@ static void test_a_signal_names_the_place(void **state)
 	expect(2, "near byte 8192", "fault", store_path, NULL);
 }
 
+static void test_other_shards(void **state)
+{
+	char first[FOLDER_TEXT_MAX + 16], second[FOLDER_TEXT_MAX + 16], both[2 * FOLDER_TEXT_MAX + 64];
+	char new[FOLDER_TEXT_MAX + 16], inside[FOLDER_TEXT_MAX + 64], unfinished[FOLDER_TEXT_MAX + 32];
+
+	snprintf(first, sizeof(first), "%s/first", directory);
+	snprintf(second, sizeof(second), "%s/second", directory);
+	snprintf(new, sizeof(new), "%s/new", directory);
+	expect(2, "is shard 1 of 4, and 1 stores are named", "share", "--from", store_path, "--to", new,
+		NULL);
+	expect(0, "shard 1 of 2", "init", "--store", first, "--shard", "1", "--shards", "2", NULL);
+	expect(0, "shard 0 of 2", "init", "--store", second, "--shard", "0", "--shards", "2", NULL);
+	snprintf(both, sizeof(both), "%s,%s", first, first);
+	expect(2, "in use by another process", "share", "--from", both, "--to", new, NULL);
+	snprintf(both, sizeof(both), "%s,%s", first, copy_path);
+	expect(2, "no store in", "share", "--from", both, "--to", new, NULL);
+	expect(0, "", "backup", "--store", first, "--to", copy_path, NULL);
+	expect(2, "are both shard 1", "share", "--from", both, "--to", new, NULL);
+
+	/* What does not come to its end is gone; also what an earlier one has left. */
+	snprintf(both, sizeof(both), "%s,%s", first, second);
+	snprintf(unfinished, sizeof(unfinished), "%s.unfinished", new);
+	expect(1, "", "share", "--from", both, "--to", new, "--give-up", NULL);
+	assert_int_equal(access(new, F_OK) | access(unfinished, F_OK), -1);
+	assert_int_equal(mkdir(unfinished, 0700), 0);
+	snprintf(inside, sizeof(inside), "%s/7", unfinished);
+	expect(0, "", "init", "--store", inside, NULL);
+	expect(0, "of shard 0\nof shard 1\n", "share", "--from", both, "--to", new, NULL);
+	assert_int_equal(access(unfinished, F_OK), -1);
+	snprintf(inside, sizeof(inside), "%s/1", new);
+	expect(2, "0 rows of shard 1", "look", inside, NULL);
+	expect(1, "is there already", "share", "--from", both, "--to", new, NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -317,6 +388,7 @@ int main(void)
 		TEST(test_bad_files),
 		TEST(test_a_page_that_cannot_be_read),
 		TEST(test_a_signal_names_the_place),
+		TEST(test_other_shards),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,29 @@ static void test_empty_board(void **state)
 	free(view);
 }
 
+static void test_the_dismissed_come_again(void **state)
+{
+	struct trial *trial = *state;
+	struct view *view = NEW(struct view);
+	struct rpc_status status;
+
+	put(trial, 1, 10);
+	watch(trial, view);
+	take_until(view, 1);
+	watch_board_dismiss(trial->board);
+	while (client_receive(&view->call))
+		continue; /* heartbeats that were on their way */
+	client_finish(&view->call, &status);
+	assert_int_equal(status.code, RPC_UNAVAILABLE);
+	put(trial, 2, 20);
+	watch(trial, view);
+	take_until(view, 2);
+	assert_int_equal(view->snapshots, 1); /* it went on where it was */
+	assert_int_equal(view->values[2], 20);
+	leave(view);
+	free(view);
+}
+
 static void test_resume(void **state)
 {
 	struct trial *trial = *state;
@@ -378,6 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_snapshot_and_deltas, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_empty_board, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_dismissed_come_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resume_needs_a_snapshot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_heartbeat, setup, teardown),

@@ -356,7 +356,7 @@ void trial_free(struct trial *trial)
 {
 	if (trial->client.channel)
 		client_close(&trial->client);
-	rpc_server_drain(trial->server, 5000);
+	rpc_server_drain(trial->server, 0, 5000);
 	pthread_mutex_lock(&trial->lock);
 	trial->writer_ends = true;
 	pthread_cond_signal(&trial->queued);

@@ -13,9 +13,10 @@
 
 #include "base/clock.h"
 #include "discovery/static.h"
-#include "fakes.h"
 #include "flashsale/protector/v1/protector.pb-c.h"
 #include "rpc/follower.h"
+#include "rpc/server.h"
+#include "station.h"
 
 /* A protector whose stream says what the script says, one message a wake. */
 static struct {
@@ -89,7 +90,7 @@ static void invoke(ProtobufCService *service, unsigned index, const ProtobufCMes
 	rpc_stream_open(call, &stream);
 }
 
-static bool is_open(const void *unused)
+static bool is_open(void *unused)
 {
 	bool open;
 
@@ -99,7 +100,7 @@ static bool is_open(const void *unused)
 	return open;
 }
 
-static bool is_said(const void *unused)
+static bool is_said(void *unused)
 {
 	bool said;
 
@@ -115,12 +116,12 @@ static void wake(void)
 	if (publisher.stream)
 		rpc_wake(publisher.stream);
 	pthread_mutex_unlock(&publisher.lock);
-	wait_until(is_said, NULL);
+	await(is_said, NULL);
 }
 
 static void say(const char *incarnation, uint64_t version, bool begin, bool finish)
 {
-	wait_until(is_open, NULL);
+	await(is_open, NULL);
 	pthread_mutex_lock(&publisher.lock);
 	common__watch_header__init(&publisher.header);
 	publisher.header.incarnation = (char *)(uintptr_t)incarnation;
@@ -142,21 +143,21 @@ static uint32_t opened(void)
 	return count;
 }
 
-static bool was_opened_again(const void *before)
+static bool was_opened_again(void *before)
 {
 	return opened() > *(const uint32_t *)before;
 }
 
 static void end_stream(void)
 {
-	const uint32_t before = opened();
+	uint32_t before = opened();
 
-	wait_until(is_open, NULL);
+	await(is_open, NULL);
 	pthread_mutex_lock(&publisher.lock);
 	publisher.end = true;
 	pthread_mutex_unlock(&publisher.lock);
 	wake();
-	wait_until(was_opened_again, &before);
+	await(was_opened_again, &before);
 }
 
 static void assert_resumed(const char *incarnation, uint64_t version)
@@ -177,14 +178,14 @@ static bool apply(
 	return !atomic_exchange(&reader.full, false);
 }
 
-static bool has_applied(const void *count)
+static bool has_applied(void *count)
 {
 	return atomic_load(&reader.applied) >= *(const uint32_t *)count;
 }
 
 static void wait_applied(uint32_t count)
 {
-	wait_until(has_applied, &count);
+	await(has_applied, &count);
 }
 
 static bool is_whole(void)
@@ -254,7 +255,7 @@ static int teardown(void **state)
 	rpc_pool_free(reader.pool);
 	rpc_loop_free(reader.loop);
 	discovery_free(reader.discovery);
-	rpc_server_drain(publisher.server, 0);
+	rpc_server_drain(publisher.server, 0, 0);
 	rpc_server_free(publisher.server);
 	rpc_loop_free(publisher.loop);
 	sem_destroy(&reader.done);
@@ -302,13 +303,13 @@ static void test_what_does_not_follow_begins_anew(void **state)
 	uint32_t before = opened();
 
 	say("one", 5, false, false);
-	wait_until(was_opened_again, &before);
+	await(was_opened_again, &before);
 	assert_int_equal(atomic_load(&reader.applied), 0);
 	say("one", 5, true, true);
 	wait_applied(1);
 	before = opened();
 	say("two", 6, false, false);
-	wait_until(was_opened_again, &before);
+	await(was_opened_again, &before);
 	assert_resumed("", 0);
 	assert_int_equal(atomic_load(&reader.applied), 1);
 }
@@ -320,7 +321,7 @@ static void test_silence_opens_it_again(void **state)
 	say("one", 5, true, true);
 	wait_applied(1);
 	before = opened();
-	wait_until(was_opened_again, &before);
+	await(was_opened_again, &before);
 	assert_resumed("one", 5);
 	assert_false(follower_fresh(reader.follower, clock_mono_ns(), FOLLOWER_SILENCE_MS - 50));
 }
@@ -334,7 +335,7 @@ static void test_what_could_not_be_kept_comes_anew(void **state)
 	before = opened();
 	atomic_store(&reader.full, true);
 	say("one", 6, false, false);
-	wait_until(was_opened_again, &before);
+	await(was_opened_again, &before);
 	assert_resumed("", 0);
 	assert_false(is_whole());
 	say("one", 6, true, true);
