@@ -48,7 +48,8 @@ static struct metric metric_waiting = {.kind = METRIC_GAUGE,
 	.name = "flashsale_protector_traffic_queued",
 	.help = "Events that wait for the analysis."};
 static struct metric metric_lag = {.kind = METRIC_GAUGE,
-	.name = "flashsale_protector_traffic_lag_milliseconds",
+	.name = "flashsale_protector_traffic_lag_seconds",
+	.scale = 1e-3,
 	.help = "Age of the last event when it was analysed; clocks of gatekeepers count in."};
 
 static struct metric metric_accounts = {.kind = METRIC_GAUGE,
