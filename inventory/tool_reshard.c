@@ -132,18 +132,12 @@ static int reshard(
 static int run_reshard(const struct tool_call *call)
 {
 	const struct reshard_settings *own = call->own;
-	struct tool_shards sources = {0}, targets = {0};
-	int code = TOOL_CANNOT;
 
 	if (!tool_needs(call, "from", own->from) || !tool_needs(call, "to", own->to) ||
 		!tool_needs(call, "to-shards", own->shards ? own : NULL))
 		return TOOL_CANNOT;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (tool_sources_open(call, own->from, &sources))
-		code = reshard(call, &sources, &targets);
-	tool_shards_close(&targets);
-	tool_shards_close(&sources);
-	return code;
+	return tool_shards_run(call, own->from, reshard);
 }
 
 const struct service_tool tool_reshard = {.name = "reshard",

@@ -107,6 +107,12 @@ bool policy_answers(const struct policy *policy, struct rpc_call *call)
 	return false;
 }
 
+void policy_fail_too_large(struct rpc_call *call)
+{
+	rpc_fail_reason(call, COMMON__REASON__REASON_OVERLOADED,
+		"the answer needs more memory than one call may have");
+}
+
 bool policy_stored(const void *settings)
 {
 	return !((const struct policy_settings *)settings)->replica_of;

@@ -47,6 +47,7 @@ void policy_show_standard(struct policy *policy); /* as "*" and -1, if no rule i
 
 /* Whether the rules are known well enough to answer from; else the call has ended. Loop only. */
 bool policy_answers(const struct policy *policy, struct rpc_call *call);
+void policy_fail_too_large(struct rpc_call *call);
 
 /* The methods; each gets `service`, `request`, the closure `answer` and `call`. */
 #define POLICY_METHOD(name, Type) \

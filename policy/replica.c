@@ -68,13 +68,11 @@ static void drop(struct replica *replica, const char *name)
 
 static void drop_what_is_gone(struct policy *policy, const struct rules *now)
 {
-	const struct rule *rule = rules_get(policy->rules, RULES_EVERY_SKU, RULES_EVERY_LEVEL);
-	struct rule last = {.level = RULES_EVERY_LEVEL};
+	const struct rule *rule = rules_after(policy->rules, "", RULES_EVERY_LEVEL);
 
-	if (!rule)
-		rule = rules_after(policy->rules, last.sku, last.level);
 	while (rule) {
-		last = *rule;
+		const struct rule last = *rule;
+
 		if (!rules_get(now, last.sku, last.level))
 			policy_remove(policy, last.sku, last.level);
 		rule = rules_after(policy->rules, last.sku, last.level);
@@ -198,8 +196,7 @@ void replica_pass_on(struct replica *replica, struct rpc_call *call, const char 
 	int64_t deadline_ns = clock_mono_ns() + PASS_ON_MS * INT64_C(1000000);
 
 	if (!passed) {
-		rpc_fail_reason(call, COMMON__REASON__REASON_OVERLOADED,
-			"the call needs more memory than one may have");
+		policy_fail_too_large(call);
 		return;
 	}
 	if (rpc_deadline_ns(call) < deadline_ns)

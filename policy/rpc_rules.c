@@ -9,12 +9,6 @@
 
 #define PAGE_MAX 10000
 
-static void fail_too_large(struct rpc_call *call)
-{
-	rpc_fail_reason(call, COMMON__REASON__REASON_OVERLOADED,
-		"the answer needs more memory than one call may have");
-}
-
 static void fail_not_found(struct rpc_call *call, const char *sku, int32_t level)
 {
 	rpc_fail_reason(call, COMMON__REASON__REASON_NOT_FOUND, "there is no rule for SKU %s and level %d",
@@ -48,7 +42,7 @@ static void set_settle(struct change *change)
 	if (response.policy)
 		set->answer(&response, change->call);
 	else
-		fail_too_large(change->call);
+		policy_fail_too_large(change->call);
 }
 
 POLICY_METHOD(set_policy, SetPolicy)
@@ -62,7 +56,7 @@ POLICY_METHOD(set_policy, SetPolicy)
 		return;
 	}
 	if (!set) {
-		fail_too_large(call);
+		policy_fail_too_large(call);
 		return;
 	}
 	complaint = rule_from_request(request, &set->rule);
@@ -167,7 +161,7 @@ POLICY_METHOD(delete_policy, DeletePolicy)
 		return;
 	}
 	if (!delete) {
-		fail_too_large(call);
+		policy_fail_too_large(call);
 		return;
 	}
 	delete->policy = policy;
@@ -204,7 +198,7 @@ POLICY_METHOD(get_policy, GetPolicy)
 	if (response.policy)
 		answer(&response, call);
 	else
-		fail_too_large(call);
+		policy_fail_too_large(call);
 }
 
 /* A place in the order of the rules: the next one is after it, or at it. */
@@ -271,14 +265,14 @@ POLICY_METHOD(list_policies, ListPolicies)
 		return;
 	response.policies = ARENA_ARRAY(arena, max, Policy__Policy *);
 	if (!response.policies) {
-		fail_too_large(call);
+		policy_fail_too_large(call);
 		return;
 	}
 	while (response.n_policies < max && (rule = next_rule(policy->rules, &place, request->sku))) {
 		Policy__Policy *message = message_policy(arena, rule);
 
 		if (!message) {
-			fail_too_large(call);
+			policy_fail_too_large(call);
 			return;
 		}
 		response.policies[response.n_policies++] = message;

@@ -8,12 +8,6 @@
 #define NAME_MAX_BYTES 64
 #define API_VERSION "1.0"
 
-static void fail_too_large(struct rpc_call *call)
-{
-	rpc_fail_reason(call, COMMON__REASON__REASON_OVERLOADED,
-		"the answer needs more memory than one call may have");
-}
-
 POLICY_METHOD(validate_purchase, ValidatePurchase)
 {
 	struct policy *policy = container_of(service, struct policy, methods);
@@ -41,7 +35,7 @@ POLICY_METHOD(validate_purchase, ValidatePurchase)
 	if (response.limit)
 		answer(&response, call);
 	else
-		fail_too_large(call);
+		policy_fail_too_large(call);
 }
 
 POLICY_METHOD(batch_validate_purchases, BatchValidatePurchases)
@@ -58,13 +52,13 @@ POLICY_METHOD(batch_validate_purchases, BatchValidatePurchases)
 	response.items = ARENA_ARRAY(arena, request->n_items, Policy__PurchaseOutcome *);
 	outcomes = ARENA_ARRAY(arena, request->n_items, Policy__PurchaseOutcome);
 	if (request->n_items && (!response.items || !outcomes)) {
-		fail_too_large(call);
+		policy_fail_too_large(call);
 		return;
 	}
 	for (size_t i = 0; i < request->n_items; i++) {
 		response.items[i] = &outcomes[i];
 		if (!message_outcome(arena, policy->rules, request->items[i], now_ms, &outcomes[i])) {
-			fail_too_large(call);
+			policy_fail_too_large(call);
 			return;
 		}
 	}

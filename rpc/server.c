@@ -153,28 +153,9 @@ static const char *why_not(const char *address)
 }
 
 /* Arming belongs to the loop, like the calls. */
-struct arming {
-	struct rpc_task task;
-	struct rpc_server *server;
-	sem_t done;
-};
-
-static void arm_run(struct rpc_task *task)
+static void arm(void *server)
 {
-	struct arming *arming = container_of(task, struct arming, task);
-
-	methods_arm(arming->server);
-	sem_post(&arming->done);
-}
-
-static void arm(struct rpc_server *server)
-{
-	struct arming arming = {.task.run = arm_run, .server = server};
-
-	sem_init(&arming.done, 0, 0);
-	rpc_post(server->loop, &arming.task);
-	sem_wait(&arming.done);
-	sem_destroy(&arming.done);
+	methods_arm(server);
 }
 
 static void grpc_drop(struct rpc_server *server)
@@ -203,7 +184,7 @@ bool rpc_listen(struct rpc_server *server, const char *address, struct rpc_tls *
 		return error_set(error, "can't listen on %s: %s", address, why_not(address));
 	}
 	grpc_server_start(server->grpc);
-	arm(server);
+	rpc_run(server->loop, arm, server);
 	return true;
 }
 
@@ -335,22 +316,6 @@ void rpc_server_drain(struct rpc_server *server, int64_t leave_ms, int64_t grace
 		;
 }
 
-static void fence_run(struct rpc_task *task)
-{
-	sem_post(&container_of(task, struct arming, task)->done);
-}
-
-/* After it nothing that was posted before refers to the server any more. */
-static void fence(struct rpc_server *server)
-{
-	struct arming arming = {.task.run = fence_run};
-
-	sem_init(&arming.done, 0, 0);
-	rpc_post(server->loop, &arming.task);
-	sem_wait(&arming.done);
-	sem_destroy(&arming.done);
-}
-
 void rpc_server_free(struct rpc_server *server)
 {
 	if (!server)
@@ -359,10 +324,12 @@ void rpc_server_free(struct rpc_server *server)
 	if (server->grpc) {
 		while (sem_wait(&server->over))
 			;
-		fence(server);
+		rpc_run(server->loop, NULL,
+			NULL); /* nothing that was posted before refers to the server any more */
 		grpc_drop(server);
 	} else {
-		fence(server);
+		rpc_run(server->loop, NULL,
+			NULL); /* nothing that was posted before refers to the server any more */
 	}
 	call_pool_release(server);
 	health_free(server->health);

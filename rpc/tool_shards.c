@@ -185,3 +185,17 @@ void tool_shards_close(struct tool_shards *shards)
 	free(shards->directory);
 	free(shards->staging);
 }
+
+int tool_shards_run(const struct tool_call *call, const char *from,
+	int (*make)(
+		const struct tool_call *call, const struct tool_shards *sources, struct tool_shards *targets))
+{
+	struct tool_shards sources = {0}, targets = {0};
+	int code = TOOL_CANNOT;
+
+	if (tool_sources_open(call, from, &sources))
+		code = make(call, &sources, &targets);
+	tool_shards_close(&targets);
+	tool_shards_close(&sources);
+	return code;
+}

@@ -24,4 +24,8 @@ bool tool_targets_finish(const struct tool_call *call, struct tool_shards *targe
 /* Also what was never opened; new ones that are not finished are removed. */
 void tool_shards_close(struct tool_shards *shards);
 
+/* Opens the sources, lets `make` work, which makes the targets and finishes them, and closes both; its code, or TOOL_CANNOT. */
+int tool_shards_run(const struct tool_call *call, const char *from,
+	int (*make)(const struct tool_call *call, const struct tool_shards *sources, struct tool_shards *targets));
+
 #endif

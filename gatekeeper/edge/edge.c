@@ -143,9 +143,9 @@ static struct rpc_batcher *batcher_new(struct edge *edge, enum edge_service pool
 	});
 }
 
-static void start_on_loop(struct rpc_task *task)
+static void start_on_loop(void *context)
 {
-	struct edge *edge = container_of(task, struct edge, start_task);
+	struct edge *edge = context;
 	const uint32_t shards = edge->options.cart_shards;
 
 	edge->lines = batcher_new(edge, EDGE_CART, &cart__cart_service__descriptor, "BatchAddItems", NULL);
@@ -161,12 +161,11 @@ static void start_on_loop(struct rpc_task *task)
 		edge->cart_probes[shard] = probe_new(edge->loop, edge->pools[EDGE_CART], (int32_t)shard);
 	if (edge->echo)
 		echo_open(edge->echo);
-	sem_post(&edge->done);
 }
 
-static void stop_on_loop(struct rpc_task *task)
+static void stop_on_loop(void *context)
 {
-	struct edge *edge = container_of(task, struct edge, stop_task);
+	struct edge *edge = context;
 
 	if (edge->echo)
 		echo_close(edge->echo);
@@ -179,15 +178,6 @@ static void stop_on_loop(struct rpc_task *task)
 	rpc_batcher_free(edge->limits);
 	rpc_batcher_free(edge->lines);
 	rpc_batcher_free(edge->keys);
-	sem_post(&edge->done);
-}
-
-static void run_and_wait(struct edge *edge, struct rpc_task *task, void (*run)(struct rpc_task *task))
-{
-	task->run = run;
-	rpc_post(edge->loop, task);
-	while (sem_wait(&edge->done) != 0)
-		;
 }
 
 /* Everything that needs no thread. */
@@ -211,7 +201,7 @@ static void release(struct edge *edge)
 	shapes_free(edge->shapes);
 	text_release(&edge->door_text);
 	text_release(&edge->loop_text);
-	sem_destroy(&edge->done);
+	sem_destroy(&edge->drained);
 	free(edge);
 }
 
@@ -310,7 +300,7 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 
 	assert(options->inventory_shards && options->cart_shards && options->queue_max && options->finished);
 	edge->options = *options;
-	sem_init(&edge->done, 0, 0);
+	sem_init(&edge->drained, 0, 0);
 	text_init(&edge->door_text, ANSWER_TEXT_MAX);
 	text_init(&edge->loop_text, ANSWER_TEXT_MAX);
 	id_generator_init(&edge->ids, &clock_system);
@@ -332,7 +322,7 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 	edge->services = services_new(edge);
 	edge->fleet = fleet_new(edge->discovery, options->advertise);
 	edge->echo = options->bench ? echo_new(edge) : NULL;
-	run_and_wait(edge, &edge->start_task, start_on_loop);
+	rpc_run(edge->loop, start_on_loop, edge);
 	snapshots_count(edge);
 	return edge;
 }
@@ -345,7 +335,7 @@ void edge_free(struct edge *edge)
 		return;
 	assert(edge->draining && !atomic_load(&edge->open));
 	snapshots_uncount(edge);
-	run_and_wait(edge, &edge->stop_task, stop_on_loop);
+	rpc_run(edge->loop, stop_on_loop, edge);
 	for (int i = 0; i < EDGE_SERVICES; i++)
 		rpc_pool_free(edge->pools[i]);
 	if (edge->echo)
@@ -450,23 +440,25 @@ void work_finish(struct work *work)
 	atomic_fetch_sub_explicit(&edge->open, 1, memory_order_relaxed);
 	edge->options.finished(edge->options.context, work->request); /* the request is the door's */
 	if (edge->draining && !edge->working)
-		sem_post(&edge->done);
+		sem_post(&edge->drained);
 }
 
-static void drain_on_loop(struct rpc_task *task)
+static void drain_on_loop(void *context)
 {
-	struct edge *edge = container_of(task, struct edge, drain_task);
+	struct edge *edge = context;
 
 	edge->draining = true;
 	if (!edge->working)
-		sem_post(&edge->done);
+		sem_post(&edge->drained);
 }
 
 void edge_drain(struct edge *edge, bool leave)
 {
 	if (edge->instance && leave)
 		discovery_deregister(edge->discovery);
-	run_and_wait(edge, &edge->drain_task, drain_on_loop);
+	rpc_run(edge->loop, drain_on_loop, edge);
+	while (sem_wait(&edge->drained) != 0)
+		;
 }
 
 uint32_t edge_fleet(const struct edge *edge)

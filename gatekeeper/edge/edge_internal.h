@@ -88,8 +88,7 @@ struct edge {
 	Common__Placement placement; /* of the batch that is being sent */
 	uint32_t working, calls;
 	bool draining;
-	struct rpc_task drain_task, start_task, stop_task;
-	sem_t done; /* posted by each of these tasks */
+	sem_t drained; /* posted when the last request has come back */
 };
 
 struct work {

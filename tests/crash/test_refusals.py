@@ -322,8 +322,13 @@ def test_a_cart_with_a_full_map(program, tmp_path):
         assert all(item.WhichOneof("outcome") == "grant" for item in answer.items)
         count += 500
 
-    while "full" not in cart.log.read_text() and not cart.metric("flashsale_cart_store_batches_total", 'result="refused"'):
+    def batches(result=""):
+        return cart.metric("flashsale_cart_store_batches_total", result)
+
+    while "full" not in cart.log.read_text() and not batches('result="refused"'):
+        before = batches()
         add()
+        wait_until(lambda b=before: batches() > b, what="the store, which writes behind, has come to some of it")
     ordered = []
     with pytest.raises(grpc.RpcError) as no:
         for user in itertools.count():  # a small decision finds room where a batch does not, for a while

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from manifests import PROJECT, find, of_kind, pod_labels, selects
 from names import Names
+from waiting import wait_until
 
 CLONE_NEWNET = 0x40000000
 NODE = "10.244.0.1"
@@ -139,9 +140,12 @@ class Pod:
 
     def plug(self):
         mine = os.stat("/proc/self/ns/net").st_ino
-        while os.stat(f"/proc/{self.pause.pid}/ns/net").st_ino == mine or Path(f"/proc/{self.pause.pid}/comm").read_text() != "sleep\n":
+
+        def is_apart():
             assert self.pause.poll() is None, "the pod's namespaces can't be made"
-            time.sleep(0.01)
+            return os.stat(f"/proc/{self.pause.pid}/ns/net").st_ino != mine and Path(f"/proc/{self.pause.pid}/comm").read_text() == "sleep\n"
+
+        wait_until(is_apart, what="the pod has namespaces of its own")
         link = "v" + self.address.rpartition(".")[2]
         run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.pause.pid)
         run("ip", "link", "set", link, "master", "node", "up")

@@ -2,12 +2,14 @@
 
 import ipaddress
 import subprocess
+import sys
 from functools import lru_cache
 from pathlib import Path
 
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
+sys.path.append(str(PROJECT / "tests" / "system"))  # for who imports this one first
 OVERLAYS = ("dev", "prod", "prod-consul")
 
 

@@ -1,13 +1,13 @@
 """What a cluster would start of k8s/ does start: each container of the rendered manifests is run as the manifest says, and probed as it says; then somebody buys."""
 
 import json
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from manifests import admits, find
 from shop import all_end_with_0, ask, buy, start, start_all, workload
+from waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,8 @@ def test_every_connection_is_allowed(sale):
 
 
 def test_the_log_is_lines_of_json(sale):
-    end = time.monotonic() + 10
     gate = next(pod for pod in sale.pods.values() if pod.name.startswith("flashsale-gatekeeper"))
-    while '"route"' not in gate.said():  # nginx writes its access log once a second
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait_until(lambda: '"route"' in gate.said(), 10, "nginx writes its access log once a second")
     for pod in sale.pods.values():
         for line in pod.said().splitlines():
             assert json.loads(line)["service"] or True, pod.name
@@ -98,10 +95,7 @@ def test_a_pod_is_replaced(sale, service):
 def test_a_gatekeeper_is_replaced(sale):
     old = sale.pods["flashsale-gatekeeper-0"]
     new = start(sale, "gatekeeper", ordinal=1).wait_ready()
-    end = time.monotonic() + 30
-    while '"gatekeepers":2' not in new.said():
-        assert time.monotonic() < end, "two share the throttle"
-        time.sleep(0.2)
+    wait_until(lambda: '"gatekeepers":2' in new.said(), 30, "two share the throttle")
     assert old.end() == 0, old.said()
     assert buy(sale, "other-gate")[0] in (200, 201)
 
@@ -138,10 +132,12 @@ def held(sale, service):
     assert sale.pods[name].end() == 0
     pod = sale.make(workload(sale, service))
     init = pod.contain(pod.spec["initContainers"][0])
-    end = time.monotonic() + 30
-    while "is held by the operator" not in pod.said("init"):
-        assert init.poll() is None and time.monotonic() < end, pod.said("init")
-        time.sleep(0.1)
+
+    def is_held():
+        assert init.poll() is None, pod.said("init")
+        return "is held by the operator" in pod.said("init")
+
+    wait_until(is_held, 30, "the pod is held")
 
     def execute(*command):
         answer = pod.execute(*command, first=pod.first_process(init))

@@ -1,4 +1,4 @@
-"""What system tests talk with: an installation, gRPC without generated code, and waiting for conditions."""
+"""What system tests talk with: an installation, and gRPC without generated code."""
 
 import collections
 import fcntl
@@ -9,35 +9,20 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import grpc
 import requests
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from waiting import PATIENCE_S, PRESET, wait_until  # noqa: F401  also for who imports them from here
 
 PROJECT = Path(__file__).resolve().parents[2]
-PRESET = os.environ.get("FLASHSALE_TEST_PRESET", "release")
 GRPCURL = PROJECT / ".deps" / "bin" / "grpcurl"
-# Sanitizers make everything slower; waits are for conditions, so only a failing test waits this long.
-PATIENCE_S = 20 if PRESET == "release" else 90
 DISCOVERY = os.environ.get("FLASHSALE_TEST_DISCOVERY", "static")
 PORTS_OF_AN_INSTALLATION = [*range(5), *range(10, 15), *range(20, 23), *range(31, 34), *range(41, 44), *range(51, 54), *range(61, 64)]
 PORTS_OF_A_BLOCK = max(PORTS_OF_AN_INSTALLATION) + 1
 blocks = collections.deque(maxlen=60)  # locked files of the blocks that this process chose last; what older ones were for runs, or is gone
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
-
-
-def wait_until(condition, seconds=PATIENCE_S, what=""):
-    """Waits for condition() to be true and returns what it gave."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what or condition}")
-        time.sleep(0.05)
 
 
 def run_script(*words, timeout=600, environment=None):
