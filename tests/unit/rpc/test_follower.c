@@ -51,7 +51,9 @@ static enum rpc_pull next(
 	enum rpc_pull result = RPC_WAIT;
 
 	pthread_mutex_lock(&publisher.lock);
-	if (publisher.end) {
+	if (publisher.stream != cursor) {
+		/* A stream that the reader has left must not take what is for the next one. */
+	} else if (publisher.end) {
 		publisher.end = false;
 		result = RPC_END;
 	} else if (publisher.say) {
