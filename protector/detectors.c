@@ -26,7 +26,7 @@ const struct detector_info detector_infos[DETECTORS] = {
 			"accounts of one address that only try to buy, when nearly all of its accounts do so",
 		.unit = "accounts in the window",
 		.highest = 1000000,
-		.standard = {true, false, SECONDS(300), 0, 0, 300, 0}},
+		.standard = {true, false, SECONDS(300), 0, 0, 1000, 0}},
 	[DETECTOR_ADDRESS_MIX] = {.name = "address-mix",
 		.purpose = "what part of the accounts of one address behave like programs",
 		.unit = "percent of the accounts in the window",

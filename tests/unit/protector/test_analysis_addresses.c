@@ -124,10 +124,10 @@ static void test_an_account_for_each_request(void **state)
 	struct heard heard;
 	struct analysis *analysis = start(&heard);
 
-	spray(analysis, 1000, 0);
+	spray(analysis, 2000, 0);
 	assert_int_equal(heard.count, 1);
 	check(&heard, 0, BAN_CHALLENGES, DETECTOR_ADDRESS_ACCOUNTS);
-	assert_in_range(last(&heard)->evidence.accounts, 300, 1000);
+	assert_in_range(last(&heard)->evidence.accounts, 1000, 1500);
 	analysis_free(analysis);
 	analysis = start(&heard);
 	spray(analysis, 5000, 50);
