@@ -136,11 +136,9 @@ static void write_list(struct text *text, const struct json_field *field, enum j
 /* Whether there is something to show: oneof members when chosen, messages when there. */
 static bool is_present(const struct json_field *field, const ProtobufCMessage *message)
 {
-	const void *quantifier = (const char *)message + field->field->quantifier_offset;
-
 	if (field->repeated)
 		return true;
-	if (field->oneof && *(const int *)quantifier != (int)field->field->id)
+	if (!json_field_chosen(field, message))
 		return false;
 	return !field->message || *(void *const *)json_field_value(field, message);
 }

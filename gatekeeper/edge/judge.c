@@ -80,7 +80,7 @@ static const char *new_session(struct work *work)
 
 static const char *text_of(const struct json_field *field, const ProtobufCMessage *message)
 {
-	return field && field->kind == SHAPE_STRING && !field->repeated
+	return field && field->kind == SHAPE_STRING && !field->repeated && json_field_chosen(field, message)
 		       ? *(char **)json_field_value(field, message)
 		       : "";
 }

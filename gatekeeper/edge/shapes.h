@@ -106,4 +106,12 @@ static inline void *json_field_value(const struct json_field *field, const Proto
 	return (char *)(uintptr_t)message + field->field->offset;
 }
 
+/* Whether the value is the field's: the members of a oneof share one place, which belongs to the chosen one, or to none. */
+static inline bool json_field_chosen(const struct json_field *field, const ProtobufCMessage *message)
+{
+	const void *chosen = (const char *)message + field->field->quantifier_offset;
+
+	return !field->oneof || *(const int *)chosen == (int)field->field->id;
+}
+
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "fakes.h"
+#include "gatekeeper/edge/routes.h"
 
 #define CROWD 10000
 
@@ -103,6 +104,58 @@ static void test_what_is_made_has_a_location(void **state)
 	assert_string_equal(last->out.location, "/v1/goods/NEW");
 	assert_int_equal(ask(EDGE_POST, "/add", goods)->status, 200);
 	assert_null(last->out.location);
+}
+
+/* "/v1/bans/x" of "/v1/bans/{ban_id}". */
+static void target_of(const struct route *route, char *to)
+{
+	for (const char *at = route->path; *at; at++) {
+		*to++ = *at == '{' ? 'x' : *at;
+		at += *at == '{' ? strcspn(at, "}") : 0;
+	}
+	*to = '\0';
+}
+
+static void test_every_route_takes_nothing(void **state)
+{
+	static const enum edge_method methods[ROUTE_METHODS_MAX] = {
+		[ROUTE_GET] = EDGE_GET,
+		[ROUTE_POST] = EDGE_POST,
+		[ROUTE_PUT] = EDGE_PUT,
+		[ROUTE_PATCH] = EDGE_PATCH,
+		[ROUTE_DELETE] = EDGE_DELETE,
+	};
+	struct error error;
+	struct shapes *shapes = shapes_new(&error);
+	struct routes *routes = routes_new(shapes, &error);
+	const struct route *all;
+	size_t count;
+	char target[256];
+
+	all = routes_all(routes, &count);
+	for (size_t i = 0; i < count; i++) {
+		target_of(&all[i], target);
+		for (int named = 0; named < 2; named++) {
+			const struct edge_output *out = ask(methods[all[i].http_method], target,
+				!all[i].body ? NULL
+				: named	     ? "{\"reason\":\"r\"}"
+					     : "{}");
+
+			assert_true(out->status >= 200);
+			assert_non_null(out->user_id);
+			assert_non_null(out->session_id);
+		}
+	}
+	routes_free(routes);
+	shapes_free(shapes);
+}
+
+static void test_an_address_is_no_account(void **state)
+{
+	ask(EDGE_POST, "/v1/bans", "{\"address\":\"192.0.2.1\"}");
+	assert_string_equal(last->out.user_id, "");
+	ask(EDGE_POST, "/v1/bans", "{\"userID\":\"ann\"}");
+	assert_string_equal(last->out.user_id, "ann");
 }
 
 /* Until the edge has noticed, what it sends is lost. */
@@ -351,6 +404,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_call),
 		TEST(test_what_is_made_has_a_location),
+		TEST(test_every_route_takes_nothing),
+		TEST(test_an_address_is_no_account),
 		TEST(test_services_away),
 		TEST(test_a_trace_is_taken_over),
 		TEST(test_what_is_not_there),
