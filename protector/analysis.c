@@ -277,14 +277,18 @@ void analysis_exempt(struct analysis *analysis, const struct ban_subject *subjec
 		place_forget(analysis, client);
 }
 
+void analysis_revoke(struct analysis *analysis, const struct ban_subject *subject, enum ban_effect effect)
+{
+	ladder_revoke(
+		&analysis->ladder, hash_subject(analysis, subject), effect_rung(effect), analysis->now_us);
+}
+
 void analysis_restore(
 	struct analysis *analysis, const struct ban *ban, enum detector detector, uint32_t repetition)
 {
-	const enum rung rung = ban->effect == BAN_DENIES       ? RUNG_BAN
-			       : ban->effect == BAN_CHALLENGES ? RUNG_CHALLENGE
-							       : RUNG_SLOW;
+	const enum rung rung = effect_rung(ban->effect);
 
-	if (ban->effect != BAN_DENIES && ban->effect != BAN_CHALLENGES && ban->effect != BAN_SLOWS)
+	if (rung == RUNG_NONE)
 		return;
 	ladder_restore(&analysis->ladder, hash_subject(analysis, &ban->subject), rung, ban->create_ms * 1000,
 		ban->expire_ms == BANS_NEVER ? INT64_MAX : ban->expire_ms * 1000, repetition);

@@ -40,6 +40,8 @@ const struct detector_settings *analysis_settings(const struct analysis *analysi
 /* A client whose decision was lifted: that detector leaves it alone until then (settings: exempt_us after the lifting), and starts from nothing. */
 void analysis_exempt(
 	struct analysis *analysis, const struct ban_subject *subject, enum detector detector, int64_t until_us);
+/* A decision that does not take effect: a person said otherwise, or it could not be stored. If the traffic goes on it is made again, some seconds later. */
+void analysis_revoke(struct analysis *analysis, const struct ban_subject *subject, enum ban_effect effect);
 /* At start: a detector's ban that is in force or was, so that it is not made again and repetition is known. */
 void analysis_restore(
 	struct analysis *analysis, const struct ban *ban, enum detector detector, uint32_t repetition);

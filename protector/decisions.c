@@ -21,6 +21,7 @@ struct decisions {
 	/* the loop's */
 	struct making *waiting; /* for the writer, in no order */
 	struct rpc_timer retry;
+	void (*revoked)(struct protector *protector, const struct ban *ban); /* or NULL */
 	bool ended;
 };
 
@@ -49,8 +50,12 @@ static struct metric counters[OUTCOMES_OF_DECISION] = {
 
 static void end(struct making *making, enum outcome_of_decision outcome)
 {
+	struct decisions *decisions = making->decisions;
+
+	if (outcome != MADE && decisions->revoked)
+		decisions->revoked(decisions->protector, &making->ban);
 	metric_add(&counters[outcome], 1);
-	atomic_fetch_sub(&making->decisions->under_way, 1);
+	atomic_fetch_sub(&decisions->under_way, 1);
 	arena_release(&making->arena);
 	free(making);
 }
@@ -116,6 +121,11 @@ static void submit_waiting(struct rpc_task *task)
 		submit(making);
 		making = next;
 	}
+}
+
+void decisions_mute(struct decisions *decisions)
+{
+	decisions->revoked = NULL;
 }
 
 void decisions_end(struct decisions *decisions)
@@ -187,11 +197,13 @@ void decisions_decided(void *context, const struct decision *decision)
 	rpc_post(decisions->protector->loop, &making->task);
 }
 
-struct decisions *decisions_new(struct protector *protector)
+struct decisions *decisions_new(
+	struct protector *protector, void (*revoked)(struct protector *protector, const struct ban *ban))
 {
 	struct decisions *decisions = NEW(struct decisions);
 
 	decisions->protector = protector;
+	decisions->revoked = revoked;
 	decisions->retry.task.run = submit_waiting;
 	for (int i = 0; i < OUTCOMES_OF_DECISION; i++)
 		metrics_register(&counters[i]);

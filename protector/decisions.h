@@ -14,8 +14,11 @@
 
 struct decisions;
 
-struct decisions *decisions_new(struct protector *protector);
-void decisions_end(struct decisions *decisions); /* on the loop: the writer hears nothing more */
+/* revoked: on the loop, of each decision that does not take effect; NULL: nobody wants to know. */
+struct decisions *decisions_new(
+	struct protector *protector, void (*revoked)(struct protector *protector, const struct ban *ban));
+void decisions_mute(struct decisions *decisions); /* on the loop: revoked() is not called any more */
+void decisions_end(struct decisions *decisions);  /* on the loop: the writer hears nothing more */
 void decisions_free(
 	struct decisions *decisions); /* after the analysis, the writer and the loop's last task */
 

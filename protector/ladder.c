@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #define REPETITION_MAX 30 /* of doublings: longer than any longest ban */
+#define REVOKED_PAUSE_US INT64_C(10000000)
 
 struct record {
 	uint64_t client;
@@ -98,6 +99,18 @@ void ladder_exempt(struct ladder *ladder, uint64_t client, enum detector detecto
 	record->exempt_us[detector] = until_us;
 	record->until_us = 0;
 	record->rung = RUNG_NONE;
+}
+
+void ladder_revoke(struct ladder *ladder, uint64_t client, enum rung rung, int64_t now_us)
+{
+	struct record *record = nest_find(&ladder->records, client);
+
+	if (!record || rung == RUNG_NONE || record->rung != rung)
+		return;
+	if (record->until_us > now_us + REVOKED_PAUSE_US)
+		record->until_us = now_us + REVOKED_PAUSE_US;
+	if (rung == RUNG_BAN && record->repetition)
+		record->repetition--;
 }
 
 void ladder_restore(struct ladder *ladder, uint64_t client, enum rung rung, int64_t create_us,

@@ -18,6 +18,15 @@ static inline enum ban_effect rung_effect(enum rung rung)
 	return effects[rung];
 }
 
+/* RUNG_NONE: of what is no step, as a shadow. */
+static inline enum rung effect_rung(enum ban_effect effect)
+{
+	for (enum rung rung = RUNG_SLOW; rung <= RUNG_BAN; rung++)
+		if (rung_effect(rung) == effect)
+			return rung;
+	return RUNG_NONE;
+}
+
 struct ladder {
 	const struct detector_settings *settings;
 	struct nest records;
@@ -35,6 +44,8 @@ void ladder_release(struct ladder *ladder);
 bool ladder_climb(struct ladder *ladder, uint64_t client, enum detector detector, enum rung rung,
 	int64_t now_us, struct ladder_step *ret);
 void ladder_exempt(struct ladder *ladder, uint64_t client, enum detector detector, int64_t until_us);
+/* What was found about it does not take effect: it may be found again after a pause, and counts for no repetition. */
+void ladder_revoke(struct ladder *ladder, uint64_t client, enum rung rung, int64_t now_us);
 /* As decided before the program's start. */
 void ladder_restore(struct ladder *ladder, uint64_t client, enum rung rung, int64_t create_us, int64_t expire_us,
 	uint32_t repetition);

@@ -1,6 +1,5 @@
 #include "protector/watching.h"
 
-#include <semaphore.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -71,6 +70,30 @@ static void exempted(struct protector *protector, const struct ban *ban)
 	stream_run(protector->watching->stream, &exemption->errand);
 }
 
+struct revocation {
+	struct stream_errand errand;
+	struct ban_subject subject;
+	enum ban_effect effect;
+};
+
+static void revoke(struct stream_errand *errand, struct analysis *analysis)
+{
+	struct revocation *revocation = container_of(errand, struct revocation, errand);
+
+	analysis_revoke(analysis, &revocation->subject, revocation->effect);
+	free(revocation);
+}
+
+static void revoked(struct protector *protector, const struct ban *ban)
+{
+	struct revocation *revocation = NEW(struct revocation);
+
+	revocation->errand.run = revoke;
+	revocation->subject = ban->subject;
+	revocation->effect = ban->effect;
+	stream_run(protector->watching->stream, &revocation->errand);
+}
+
 /* ---- settings ---- */
 
 struct configuration {
@@ -106,15 +129,14 @@ bool watching_start(struct protector *protector, struct error *error)
 	struct watching *watching;
 	struct analysis_options options;
 	struct stream_options stream = {.now_us = clock_wall_us};
-	struct id seed;
-
 	struct detector_settings settings;
+	struct id seed;
 
 	if (!settings_store_load(protector->store, &settings, error) ||
 		!open_recorder(protector->settings, &stream.recorder, error))
 		return false;
 	watching = NEW(struct watching);
-	watching->decisions = decisions_new(protector);
+	watching->decisions = decisions_new(protector, revoked);
 	watching->settings = settings;
 	id_random(&seed);
 	options = (struct analysis_options){.settings = &watching->settings,
@@ -130,31 +152,24 @@ bool watching_start(struct protector *protector, struct error *error)
 	return true;
 }
 
-struct ending {
-	struct rpc_task task;
-	struct decisions *decisions;
-	sem_t done;
-};
-
-static void end_decisions(struct rpc_task *task)
+static void mute_decisions(void *decisions)
 {
-	struct ending *ending = container_of(task, struct ending, task);
+	decisions_mute(decisions);
+}
 
-	decisions_end(ending->decisions);
-	sem_post(&ending->done);
+static void end_decisions(void *decisions)
+{
+	decisions_end(decisions);
 }
 
 void watching_stop(struct protector *protector)
 {
-	struct ending ending = {.task.run = end_decisions, .decisions = protector->watching->decisions};
+	struct watching *watching = protector->watching;
 
-	stream_free(protector->watching->stream);
-	protector->watching->stream = NULL;
-	sem_init(&ending.done, 0, 0);
-	rpc_post(protector->loop, &ending.task); /* behind all that was decided */
-	while (sem_wait(&ending.done) != 0)
-		;
-	sem_destroy(&ending.done);
+	rpc_run(protector->loop, mute_decisions, watching->decisions); /* what it would tell goes soon */
+	stream_free(watching->stream);
+	watching->stream = NULL;
+	rpc_run(protector->loop, end_decisions, watching->decisions); /* behind all that was decided */
 }
 
 void watching_release(struct protector *protector)

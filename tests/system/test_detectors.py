@@ -63,8 +63,7 @@ def test_a_bot_is_banned_and_its_ban_explains_itself(own_sale, fresh):
     # It bites with the protector down, and is there again after kill -9.
     sale.kill("protector")
     assert reason_of(sale, bot) == "BANNED"
-    wait_until(lambda: sale.is_healthy("protector"))
-    assert sale.rest.get(f"/v1/bans/{ban['banId']}").json() == ban
+    wait_until(lambda: sale.rest.get(f"/v1/bans/{ban['banId']}").json() == ban)
     assert reason_of(sale, bot) == "BANNED"
 
     # Who was lifted is left alone by that detector.
@@ -93,16 +92,16 @@ def test_settings_change_at_run_time_and_stay(own_sale, fresh):
     changed = sale.rest.put("/v1/detectors/account-rate", {"slow": 0, "challenge": 0, "ban": 40, "window": "2s"}).json()
     assert (changed["ban"], changed["window"], changed["slow"]) == (40, "2s", 0)
     bot = fresh("bot")
-    assert hammer(sale, bot) < 140
+    hammer(sale, bot)
     ban = ban_of(sale, bot)
+    assert ban["detection"]["threshold"] == 40
     wait_until(lambda: reason_of(sale, bot) != "BANNED", 10)
     assert sale.rest.get(f"/v1/bans/{ban['banId']}").status_code == 404
 
     # In shadow it is recorded and refuses nobody; and all of it stays over a crash.
     assert sale.rest.put("/v1/detectors/account-rate", {"shadow": True}).json()["shadow"] is True
     sale.kill("protector")
-    wait_until(lambda: sale.is_healthy("protector"))
-    assert sale.rest.get("/v1/detectors/account-rate").json() == {**changed, "shadow": True}
+    wait_until(lambda: sale.rest.get("/v1/detectors/account-rate").json() == {**changed, "shadow": True})
     assert sale.rest.get("/v1/detectors").json()["ladder"]["ban"] == "3s"
     bot = fresh("bot")
 

@@ -47,6 +47,27 @@ static void test_windows_change(void **state)
 	analysis_free(analysis);
 }
 
+/* What a person overruled, or the store refused: the detectors do not believe that it is in force. */
+static void test_what_is_revoked_is_decided_again(void **state)
+{
+	struct heard heard;
+	struct analysis *analysis = start(&heard);
+	const struct traffic named = event(0, "user1", "192.0.2.1");
+	unsigned decided;
+
+	send(analysis, START_US, SECOND_US, 300, named);
+	decided = heard.count;
+	assert_int_equal(last(&heard)->effect, BAN_DENIES);
+	send(analysis, START_US + 15 * SECOND_US, SECOND_US, 300, named);
+	assert_int_equal(heard.count, decided);
+	analysis_revoke(analysis, &last(&heard)->subject, BAN_DENIES);
+	send(analysis, START_US + 30 * SECOND_US, SECOND_US, 300, named);
+	assert_true(heard.count > decided);
+	assert_int_equal(last(&heard)->effect, BAN_DENIES);
+	assert_int_equal(last(&heard)->repetition, 0);
+	analysis_free(analysis);
+}
+
 static void test_lifted_and_exempt(void **state)
 {
 	struct heard heard;
@@ -210,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_counted_elsewhere),
 		cmocka_unit_test(test_windows_change),
+		cmocka_unit_test(test_what_is_revoked_is_decided_again),
 		cmocka_unit_test(test_lifted_and_exempt),
 		cmocka_unit_test(test_restored_at_the_start),
 		cmocka_unit_test(test_time),

@@ -27,7 +27,9 @@ static struct world {
 	struct protector_settings settings;
 	struct clock_manual clock;
 	struct decisions *decisions;
-	int64_t counted; /* decisions that came to their end before this test */
+	_Atomic int revoked;
+	enum ban_effect revoked_effect; /* of the last */
+	int64_t counted;		/* decisions that came to their end before this test */
 } w;
 
 static int64_t now_ms(void *domain)
@@ -61,6 +63,13 @@ static int64_t ended(void)
 	return counted("made") + counted("overruled") + counted("dropped");
 }
 
+static void revoked(struct protector *protector, const struct ban *ban)
+{
+	assert_ptr_equal(protector, &w.protector);
+	w.revoked_effect = ban->effect;
+	w.revoked++;
+}
+
 static int setup(void **state)
 {
 	struct id incarnation;
@@ -86,7 +95,7 @@ static int setup(void **state)
 	id_generator_init(&w.protector.ids, &w.clock.base);
 	options.store = w.f.store;
 	w.protector.writer = writer_new(&options);
-	w.decisions = decisions_new(&w.protector);
+	w.decisions = decisions_new(&w.protector, revoked);
 	w.counted = ended();
 	return 0;
 }
@@ -114,6 +123,11 @@ static void on_loop(void (*run)(const void *context), const void *context)
 	rpc_post(w.protector.loop, &errand.task);
 	assert_int_equal(sem_wait(&errand.done), 0);
 	sem_destroy(&errand.done);
+}
+
+static void mute_run(const void *unused)
+{
+	decisions_mute(w.decisions);
 }
 
 static void end_run(const void *unused)
@@ -229,10 +243,13 @@ static void a_person_s_word_counts(void **state)
 	decide("person", BAN_DENIES, 0);
 	await_ends(1);
 	assert_false(find("person", &ban));
+	assert_int_equal(w.revoked, 1); /* the detectors hear of it */
+	assert_int_equal(w.revoked_effect, BAN_DENIES);
 	say("person", BAN_SHADOWS, NOW_MS); /* which has ended */
 	decide("person", BAN_DENIES, 0);
 	await_ends(1);
 	assert_true(find("person", &ban));
+	assert_int_equal(w.revoked, 1);
 }
 
 static void who_is_allowed_is_not_banned(void **state)
@@ -296,13 +313,16 @@ static void bans_have_a_limit(void **state)
 		await_ends(1);
 	}
 	assert_int_equal(fixture_rows(&w.f, 0), 10);
+	assert_int_equal(w.revoked, 30);
 }
 
 static void after_the_end_nothing_is_given_to_the_writer(void **state)
 {
+	on_loop(mute_run, NULL);
 	on_loop(end_run, NULL);
 	decide("person", BAN_DENIES, 0);
 	await_ends(1);
+	assert_int_equal(w.revoked, 0);
 	assert_int_equal(fixture_rows(&w.f, 0), 0);
 }
 

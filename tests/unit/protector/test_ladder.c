@@ -192,6 +192,26 @@ static void test_room(void **state)
 	ladder_release(&f.ladder);
 }
 
+static void test_what_is_revoked_may_be_found_again(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US);
+	assert_true(climb(&f, DETECTOR_ACCOUNT_RATE, RUNG_SLOW, NOW_US));
+	assert_true(ban(&f, NOW_US));
+	ladder_revoke(&f.ladder, CLIENT, RUNG_NONE, NOW_US);
+	ladder_revoke(&f.ladder, CLIENT, RUNG_SLOW, NOW_US); /* which is not in force any more */
+	assert_int_equal(ladder_rung(&f.ladder, CLIENT, NOW_US + 11 * SECOND_US), RUNG_BAN);
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US);
+	assert_false(ban(&f, NOW_US + 9 * SECOND_US)); /* each request would decide it again */
+	assert_true(ban(&f, NOW_US + 10 * SECOND_US));
+	assert_int_equal(f.step.repetition, 0);
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, f.step.expire_us - 1); /* not prolonged */
+	assert_int_equal(ladder_rung(&f.ladder, CLIENT, f.step.expire_us), RUNG_NONE);
+	ladder_release(&f.ladder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_slowing_is_no_repetition),
 		cmocka_unit_test(test_a_lifted_client_is_left_alone_by_that_detector),
 		cmocka_unit_test(test_shadows_are_apart),
+		cmocka_unit_test(test_what_is_revoked_may_be_found_again),
 		cmocka_unit_test(test_what_was_before_the_start),
 		cmocka_unit_test(test_a_ban_of_the_future),
 		cmocka_unit_test(test_room),
