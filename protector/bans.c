@@ -1,61 +1,11 @@
-#include "protector/bans.h"
+#include "protector/bans_internal.h"
 
 #include <assert.h>
-#include <bsd/sys/tree.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/memory.h"
-#include "protector/detection.h"
-#include "protector/table.h"
-
-#define LENGTHS_MAX (ADDRESS_BITS + 1)
-#define COVERS_AT_ONCE 8
-
-struct entry;
-
-/* What is known of a subject. A hash table finds it, a tree lists it in order. */
-struct subject {
-	struct ban_subject subject;
-	uint64_t hash;
-	struct entry *entries[BAN_ORIGINS];
-	RB_ENTRY(subject) node;
-};
-
-struct entry {
-	struct ban ban;
-	struct subject *subject;
-	struct allowed *allowed; /* NULL unless it is an entry of the allow list */
-	RB_ENTRY(entry) node;
-	char texts[]; /* reason and evidence; a detection before them, if there is one */
-};
-
-/* The few that allow have a tree of their own: nobody looks for them among a million bans. */
-struct allowed {
-	const struct entry *entry;
-	RB_ENTRY(allowed) node;
-};
-
-RB_HEAD(entries, entry);
-RB_HEAD(subjects, subject);
-RB_HEAD(allowances, allowed);
-
-/* How many leading bits the ranges have that are subjects, of one family; the most first. */
-struct lengths {
-	uint32_t subjects[LENGTHS_MAX];
-	uint8_t used[LENGTHS_MAX];
-	size_t count;
-};
-
-struct bans {
-	struct table table;
-	struct subjects by_subject;
-	struct entries by_id;
-	struct allowances allowances; /* by id */
-	size_t count;
-	struct lengths lengths_v4, lengths_v6;
-};
 
 static int compare_entries(const struct entry *a, const struct entry *b)
 {
@@ -83,7 +33,7 @@ RB_GENERATE_INTERNAL(subjects, subject, node, compare_subjects, __attribute__((u
 
 /* ---- subjects ---- */
 
-static uint64_t subject_hash(const struct ban_subject *subject)
+uint64_t bans_hash(const struct ban_subject *subject)
 {
 	uint8_t key[SUBJECT_KEY_MAX];
 	size_t size = subject_pack(subject, key);
@@ -99,7 +49,7 @@ static bool is_same(const struct ban_subject *a, const struct ban_subject *b)
 					 : address_compare(&a->address, &b->address) == 0;
 }
 
-static struct subject *find_hash(const struct bans *bans, const struct ban_subject *subject, uint64_t hash)
+struct subject *bans_find_hash(const struct bans *bans, const struct ban_subject *subject, uint64_t hash)
 {
 	struct subject *found;
 	size_t at;
@@ -112,9 +62,9 @@ static struct subject *find_hash(const struct bans *bans, const struct ban_subje
 	return found;
 }
 
-static struct subject *find(const struct bans *bans, const struct ban_subject *subject)
+struct subject *bans_find(const struct bans *bans, const struct ban_subject *subject)
 {
-	return find_hash(bans, subject, subject_hash(subject));
+	return bans_find_hash(bans, subject, bans_hash(subject));
 }
 
 static void list_lengths(struct lengths *lengths)
@@ -143,7 +93,7 @@ static struct subject *make_subject(struct bans *bans, const struct ban_subject 
 	struct subject *subject = NEW(struct subject);
 
 	subject->subject = *from;
-	subject->hash = subject_hash(from);
+	subject->hash = bans_hash(from);
 	table_put(&bans->table, subject->hash, subject);
 	RB_INSERT(subjects, &bans->by_subject, subject);
 	count_length(bans, from, true);
@@ -172,25 +122,14 @@ struct bans *bans_new(void)
 	RB_INIT(&bans->by_id);
 	RB_INIT(&bans->by_subject);
 	RB_INIT(&bans->allowances);
+	for (int owner = 0; owner < BANS_OWNERS_MAX; owner++)
+		TAILQ_INIT(&bans->owned[owner].entries);
 	return bans;
 }
 
-void bans_free(struct bans *bans)
+size_t bans_count(const struct bans *bans, uint8_t owner)
 {
-	struct entry *entry;
-
-	if (!bans)
-		return;
-	while ((entry = RB_MIN(entries, &bans->by_id)))
-		bans_remove(bans, &entry->ban.id);
-	assert(bans->table.count == 0);
-	table_release(&bans->table);
-	free(bans);
-}
-
-size_t bans_count(const struct bans *bans)
-{
-	return bans->count;
+	return bans->owned[owner].count;
 }
 
 static struct entry *make_entry(const struct ban *ban)
@@ -209,16 +148,50 @@ static struct entry *make_entry(const struct ban *ban)
 	return entry;
 }
 
+/* Where the subject has its owner's ban of this origin, or would have it: the link that points to it or is the last. */
+static struct entry **place_of(struct subject *subject, enum ban_origin origin, uint8_t owner)
+{
+	struct entry **place = &subject->entries[origin];
+
+	while (*place && (*place)->ban.owner != owner)
+		place = &(*place)->next;
+	return place;
+}
+
 /* Its subject may be bare after it. */
 static void drop_entry(struct bans *bans, struct entry *entry)
 {
-	entry->subject->entries[entry->ban.origin] = NULL;
+	struct owned *owned = &bans->owned[entry->ban.owner];
+
+	*place_of(entry->subject, entry->ban.origin, entry->ban.owner) = entry->next;
 	RB_REMOVE(entries, &bans->by_id, entry);
 	if (entry->allowed)
 		RB_REMOVE(allowances, &bans->allowances, entry->allowed);
-	bans->count--;
+	TAILQ_REMOVE(&owned->entries, entry, link);
+	owned->count--;
 	free(entry->allowed);
 	free(entry);
+}
+
+static void remove_entry(struct bans *bans, struct entry *entry)
+{
+	struct subject *subject = entry->subject;
+
+	drop_entry(bans, entry);
+	drop_subject_if_bare(bans, subject);
+}
+
+void bans_free(struct bans *bans)
+{
+	struct entry *entry;
+
+	if (!bans)
+		return;
+	while ((entry = RB_MIN(entries, &bans->by_id)))
+		remove_entry(bans, entry);
+	assert(bans->table.count == 0);
+	table_release(&bans->table);
+	free(bans);
 }
 
 static void list_allowance(struct bans *bans, struct entry *entry)
@@ -230,29 +203,6 @@ static void list_allowance(struct bans *bans, struct entry *entry)
 	RB_INSERT(allowances, &bans->allowances, entry->allowed);
 }
 
-bool bans_put(struct bans *bans, const struct ban *ban, struct id *ret_replaced)
-{
-	struct subject *subject = find(bans, &ban->subject);
-	struct entry *entry = make_entry(ban), *clash;
-	bool replaces;
-
-	assert(ban_valid(ban));
-	if (!subject)
-		subject = make_subject(bans, &ban->subject);
-	replaces = subject->entries[ban->origin] != NULL;
-	if (replaces) {
-		*ret_replaced = subject->entries[ban->origin]->ban.id;
-		drop_entry(bans, subject->entries[ban->origin]);
-	}
-	entry->subject = subject;
-	subject->entries[ban->origin] = entry;
-	clash = RB_INSERT(entries, &bans->by_id, entry);
-	assert(!clash); /* ids are unique */
-	list_allowance(bans, entry);
-	bans->count++;
-	return replaces;
-}
-
 static struct entry *find_id(const struct bans *bans, const struct id *id)
 {
 	struct entry least = {.ban.id = *id};
@@ -260,18 +210,83 @@ static struct entry *find_id(const struct bans *bans, const struct id *id)
 	return RB_FIND(entries, (struct entries *)(uintptr_t)&bans->by_id, &least);
 }
 
-bool bans_remove(struct bans *bans, const struct id *id)
+static void enter(struct bans *bans, struct subject *subject, struct entry *entry)
+{
+	struct owned *owned = &bans->owned[entry->ban.owner];
+	struct entry **first = &subject->entries[entry->ban.origin];
+	struct entry *clash = RB_INSERT(entries, &bans->by_id, entry);
+
+	assert(!clash); /* ids are unique */
+	entry->subject = subject;
+	entry->next = *first;
+	*first = entry;
+	entry->round = owned->round;
+	TAILQ_INSERT_TAIL(&owned->entries, entry, link);
+	owned->count++;
+	list_allowance(bans, entry);
+}
+
+bool bans_put(struct bans *bans, const struct ban *ban, struct id *ret_replaced)
+{
+	struct subject *subject = bans_find(bans, &ban->subject);
+	struct entry *old;
+
+	assert(ban_valid(ban) && ban->owner < BANS_OWNERS_MAX);
+	if (!subject)
+		subject = make_subject(bans, &ban->subject);
+	old = *place_of(subject, ban->origin, ban->owner);
+	if (old) {
+		*ret_replaced = old->ban.id;
+		drop_entry(bans, old);
+	}
+	enter(bans, subject, make_entry(ban));
+	return old;
+}
+
+bool bans_remove(struct bans *bans, const struct id *id, uint8_t owner)
 {
 	struct entry *entry = find_id(bans, id);
-	struct subject *subject;
 
-	if (!entry)
+	if (!entry || entry->ban.owner != owner)
 		return false;
-	subject = entry->subject;
-	drop_entry(bans, entry);
-	drop_subject_if_bare(bans, subject);
+	remove_entry(bans, entry);
 	return true;
 }
+
+/* ---- what peers say ---- */
+
+void bans_begin_round(struct bans *bans, uint8_t owner)
+{
+	bans->owned[owner].round++;
+}
+
+bool bans_drop_old(struct bans *bans, uint8_t owner, size_t max)
+{
+	struct owned *owned = &bans->owned[owner];
+	struct entry *entry;
+
+	while ((entry = TAILQ_FIRST(&owned->entries)) && entry->round != owned->round) {
+		if (!max--)
+			return false;
+		remove_entry(bans, entry);
+	}
+	return true;
+}
+
+void bans_drop_ended(struct bans *bans, struct id *at, size_t max, int64_t now_ms)
+{
+	const struct ban *ban;
+
+	while (max-- && (ban = bans_after(bans, at))) {
+		*at = ban->id;
+		if (ban->owner != BANS_OWN && !ban_in_force(ban, now_ms))
+			bans_remove(bans, at, ban->owner);
+	}
+	if (max + 1)
+		memset(at, 0, sizeof(*at));
+}
+
+/* ---- finding ---- */
 
 const struct ban *bans_get(const struct bans *bans, const struct id *id)
 {
@@ -304,9 +319,25 @@ const struct ban *bans_allowance_after(const struct bans *bans, const struct id 
 
 const struct ban *bans_of(const struct bans *bans, const struct ban_subject *subject, enum ban_origin origin)
 {
-	const struct subject *found = find(bans, subject);
+	struct subject *found = bans_find(bans, subject);
+	const struct entry *entry = found ? *place_of(found, origin, BANS_OWN) : NULL;
 
-	return found && found->entries[origin] ? &found->entries[origin]->ban : NULL;
+	return entry ? &entry->ban : NULL;
+}
+
+size_t bans_of_peers(
+	const struct bans *bans, const struct ban_subject *subject, const struct ban *ret[BANS_OF_PEERS_MAX])
+{
+	const struct subject *found = bans_find(bans, subject);
+	size_t count = 0;
+
+	for (int origin = 0; found && origin < BAN_ORIGINS; origin++) {
+		for (const struct entry *entry = found->entries[origin]; entry; entry = entry->next) {
+			if (entry->ban.owner != BANS_OWN)
+				ret[count++] = &entry->ban;
+		}
+	}
+	return count;
 }
 
 const struct ban_subject *bans_next_subject(
@@ -321,197 +352,4 @@ const struct ban_subject *bans_next_subject(
 	if (found && after && compare_subjects(found, &least) == 0)
 		found = RB_NEXT(subjects, &bans->by_subject, found);
 	return found && found->subject.kind == kind ? &found->subject : NULL;
-}
-
-/* ---- judging ---- */
-
-static const struct ban *later(const struct ban *a, const struct ban *b)
-{
-	return !a || (b && b->expire_ms > a->expire_ms) ? b : a;
-}
-
-static const struct ban *in_force(const struct subject *subject, enum ban_origin origin, int64_t now_ms)
-{
-	const struct ban *ban = subject->entries[origin] ? &subject->entries[origin]->ban : NULL;
-
-	return ban && ban_in_force(ban, now_ms) ? ban : NULL;
-}
-
-/* A detector's ban that does not count: a person lifted one of this detector. */
-static bool is_exempt(const struct subject *subject, const struct ban *ban, int64_t now_ms)
-{
-	const struct ban *lifted = in_force(subject, BAN_BY_LIFTING, now_ms);
-
-	return lifted && ban->detection && (lifted->exempts & DETECTOR_BIT(ban->detection->detector));
-}
-
-/* Adds what the subject's bans say to the verdict; true: an allowance of it is in force. */
-static bool weigh(const struct subject *subject, int64_t now_ms, struct bans_verdict *verdict)
-{
-	const struct ban *person = in_force(subject, BAN_BY_OPERATOR, now_ms);
-	bool milder = person && person->effect != BAN_DENIES && person->effect != BAN_ALLOWS;
-	bool allowed = false;
-
-	for (enum ban_origin origin = 0; origin < BAN_ORIGINS; origin++) {
-		const struct ban *ban = in_force(subject, origin, now_ms);
-
-		if (!ban || (origin == BAN_BY_DETECTOR && (milder || is_exempt(subject, ban, now_ms))))
-			continue;
-		if (ban->effect == BAN_ALLOWS)
-			allowed = true;
-		else if (ban->effect == BAN_DENIES)
-			verdict->deny = later(verdict->deny, ban);
-		else if (ban->effect == BAN_SHADOWS)
-			verdict->shadow = later(verdict->shadow, ban);
-	}
-	return allowed;
-}
-
-static struct bans_verdict judge_account(
-	const struct bans *bans, const char *user_id, int64_t now_ms, bool allowances)
-{
-	struct bans_verdict verdict = {NULL, NULL};
-	struct ban_subject account;
-	const struct subject *subject;
-
-	subject_account(&account, user_id);
-	subject = find(bans, &account);
-	if (subject && weigh(subject, now_ms, &verdict) && allowances)
-		return (struct bans_verdict){NULL, NULL};
-	return verdict;
-}
-
-/* Where the ranges that cover an address would be: all are asked for at once, so that waiting for memory is done once. */
-struct cover {
-	struct ban_subject cuts[COVERS_AT_ONCE];
-	uint64_t hashes[COVERS_AT_ONCE];
-	size_t count;
-};
-
-/* Fills it with the next lengths in use of its family, longest first, none longer than the address's; *at goes on in the list of lengths. */
-static void gather_covers(
-	const struct bans *bans, const struct address *address, size_t *at, struct cover *cover)
-{
-	const struct lengths *lengths = address_is_v4(address) ? &bans->lengths_v4 : &bans->lengths_v6;
-
-	for (cover->count = 0; *at < lengths->count && cover->count < COVERS_AT_ONCE; ++*at) {
-		struct ban_subject *cut = &cover->cuts[cover->count];
-		struct address range;
-
-		if (lengths->used[*at] > address->bits)
-			continue;
-		range = address_prefix(address, lengths->used[*at]);
-		subject_address(cut, &range);
-		cover->hashes[cover->count] = subject_hash(cut);
-		table_prepare(&bans->table, cover->hashes[cover->count++]);
-	}
-}
-
-/* Weighs each range that is known and covers this one. With `allowances`: if any of them is allowed, nothing that was found counts. */
-static struct bans_verdict judge_address(
-	const struct bans *bans, const struct address *address, int64_t now_ms, bool allowances)
-{
-	struct bans_verdict verdict = {NULL, NULL};
-	struct cover cover;
-	size_t at = 0;
-
-	for (gather_covers(bans, address, &at, &cover); cover.count;
-		gather_covers(bans, address, &at, &cover)) {
-		for (size_t i = 0; i < cover.count; i++) {
-			const struct subject *subject = find_hash(bans, &cover.cuts[i], cover.hashes[i]);
-
-			if (subject && weigh(subject, now_ms, &verdict) && allowances)
-				return (struct bans_verdict){NULL, NULL};
-		}
-	}
-	return verdict;
-}
-
-struct bans_verdict bans_judge(
-	const struct bans *bans, const char *user_id, const struct address *address, int64_t now_ms)
-{
-	struct bans_verdict verdict = {NULL, NULL}, other;
-
-	if (user_id && *user_id)
-		verdict = judge_account(bans, user_id, now_ms, true);
-	if (address) {
-		other = judge_address(bans, address, now_ms, true);
-		verdict.deny = later(verdict.deny, other.deny);
-		verdict.shadow = later(verdict.shadow, other.shadow);
-	}
-	return verdict;
-}
-
-bool bans_lists(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms)
-{
-	if (subject->kind == BAN_OF_ACCOUNT)
-		return judge_account(bans, subject->user_id, now_ms, false).deny != NULL;
-	return judge_address(bans, &subject->address, now_ms, false).deny != NULL;
-}
-
-bool bans_lists_itself(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms)
-{
-	const struct subject *found = find(bans, subject);
-	struct bans_verdict verdict = {NULL, NULL};
-
-	if (found)
-		weigh(found, now_ms, &verdict);
-	return verdict.deny != NULL;
-}
-
-bool bans_exempt(
-	const struct bans *bans, const struct ban_subject *subject, uint32_t detector_bit, int64_t now_ms)
-{
-	const struct subject *found = find(bans, subject);
-	const struct ban *lifted = found ? in_force(found, BAN_BY_LIFTING, now_ms) : NULL;
-
-	return lifted && (lifted->exempts & detector_bit);
-}
-
-static int strength(enum ban_effect effect)
-{
-	static const int strengths[BAN_EFFECTS] = {[BAN_SLOWS] = 1, [BAN_CHALLENGES] = 2, [BAN_DENIES] = 3};
-
-	return strengths[effect];
-}
-
-bool bans_outranked(const struct bans *bans, const struct ban *ban, int64_t now_ms)
-{
-	const struct subject *found = find(bans, &ban->subject);
-	const struct ban *old = found ? in_force(found, BAN_BY_DETECTOR, now_ms) : NULL;
-
-	if (!old || is_exempt(found, old, now_ms))
-		return false;
-	if (strength(old->effect) != strength(ban->effect))
-		return strength(old->effect) > strength(ban->effect);
-	return old->expire_ms > ban->expire_ms;
-}
-
-static bool covered_by_allowance(const struct bans *bans, const struct address *address, int64_t now_ms)
-{
-	struct bans_verdict unused = {NULL, NULL};
-	struct cover cover;
-	size_t at = 0;
-
-	for (gather_covers(bans, address, &at, &cover); cover.count;
-		gather_covers(bans, address, &at, &cover)) {
-		for (size_t i = 0; i < cover.count; i++) {
-			const struct subject *subject = find_hash(bans, &cover.cuts[i], cover.hashes[i]);
-
-			if (subject && weigh(subject, now_ms, &unused))
-				return true;
-		}
-	}
-	return false;
-}
-
-bool bans_allow(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms)
-{
-	struct bans_verdict unused = {NULL, NULL};
-	const struct subject *found;
-
-	if (subject->kind == BAN_OF_ADDRESS)
-		return covered_by_allowance(bans, &subject->address, now_ms);
-	found = find(bans, subject);
-	return found && weigh(found, now_ms, &unused);
 }

@@ -1,7 +1,7 @@
 /* protector/bans.h - the bans and the allow list in memory.
  *
  * A ban is of a subject: an account, or an address or a range of them. A subject has at most one ban of each origin (operator, detector, the program's
- * settings): a newer one takes the place of the older. It counts from its making until expire_ms, by the time that the caller names. While a person's word
+ * settings) and owner (ourselves, or a peer): a newer one takes the place of the older. Of what persons said, whoever owns it, the newest by id counts. It counts from its making until expire_ms, by the time that the caller names. While a person's word
  * about a subject is in force, a detector's about the same subject does not make it harder; and it does not count while the subject is exempt from its detector. A client is refused by a ban of its account unless that is allowed, or by one of a range that covers its
  * address unless any range that covers it is allowed; of several the one that ends last is named. A shadow ban refuses nobody.
  * A judgement costs one probe of a hash table for the account and one for each length of range that is in use in the address's family.
@@ -48,7 +48,13 @@ struct ban {
 	const char *reason, *evidence; /* never NULL */
 	const struct detection *detection; /* of a detector's; else NULL (protector/detection.h) */
 	uint32_t exempts;		   /* of BAN_EXEMPTS: the detectors, as bits; else 0 */
+	uint8_t owner;			   /* BANS_OWN, or the peer that told of it */
 };
+
+/* Whose bans there are: our own, which our store has, and those that peers tell of. */
+#define BANS_OWN 0
+#define BANS_PEERS_MAX 16
+#define BANS_OWNERS_MAX (1 + BANS_PEERS_MAX)
 
 /* The subject as bytes: kind, then the account's name, or the address as address_pack writes it. In the order of lists; keys of hash tables and of the store. */
 #define SUBJECT_KEY_MAX (1 + BANS_USER_MAX)
@@ -66,7 +72,7 @@ struct bans;
 
 struct bans *bans_new(void);
 void bans_free(struct bans *bans);
-size_t bans_count(const struct bans *bans);
+size_t bans_count(const struct bans *bans, uint8_t owner);
 
 /* Whether a person lifted a ban of this detector lately. */
 bool bans_exempt(
@@ -74,9 +80,16 @@ bool bans_exempt(
 /* Whether a detector's ban would say anything new: not while a stronger one of the detectors is in force, or one as strong that ends later. */
 bool bans_outranked(const struct bans *bans, const struct ban *ban, int64_t now_ms);
 
-/* Copies it. True: the ban of this subject and origin that it replaced had the id *ret_replaced (which may be its own). */
+/* Copies it. True: the ban of this subject, origin and owner that it replaced had the id *ret_replaced (which may be its own). No other ban has its id. */
 bool bans_put(struct bans *bans, const struct ban *ban, struct id *ret_replaced);
-bool bans_remove(struct bans *bans, const struct id *id); /* false: there is none */
+bool bans_remove(struct bans *bans, const struct id *id, uint8_t owner); /* false: there is none of that owner */
+
+/* All that a peer has said so far becomes old until it is put again. */
+void bans_begin_round(struct bans *bans, uint8_t owner);
+/* Removes what is old, at most `max`; true: that was all. What is put meanwhile is not old. */
+bool bans_drop_old(struct bans *bans, uint8_t owner, size_t max);
+/* Looks at the next `max` bans after *at, which goes on and around, and removes those of peers that have ended. */
+void bans_drop_ended(struct bans *bans, struct id *at, size_t max, int64_t now_ms);
 
 /* What these return is valid until the next put or remove. Ended ones are found too until they are removed. */
 const struct ban *bans_get(const struct bans *bans, const struct id *id);
@@ -84,7 +97,16 @@ const struct ban *bans_after(
 	const struct bans *bans, const struct id *id); /* the next by id; after the zero id: the first */
 const struct ban *bans_allowance_after(
 	const struct bans *bans, const struct id *id); /* the same, of the allow list only */
+/* Our own. */
 const struct ban *bans_of(const struct bans *bans, const struct ban_subject *subject, enum ban_origin origin);
+/* What peers have of a subject; how many. */
+#define BANS_OF_PEERS_MAX (BAN_ORIGINS * BANS_PEERS_MAX)
+size_t bans_of_peers(const struct bans *bans, const struct ban_subject *subject,
+	const struct ban *ret[BANS_OF_PEERS_MAX]);
+/* What a person said last of it and is in force, here or at a peer; NULL: nothing. */
+const struct ban *bans_of_person(const struct bans *bans, const struct ban_subject *subject, int64_t now_ms);
+/* Whether a list shows it: it is in force, and what it says does not stand there already or was said anew. */
+bool bans_shows(const struct bans *bans, const struct ban *ban, int64_t now_ms);
 /* The next subject in order that has any; NULL: no more. From NULL: the first of the kind. */
 const struct ban_subject *bans_next_subject(
 	const struct bans *bans, enum ban_kind kind, const struct ban_subject *after);

@@ -33,7 +33,7 @@ static void ban_settle(struct change *change)
 
 bool protector_has_room(const struct protector *protector, const struct ban *ban, size_t new)
 {
-	return (int64_t)(bans_count(protector->bans) + new) < protector->settings->bans_max ||
+	return (int64_t)(bans_count(protector->bans, BANS_OWN) + new) < protector->settings->bans_max ||
 	       bans_of(protector->bans, &ban->subject, ban->origin);
 }
 

@@ -144,9 +144,7 @@ void decisions_end(struct decisions *decisions)
 
 static bool overruled(const struct bans *bans, const struct ban *ban, int64_t now_ms)
 {
-	const struct ban *person = bans_of(bans, &ban->subject, BAN_BY_OPERATOR);
-
-	return (person && ban_in_force(person, now_ms)) || bans_outranked(bans, ban, now_ms) ||
+	return bans_of_person(bans, &ban->subject, now_ms) || bans_outranked(bans, ban, now_ms) ||
 	       bans_exempt(bans, &ban->subject, DETECTOR_BIT(ban->detection->detector), now_ms) ||
 	       bans_allow(bans, &ban->subject, now_ms);
 }
@@ -167,7 +165,7 @@ static void weigh(struct rpc_task *task)
 	}
 	if (!protector_has_room(protector, &making->ban, 0)) {
 		LOG_LIMITED(LOG_ERROR, "a detector's ban has no room and is not in force: raise --bans-max",
-			LOG_INT("bans", (int64_t)bans_count(protector->bans)));
+			LOG_INT("bans", (int64_t)bans_count(protector->bans, BANS_OWN)));
 		end(making, NO_ROOM);
 		return;
 	}

@@ -90,15 +90,15 @@ void protector_put(struct protector *protector, const struct ban *ban)
 	show(protector, ban);
 	if (ban->effect == BAN_EXEMPTS && protector->exempted)
 		protector->exempted(protector, ban);
-	metric_set(&metric_bans, (int64_t)bans_count(protector->bans));
+	metric_set(&metric_bans, (int64_t)bans_count(protector->bans, BANS_OWN));
 }
 
 void protector_remove(struct protector *protector, const struct id *id)
 {
-	if (!bans_remove(protector->bans, id))
+	if (!bans_remove(protector->bans, id, BANS_OWN))
 		return;
 	hide(protector, id);
-	metric_set(&metric_bans, (int64_t)bans_count(protector->bans));
+	metric_set(&metric_bans, (int64_t)bans_count(protector->bans, BANS_OWN));
 }
 
 /* The allow list of the settings: in memory only, so that the setting says what counts. */
@@ -133,7 +133,7 @@ static void show_all(struct protector *protector)
 		ban = bans_after(protector->bans, &ban->id))
 		show(protector, ban);
 	watch_board_flush(protector->board);
-	metric_set(&metric_bans, (int64_t)bans_count(protector->bans));
+	metric_set(&metric_bans, (int64_t)bans_count(protector->bans, BANS_OWN));
 }
 
 static struct writer *start_writer(struct protector *protector, struct service *service)
@@ -185,7 +185,7 @@ bool protector_start(struct service *service, struct error *error)
 	}
 	protector->writer = start_writer(protector, service);
 	service->state = protector;
-	log_info("the bans are read", LOG_INT("bans", (int64_t)bans_count(protector->bans)));
+	log_info("the bans are read", LOG_INT("bans", (int64_t)bans_count(protector->bans, BANS_OWN)));
 	rpc_serve(service->server, &protector->methods.base);
 	service_set_serving(service, true);
 	return true;

@@ -43,7 +43,7 @@ static bool banned(const struct replayer *replayer, const struct traffic *traffi
 {
 	char name[BANS_USER_MAX + 1];
 
-	if (!bans_count(replayer->bans))
+	if (!bans_count(replayer->bans, BANS_OWN))
 		return false;
 	if (traffic->user_id.length)
 		memcpy(name, traffic->user_id.text, traffic->user_id.length);

@@ -99,7 +99,7 @@ static const struct ban *next_in_force(const struct bans *bans, const struct id 
 {
 	const struct ban *ban = bans_allowance_after(bans, after);
 
-	while (ban && !ban_in_force(ban, now_ms))
+	while (ban && !bans_shows(bans, ban, now_ms))
 		ban = bans_allowance_after(bans, &ban->id);
 	return ban;
 }

@@ -274,7 +274,7 @@ static const struct ban *next_in_force(const struct bans *bans, const struct id 
 {
 	const struct ban *ban = bans_after(bans, after);
 
-	while (ban && !ban_in_force(ban, now_ms))
+	while (ban && !bans_shows(bans, ban, now_ms))
 		ban = bans_after(bans, &ban->id);
 	return ban;
 }

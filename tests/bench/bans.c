@@ -100,9 +100,9 @@ static void measure_protector(const char *directory, const struct client *client
 		exit(1);
 	}
 	json_object_set_new(figures, "store_load_s", json_real(seconds_since(begin_ns)));
-	json_object_set_new(figures, "bans", json_integer((json_int_t)bans_count(bans)));
+	json_object_set_new(figures, "bans", json_integer((json_int_t)bans_count(bans, BANS_OWN)));
 	json_object_set_new(figures, "protector_bytes_a_ban",
-		json_integer((memory_bytes() - memory) / (int64_t)(bans_count(bans) + 1)));
+		json_integer((memory_bytes() - memory) / (int64_t)(bans_count(bans, BANS_OWN) + 1)));
 	begin_ns = cpu_ns();
 	for (unsigned i = 0; i < LOOKUPS; i++) {
 		const struct client *client = &clients[i * 7919 % CLIENTS];

@@ -43,7 +43,7 @@ static void drop(uint64_t number)
 {
 	struct id id = make_id(number);
 
-	assert_true(bans_remove(bans, &id));
+	assert_true(bans_remove(bans, &id, BANS_OWN));
 }
 
 /* The number of the ban that refuses; 0: welcome. */
@@ -70,7 +70,7 @@ static void test_accounts(void **state)
 	assert_int_equal(refused(NULL, NULL, 0), 0);
 	drop(1);
 	assert_int_equal(refused("mallory", NULL, 0), 0);
-	assert_int_equal(bans_count(bans), 0);
+	assert_int_equal(bans_count(bans, BANS_OWN), 0);
 }
 
 static void test_who_is_slowed_or_challenged_is_welcome(void **state)
@@ -298,7 +298,7 @@ static void test_bans_end_by_themselves(void **state)
 	assert_int_equal(refused("mallory", NULL, 1000), 0);
 	assert_int_equal(refused("u", "10.0.0.1", 1999), 2);
 	assert_int_equal(refused("u", "10.0.0.1", 2000), 0);
-	assert_int_equal(bans_count(bans), 2); /* still there until they are removed */
+	assert_int_equal(bans_count(bans, BANS_OWN), 2); /* still there until they are removed */
 }
 
 static void test_the_ban_that_ends_last_is_named(void **state)
@@ -346,7 +346,7 @@ static void test_a_newer_ban_of_the_same_origin_replaces(void **state)
 	assert_true(bans_put(bans, &ban, &replaced));
 	assert_int_equal(id_compare(&replaced, &id), 0);
 	assert_null(bans_get(bans, &id));
-	assert_int_equal(bans_count(bans), 2); /* the detector's stays */
+	assert_int_equal(bans_count(bans, BANS_OWN), 2); /* the detector's stays */
 	assert_int_equal(bans_of(bans, &ban.subject, BAN_BY_OPERATOR)->expire_ms, 5);
 	assert_non_null(bans_of(bans, &ban.subject, BAN_BY_DETECTOR));
 	assert_null(bans_of(bans, &ban.subject, BAN_BY_SETTING));
@@ -506,7 +506,7 @@ static void test_a_hundred_thousand(void **state)
 		put(2 * (uint64_t)i + 1, text, BAN_DENIES, i % 3 ? BANS_NEVER : 100);
 		put(2 * (uint64_t)i + 2, user, BAN_DENIES, BANS_NEVER);
 	}
-	assert_int_equal(bans_count(bans), 2 * MANY);
+	assert_int_equal(bans_count(bans, BANS_OWN), 2 * MANY);
 	for (ban = bans_after(bans, &at); ban; ban = bans_after(bans, &ban->id))
 		count++;
 	assert_int_equal(count, 2 * MANY);
@@ -520,7 +520,7 @@ static void test_a_hundred_thousand(void **state)
 	assert_int_equal(refused(NULL, "2001:db8:0:0:1::", 100), 0);
 	for (uint64_t number = 1; number <= 2 * MANY; number++)
 		drop(number);
-	assert_int_equal(bans_count(bans), 0);
+	assert_int_equal(bans_count(bans, BANS_OWN), 0);
 	assert_null(bans_next_subject(bans, BAN_OF_ACCOUNT, NULL));
 	assert_null(bans_next_subject(bans, BAN_OF_ADDRESS, NULL));
 }
@@ -539,7 +539,7 @@ static void test_the_same_as_a_plain_search(void **state)
 		struct id replaced;
 
 		if (!id_is_zero(&model[at].id)) {
-			assert_true(bans_remove(bans, &model[at].id));
+			assert_true(bans_remove(bans, &model[at].id, BANS_OWN));
 			memset(&model[at].id, 0, sizeof(struct id));
 		} else {
 			snprintf(text, sizeof(text), "10.0.0.%d/%d", rand_r(&seed) % 256, length);

@@ -100,7 +100,7 @@ static void count(struct rpc_task *task)
 {
 	struct count_task *counting = container_of(task, struct count_task, task);
 
-	counting->bans = bans_count(counting->world->protector.bans);
+	counting->bans = bans_count(counting->world->protector.bans, BANS_OWN);
 	counting->shown = watch_board_count(counting->world->protector.board);
 	sem_post(&counting->done);
 }
