@@ -130,6 +130,7 @@ static int64_t advance_to_event(struct analysis *analysis, int64_t time_us)
 {
 	const int64_t latest_us = analysis->tick_us + ANALYSIS_SKEW_US;
 
+	time_us += analysis->ahead_us;
 	if (analysis->tick_us && time_us > latest_us) {
 		analysis->stats.clamped++;
 		time_us = latest_us;
@@ -140,8 +141,10 @@ static int64_t advance_to_event(struct analysis *analysis, int64_t time_us)
 
 void analysis_tick(struct analysis *analysis, int64_t now_us)
 {
-	analysis->tick_us = now_us;
-	advance(analysis, now_us);
+	if (now_us + analysis->ahead_us < analysis->tick_us)
+		analysis->ahead_us = analysis->tick_us - now_us;
+	analysis->tick_us = now_us + analysis->ahead_us;
+	advance(analysis, analysis->tick_us);
 }
 
 /* ---- events ---- */
@@ -270,7 +273,7 @@ void analysis_exempt(struct analysis *analysis, const struct ban_subject *subjec
 	struct nest *nest = subject->kind == BAN_OF_ACCOUNT ? &analysis->accounts : &analysis->places;
 	void *client = nest_find(nest, hash);
 
-	ladder_exempt(&analysis->ladder, hash, detector, until_us);
+	ladder_exempt(&analysis->ladder, hash, detector, until_us + analysis->ahead_us);
 	if (client && subject->kind == BAN_OF_ACCOUNT)
 		account_forget(client);
 	else if (client)

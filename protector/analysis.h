@@ -1,7 +1,8 @@
 /* protector/analysis.h - traffic goes in, decisions come out.
  *
  * Pure: no clock, no network, no log. Time is what the events say: it never goes backwards, and once analysis_tick has told the time of this machine no event can
- * carry it more than ANALYSIS_SKEW_US past that. The same events, ticks and seed give the same decisions, which is what `flashsale-protector replay` rests on.
+ * carry it more than ANALYSIS_SKEW_US past that. A tick that goes back (the machine's clock was set) moves what comes after it
+ * by as much: time goes on, and what is told is in the machine's time. The same events, ticks and seed give the same decisions, which is what `flashsale-protector replay` rests on.
  * Memory is what the options say, whatever the number of clients: who was least active gives way (analysis_stats.evicted), and is then counted anew, from zero.
  * Requests that were refused because of a ban feed no detector. What an address sends in the name of accounts is judged by the mix of these; what names
  * no account is counted by address, and gets it banned only if it comes so evenly that it can be one sender's.

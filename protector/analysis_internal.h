@@ -55,6 +55,7 @@ struct analysis {
 	int64_t now_us;	 /* never goes back; 0: nothing was heard yet */
 	int64_t base_us; /* the first time that was heard: steps count from there */
 	int64_t tick_us; /* the last tick; 0: none */
+	int64_t ahead_us; /* of the machine's clock, which was set back: what comes in is later by it, what goes out earlier */
 	struct stepper steppers[DETECTORS];
 	struct nest accounts, places, mixes;
 	struct ladder ladder;

@@ -36,8 +36,9 @@ static bool judge(struct analysis *analysis, const struct client *client, const 
 	const struct finding *finding)
 {
 	const struct detector_setting *setting = &analysis->settings.of[finding->detector];
-	struct decision decision = {
-		.detector = finding->detector, .create_us = analysis->now_us, .evidence = finding->evidence};
+	struct decision decision = {.detector = finding->detector,
+		.create_us = analysis->now_us - analysis->ahead_us,
+		.evidence = finding->evidence};
 	const enum rung rung = rung_of(setting, finding, &decision.evidence.threshold);
 	struct ladder_step step;
 
@@ -47,12 +48,12 @@ static bool judge(struct analysis *analysis, const struct client *client, const 
 	decision.subject = *subject;
 	decision.step = rung_effect(rung);
 	decision.effect = setting->shadow ? BAN_SHADOWS : decision.step;
-	decision.expire_us = step.expire_us;
+	decision.expire_us = step.expire_us - analysis->ahead_us;
 	decision.repetition = step.repetition;
 	decision.evidence.window_us = setting->window_us;
 	decision.evidence.value = finding->value;
-	decision.evidence.first_us = client->first_us;
-	decision.evidence.last_us = client->last_us;
+	decision.evidence.first_us = client->first_us - analysis->ahead_us;
+	decision.evidence.last_us = client->last_us - analysis->ahead_us;
 	analysis->stats.decisions[finding->detector]++;
 	analysis->decided(analysis->context, &decision);
 	return decision.effect == BAN_DENIES;

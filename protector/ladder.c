@@ -97,6 +97,8 @@ void ladder_exempt(struct ladder *ladder, uint64_t client, enum detector detecto
 	struct record *record = nest_take(&ladder->records, client, &fresh);
 
 	record->exempt_us[detector] = until_us;
+	if (record->rung == RUNG_BAN && record->repetition)
+		record->repetition--;
 	record->until_us = 0;
 	record->rung = RUNG_NONE;
 }

@@ -43,6 +43,7 @@ void ladder_release(struct ladder *ladder);
 /* A detector found that the client belongs on that rung. True: that is news, *ret says for how long. */
 bool ladder_climb(struct ladder *ladder, uint64_t client, enum detector detector, enum rung rung,
 	int64_t now_us, struct ladder_step *ret);
+/* A person lifted a decision: that detector decides nothing until then, and a ban that was lifted counts for no repetition. */
 void ladder_exempt(struct ladder *ladder, uint64_t client, enum detector detector, int64_t until_us);
 /* What was found about it does not take effect: it may be found again after a pause, and counts for no repetition. */
 void ladder_revoke(struct ladder *ladder, uint64_t client, enum rung rung, int64_t now_us);

@@ -29,8 +29,7 @@ const struct ban *rpc_find_ban(struct protector *protector, struct rpc_call *cal
 	struct id id;
 
 	if (!id_parse(text, &id)) {
-		rpc_refuse(call, field, "%s: expected an id such as 01890a5d-ac96-774b-bcce-b302099a8057",
-			field);
+		rpc_refuse(call, field, "expected an id such as 01890a5d-ac96-774b-bcce-b302099a8057");
 		return NULL;
 	}
 	ban = bans_get(protector->bans, &id);

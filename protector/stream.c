@@ -280,6 +280,7 @@ struct stream *stream_new(const struct stream_options *options)
 	pthread_cond_init(&stream->signal, &attributes);
 	pthread_condattr_destroy(&attributes);
 	register_metrics();
+	analysis_tick(stream->analysis, stream->now_us()); /* no event's time is believed without it */
 	start_thread(stream);
 	return stream;
 }

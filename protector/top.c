@@ -34,8 +34,8 @@ static void fill(
 	*to = (struct top_client){.requests = window_count(&client->requests, analysis->steppers[rate].step),
 		.refusals = client->refusals,
 		.effect = rung_effect(ladder_rung(&analysis->ladder, client->hash, analysis->now_us)),
-		.first_us = client->first_us,
-		.last_us = client->last_us};
+		.first_us = client->first_us - analysis->ahead_us,
+		.last_us = client->last_us - analysis->ahead_us};
 	to->subject.kind = kind;
 	if (kind == BAN_OF_ACCOUNT)
 		fill_account(analysis, thing, to);

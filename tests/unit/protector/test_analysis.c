@@ -158,6 +158,42 @@ static void test_time(void **state)
 	analysis_free(analysis);
 }
 
+/* The machine's clock is set back by an hour: windows go on, decisions are in the machine's time. */
+static void test_the_clock_goes_back(void **state)
+{
+	const int64_t back_us = START_US - 3600 * SECOND_US;
+	struct heard heard;
+	struct analysis *analysis = start(&heard);
+	const struct traffic person = event(0, "person", "192.0.2.1"), bot = event(0, "bot", "192.0.2.2");
+	struct top_client top;
+
+	analysis_tick(analysis, START_US);
+	send(analysis, START_US, SECOND_US, 20, person);
+	for (int second = 0; second < 100; second++) {
+		const int64_t now_us = back_us + second * SECOND_US;
+
+		analysis_tick(analysis, now_us);
+		send(analysis, now_us, SECOND_US, 10, person); /* 50 in five seconds */
+	}
+	assert_int_equal(heard.count, 0);
+	assert_int_equal(analysis_top(analysis, BAN_OF_ACCOUNT, &top, 1), 1);
+	assert_true(top.last_us > back_us && top.last_us < back_us + 101 * SECOND_US);
+	send(analysis, back_us + 100 * SECOND_US, SECOND_US, 150, bot);
+	assert_int_equal(last(&heard)->effect, BAN_DENIES);
+	assert_true(last(&heard)->create_us >= back_us && last(&heard)->create_us < START_US);
+	assert_true(last(&heard)->expire_us - last(&heard)->create_us == 300 * SECOND_US);
+	assert_true(last(&heard)->evidence.first_us >= back_us && last(&heard)->evidence.last_us < START_US);
+	analysis_exempt(analysis, &last(&heard)->subject, DETECTOR_ACCOUNT_RATE, back_us + 300 * SECOND_US);
+	heard.count = 0;
+	analysis_tick(analysis, back_us + 299 * SECOND_US);
+	send(analysis, back_us + 299 * SECOND_US, SECOND_US / 2, 200, bot);
+	assert_int_equal(heard.count, 0);
+	analysis_tick(analysis, back_us + 302 * SECOND_US);
+	send(analysis, back_us + 302 * SECOND_US, SECOND_US, 150, bot);
+	assert_true(heard.count > 0);
+	analysis_free(analysis);
+}
+
 static void test_top(void **state)
 {
 	struct heard heard;
@@ -235,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_lifted_and_exempt),
 		cmocka_unit_test(test_restored_at_the_start),
 		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_the_clock_goes_back),
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_many_who_come_once),
 	};

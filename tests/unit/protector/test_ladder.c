@@ -192,6 +192,20 @@ static void test_room(void **state)
 	ladder_release(&f.ladder);
 }
 
+static void test_a_lifted_ban_makes_none_longer(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	assert_true(ban(&f, NOW_US));
+	ladder_exempt(&f.ladder, CLIENT, DETECTOR_ACCOUNT_RATE, NOW_US + 1);
+	ladder_exempt(&f.ladder, CLIENT, DETECTOR_REFUSALS, NOW_US + 1);
+	assert_true(ban(&f, NOW_US + 1));
+	assert_int_equal(f.step.repetition, 0);
+	assert_int_equal(f.step.expire_us, NOW_US + 1 + f.settings.ban_us);
+	ladder_release(&f.ladder);
+}
+
 static void test_what_is_revoked_may_be_found_again(void **state)
 {
 	struct fixture f;
@@ -222,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_slowing_is_no_repetition),
 		cmocka_unit_test(test_a_lifted_client_is_left_alone_by_that_detector),
 		cmocka_unit_test(test_shadows_are_apart),
+		cmocka_unit_test(test_a_lifted_ban_makes_none_longer),
 		cmocka_unit_test(test_what_is_revoked_may_be_found_again),
 		cmocka_unit_test(test_what_was_before_the_start),
 		cmocka_unit_test(test_a_ban_of_the_future),

@@ -237,6 +237,17 @@ static void traffic_is_analysed_and_decided(void **state)
 	assert_true(w.decisions > 0);
 }
 
+/* Before the thread's first turn ends: else one gatekeeper's clock would carry everybody's time away for ever. */
+static void the_first_event_is_not_believed_either(void **state)
+{
+	Protector__TrafficEvent event = event_of("ann");
+	const int64_t analysed = ANALYSED;
+
+	event.time_us = clock_wall_us() + INT64_C(1000000000000);
+	report(&event, 1, 0);
+	assert_int_equal(settle(analysed + 1)->clamped, 1);
+}
+
 static void hold(struct stream_errand *errand, struct analysis *analysis)
 {
 	sem_post(&w.entered);
@@ -379,6 +390,7 @@ int main(void)
 		cmocka_unit_test(what_is_out_of_bounds_is_not_taken),
 		cmocka_unit_test(what_a_newer_gatekeeper_says_is_understood_as_far_as_can_be),
 		TEST(traffic_is_analysed_and_decided),
+		TEST(the_first_event_is_not_believed_either),
 		TEST(what_is_too_much_is_dropped_and_counted),
 		TEST(the_end_waits_for_what_was_given),
 		TEST_RECORDING(what_was_analysed_is_recorded_up_to_a_size),
