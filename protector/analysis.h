@@ -50,7 +50,7 @@ void analysis_restore(
 /* The heaviest clients of a kind by requests in the last seconds (window of the rate detector), heaviest first. Looks at all: for operators, not for each event. */
 struct top_client {
 	struct ban_subject subject;
-	uint32_t requests, throttled, refusals; /* in the window; in the window; in a row */
+	uint32_t requests, throttled, refusals; /* in the window; in the window; in a row: the latter two as struct evidence has them */
 	uint32_t distinct;			/* accounts of an address, addresses of an account */
 	enum ban_effect effect;			/* the last step that is still in force, BAN_DENIES... ; 0: none */
 	int64_t first_us, last_us;

@@ -75,10 +75,13 @@ static bool look_at_throttling(
 {
 	const struct detector_setting *setting = &analysis->settings.of[DETECTOR_THROTTLED];
 	const uint32_t step = analysis->steppers[DETECTOR_THROTTLED].step;
-	const uint32_t asked = window_add(&account->asked, step);
 	struct evidence evidence;
-	uint32_t share;
+	uint32_t asked, share;
 
+	if (analysis->now_us - account->asked_us < TRY_US)
+		return false;
+	account->asked_us = analysis->now_us;
+	asked = window_add(&account->asked, step);
 	if (sighting->traffic->reason != COMMON__REASON__REASON_THROTTLED)
 		return false;
 	share = window_add(&account->throttled, step) * 100 / asked;

@@ -13,19 +13,24 @@
 #define ACCOUNT_ADDRESSES 24 /* that are told apart */
 #define PLACE_ACCOUNTS 3     /* that are told apart before the mix is looked at */
 
+/* What comes sooner after a try is one with it: sent before anybody could read an answer, it shows no will to go on in spite of it. So a hundred at once, all
+ * refused or throttled, are a few tries; how many requests there are is for the rate detectors to say. */
+#define TRY_US INT64_C(100000)
+
 /* What accounts and addresses have in common. A thing of a nest: begins with its hash. Of an address: what names no account. */
 struct client {
 	uint64_t hash;
 	int64_t first_us, last_us;
 	struct window requests; /* window of the rate detector */
-	uint32_t refusals;	/* in a row */
-	int64_t refused_us;	/* the last */
+	uint32_t refusals;	/* tries that were refused, in a row */
+	int64_t refused_us;	/* the last of these */
 	struct gaps gaps;	/* of an account: between its attempts */
 };
 
 struct account {
 	struct client client;
-	struct window asked, throttled; /* window of DETECTOR_THROTTLED */
+	struct window asked, throttled; /* tries; window of DETECTOR_THROTTLED */
+	int64_t asked_us;		/* the last of these */
 	struct distinct_slot addresses[ACCOUNT_ADDRESSES];
 	uint8_t name_length;
 	char name[BANS_USER_MAX];

@@ -86,10 +86,10 @@ void client_count_refusal(struct client *client, bool refused, bool breaks, int6
 {
 	if (now_us - client->refused_us > pause_us)
 		client->refusals = 0;
-	if (refused) {
+	if (breaks) {
+		client->refusals = 0;
+	} else if (refused && now_us - client->refused_us >= TRY_US) {
 		client->refusals++;
 		client->refused_us = now_us;
-	} else if (breaks) {
-		client->refusals = 0;
 	}
 }

@@ -63,8 +63,8 @@ struct evidence {
 	int64_t window_us;
 	uint32_t value, threshold; /* the number, and the step it reached; in the detector's unit */
 	uint32_t requests;	   /* in the window */
-	uint32_t refusals;	   /* in a row */
-	uint32_t throttled;	   /* of the requests */
+	uint32_t refusals;	   /* in a row; those within a tenth of a second are one */
+	uint32_t throttled;	   /* of the requests; only the first within a tenth of a second counts */
 	uint32_t accounts;	   /* distinct, behind an address; exact to 128, then estimated */
 	uint32_t suspects;	   /* of 100 accounts, those that behave like programs */
 	uint32_t addresses;	   /* distinct, of an account */

@@ -43,7 +43,7 @@ def test_one_to_three_units_each(sale, fresh, seed):
 def test_the_limit_holds_under_concurrency(sale, fresh):
     sku, user = fresh("CROWD"), fresh("user")
     put_on_sale(sale, sku, 1000, 5)
-    answers = crowd(sale, sku, [(user, 1 + number % 2, None) for number in range(60)])  # what one person may ask for in a second
+    answers = crowd(sale, sku, [(user, 1 + number % 2, None) for number in range(100)])
     granted = sum(answer.quantity for answer in answers if answer.outcome == "yes")
     assert granted == 5
     assert {answer.reason for answer in answers if answer.outcome != "yes"} <= {"LIMIT_REACHED", "IN_PROGRESS"}

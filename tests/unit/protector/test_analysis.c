@@ -17,7 +17,7 @@ static void test_what_is_counted_elsewhere(void **state)
 	send(analysis, START_US + 2 * SECOND_US, SECOND_US, 1000, traffic);
 	assert_int_equal(analysis_stats(analysis).ignored, 2000);
 	assert_int_equal(heard.count, 0);
-	send(analysis, START_US + 3 * SECOND_US, SECOND_US, 150, event(0, "user2", NULL));
+	send(analysis, START_US + 3 * SECOND_US, SECOND_US, 250, event(0, "user2", NULL));
 	check(&heard, 2, BAN_DENIES, DETECTOR_ACCOUNT_RATE);
 	analysis_free(analysis);
 }
@@ -30,7 +30,7 @@ static void test_windows_change(void **state)
 	struct detector_settings settings = *analysis_settings(analysis);
 	const struct traffic named = event(0, "user1", "192.0.2.1"), nameless = event(0, "", "192.0.2.2");
 
-	send(analysis, START_US, SECOND_US, 80, named);
+	send(analysis, START_US, SECOND_US, 200, named);
 	send(analysis, START_US + SECOND_US, SECOND_US, 240, nameless);
 	settings.of[DETECTOR_REFUSALS].window_us = 30 * SECOND_US;
 	assert_true(analysis_configure(analysis, &settings, NULL));
@@ -38,7 +38,7 @@ static void test_windows_change(void **state)
 	settings.of[DETECTOR_ADDRESS_RATE].window_us = 20 * SECOND_US;
 	settings.of[DETECTOR_THROTTLED].window_us = 20 * SECOND_US;
 	assert_true(analysis_configure(analysis, &settings, NULL));
-	send(analysis, START_US + 2 * SECOND_US, SECOND_US, 80, named);
+	send(analysis, START_US + 2 * SECOND_US, SECOND_US, 200, named);
 	send(analysis, START_US + 3 * SECOND_US, SECOND_US, 240, nameless);
 	assert_int_equal(heard.count, 0);
 	send(analysis, START_US + 15 * SECOND_US, SECOND_US, 20, named);
@@ -117,17 +117,17 @@ static void test_restored_at_the_start(void **state)
 	ban.effect = BAN_CHALLENGES;
 	ban.expire_ms = BANS_NEVER;
 	analysis_restore(analysis, &ban, DETECTOR_ACCOUNT_RATE, 0);
-	send(analysis, START_US + 300 * SECOND_US, SECOND_US, 140, event(0, "user2", "192.0.2.2"));
+	send(analysis, START_US + 300 * SECOND_US, SECOND_US, 249, event(0, "user2", "192.0.2.2"));
 	assert_int_equal(heard.count, 0);
 	subject_account(&ban.subject, "user3");
 	ban.effect = BAN_SLOWS;
 	analysis_restore(analysis, &ban, DETECTOR_ACCOUNT_RATE, 0);
-	send(analysis, START_US + 400 * SECOND_US, SECOND_US, 110, event(0, "user3", "192.0.2.3"));
+	send(analysis, START_US + 400 * SECOND_US, SECOND_US, 220, event(0, "user3", "192.0.2.3"));
 	assert_int_equal(heard.count, 0);
 	subject_account(&ban.subject, "user4");
 	ban.effect = BAN_SHADOWS;
 	analysis_restore(analysis, &ban, DETECTOR_ACCOUNT_RATE, 0);
-	send(analysis, START_US + 500 * SECOND_US, SECOND_US, 110, event(0, "user4", "192.0.2.4"));
+	send(analysis, START_US + 500 * SECOND_US, SECOND_US, 220, event(0, "user4", "192.0.2.4"));
 	assert_int_equal(heard.count, 1);
 	analysis_free(analysis);
 }
@@ -141,7 +141,7 @@ static void test_time(void **state)
 	struct traffic wild = event(START_US + 1000000 * SECOND_US, "user2", "192.0.2.2");
 
 	analysis_tick(analysis, START_US);
-	send(analysis, START_US, SECOND_US, 80, named);
+	send(analysis, START_US, SECOND_US, 200, named);
 	take(analysis, &wild);
 	assert_int_equal(analysis_stats(analysis).clamped, 1);
 	send(analysis, START_US + SECOND_US, SECOND_US, 80,
@@ -153,7 +153,7 @@ static void test_time(void **state)
 	analysis_tick(analysis, START_US - SECOND_US);
 	assert_int_equal(analysis_stats(analysis).clamped, 1);
 	analysis_tick(analysis, START_US + 100 * SECOND_US);
-	send(analysis, START_US + 100 * SECOND_US, SECOND_US, 80, named);
+	send(analysis, START_US + 100 * SECOND_US, SECOND_US, 200, named);
 	assert_int_equal(last(&heard)->create_us, START_US + ANALYSIS_SKEW_US);
 	analysis_free(analysis);
 }
@@ -209,10 +209,10 @@ static void test_top(void **state)
 		send(analysis, START_US, 0, i == 3 ? 20 : i, event(0, name, address));
 	}
 	traffic.reason = COMMON__REASON__REASON_THROTTLED;
-	send(analysis, START_US, 0, 2, traffic);
+	send(analysis, START_US + SECOND_US, SECOND_US, 2, traffic);
 	traffic.reason = COMMON__REASON__REASON_SOLD_OUT;
 	traffic.user_id = span_of("user33");
-	send(analysis, START_US, 0, 4, traffic);
+	send(analysis, START_US + 2 * SECOND_US, SECOND_US, 4, traffic);
 	assert_int_equal(analysis_top(analysis, BAN_OF_ACCOUNT, top, 3), 3);
 	assert_string_equal(top[0].subject.user_id, "user3");
 	assert_int_equal(top[0].requests, 22);
@@ -243,9 +243,9 @@ static void test_many_who_come_once(void **state)
 	struct traffic traffic = event(0, "", "192.0.2.1");
 	char name[16];
 
-	for (unsigned i = 0; i < 200000; i++) { /* 50,000 a second, and the robot 50 times */
+	for (unsigned i = 0; i < 200000; i++) { /* 50,000 a second, and the robot 100 times */
 		traffic.time_us = START_US + i * 20;
-		if (i % 1000 == 0)
+		if (i % 500 == 0)
 			send(analysis, traffic.time_us, 0, 1, bot);
 		snprintf(name, sizeof(name), "once%u", i);
 		traffic.user_id = span_of(name);
@@ -256,7 +256,7 @@ static void test_many_who_come_once(void **state)
 	}
 	assert_string_equal(last(&heard)->subject.user_id, "robot");
 	assert_int_equal(last(&heard)->effect, BAN_DENIES);
-	assert_int_equal(last(&heard)->evidence.value, 150);
+	assert_int_equal(last(&heard)->evidence.value, 250);
 	assert_int_equal(analysis_stats(analysis).accounts, 1024);
 	assert_true(analysis_stats(analysis).evicted > 300000);
 	analysis_free(analysis);
