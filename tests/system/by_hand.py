@@ -90,3 +90,11 @@ class Gatekeeper(Service):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.words, stdout=log, stderr=log, cwd=self.run, env=os.environ | self.variables)
         return self
+
+    def refusal(self, *directives):
+        """Why it does not start with these in its configuration; None: it would."""
+        text = self.configuration.read_text()
+        self.configuration.write_text(text.replace("http {", "\n    ".join(["http {", *directives]), 1))
+        result = subprocess.run([*self.words, "-t"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | self.variables, timeout=60)
+        self.configuration.write_text(text)
+        return (result.stdout + self.log.read_text()) if result.returncode else None

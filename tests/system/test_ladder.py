@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from flashsale_client import PATIENCE_S, PROJECT, run_script, wait_until
+from by_hand import Gatekeeper
+from flashsale_client import PATIENCE_S, PROJECT, wait_until
 
 SOLVERS = PROJECT / "tools" / "challenge"
 
@@ -152,7 +153,8 @@ def test_workers_share_what_was_used_over_a_reload(installations):
     assert [bring(used), bring(unused), bring(unused)] == [428, 200, 428]
 
 
-def test_the_rungs_are_limits_of_the_settings(installations):
-    sale = installations("--no-demo", "--set", "gatekeeper.challenge-difficulty=33")
-    result = run_script("up", "--home", sale.home, "--port", sale.port, *sale.flags)
-    assert result.returncode != 0 and "flashsale_challenge_difficulty" in result.stdout + result.stderr
+def test_the_difficulty_has_limits(sale, tmp_path):
+    gatekeeper = Gatekeeper(tmp_path, sale)
+    for difficulty in (0, 33):
+        assert "flashsale_challenge_difficulty is out of range: 1 to 32" in gatekeeper.refusal(f"flashsale_challenge_difficulty {difficulty};")
+    assert gatekeeper.refusal("flashsale_challenge_difficulty 32;") is None

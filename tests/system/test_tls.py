@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import grpc
 import pytest
-from by_hand import Service
+from by_hand import Gatekeeper, Service
 from conftest import run_installation
 from crowd import Load, check_books, crowd
-from flashsale_client import PROJECT, Grpc, grpcurl, run_script, wait_until
+from flashsale_client import PROJECT, Grpc, grpcurl, wait_until
 from tools import tool
 
 sys.path.insert(0, str(PROJECT / "scripts"))
@@ -253,11 +253,9 @@ def test_half_of_the_settings_is_refused(secure, tmp_path):
     assert "--tls-key is set and --tls-ca is not: TLS needs all three of them, or none" in result.stderr
 
 
-def test_a_gatekeeper_with_half_of_them_does_not_start(installations, secure):
-    sale = installations("--no-demo", "--set", f"gatekeeper.tls-cert={secure.tls / 'gatekeeper.crt'}")
-    result = run_script("up", "--home", sale.home, "--port", sale.port, "--discovery", "static", *sale.flags)
-    assert result.returncode == 1
-    assert "TLS to the services needs flashsale_tls_cert, flashsale_tls_key and flashsale_tls_ca" in result.stderr
+def test_a_gatekeeper_with_half_of_them_does_not_start(sale, secure, tmp_path):
+    refusal = Gatekeeper(tmp_path, sale).refusal(f"flashsale_tls_cert {secure.tls / 'gatekeeper.crt'};")
+    assert "TLS to the services needs flashsale_tls_cert, flashsale_tls_key and flashsale_tls_ca" in refusal
 
 
 @pytest.mark.parametrize("certificate, key, why", [

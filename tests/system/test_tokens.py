@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from flashsale_client import run_script
+from by_hand import Gatekeeper
 from issuer import Issuer
 
 
@@ -90,8 +90,5 @@ def test_a_token_that_is_not_good_is_none(strict, tmp_path, spoil):
     assert (answer.status_code, answer.json()["reason"]) == (401, "UNAUTHENTICATED")
 
 
-def test_demo_off_without_keys_does_not_start(installations):
-    sale = installations("--no-demo", "--set", "gatekeeper.demo=off")
-    result = run_script("up", "--home", sale.home, "--port", sale.port, *sale.flags)
-    assert result.returncode != 0
-    assert "flashsale_keys" in result.stdout + result.stderr
+def test_demo_off_without_keys_does_not_start(sale, tmp_path):
+    assert "flashsale_demo is off, so flashsale_keys must name the folder" in Gatekeeper(tmp_path, sale).refusal("flashsale_demo off;")
