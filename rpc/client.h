@@ -42,6 +42,7 @@ struct rpc_request {
 	const ProtobufCServiceDescriptor *service;
 	const ProtobufCMessage *input;           /* packed at once, not kept */
 	int32_t shard;
+	const char *instance;                    /* its id, and no other, which must be connected; until done(). NULL: any of the shard */
 	int64_t deadline_ns;                     /* CLOCK_MONOTONIC */
 	bool read;                               /* asking twice does no harm */
 	const char *trace;                       /* traceparent, or "" or NULL; not kept */

@@ -71,7 +71,13 @@ static void end_expired(struct request_call *call)
 
 static void end_unavailable(struct request_call *call)
 {
-	rpc_pool_explain(call->pool, call->request->shard, &call->request->status);
+	struct rpc_request *request = call->request;
+
+	if (request->instance)
+		rpc_status_set(
+			&request->status, RPC_UNAVAILABLE, "", "%s is not connected", request->instance);
+	else
+		rpc_pool_explain(call->pool, request->shard, &request->status);
 	end_unsent(call);
 }
 
@@ -140,12 +146,14 @@ static void send_on(struct request_call *call, struct rpc_channel *channel)
 static void try_send(struct rpc_pool_user *user)
 {
 	struct request_call *call = of_user(user);
+	const struct rpc_request *request = call->request;
 	struct rpc_channel *channel;
-	bool wait;
+	bool wait = false;
 
 	if (call->state != REQUEST_WAITING)
 		return;
-	channel = rpc_pool_pick(call->pool, call->request->shard, &wait);
+	channel = request->instance ? rpc_pool_pick_instance(call->pool, request->instance)
+				    : rpc_pool_pick(call->pool, request->shard, &wait);
 	if (channel)
 		send_on(call, channel);
 	else if (!wait)

@@ -10,7 +10,10 @@
 #include "gatekeeper/edge/ban_list.h"
 #include "rpc/timestamp.h"
 
+#define NAME_BYTES 64
+
 struct ban_feed {
+	char detectors[BAN_DETECTORS_MAX][NAME_BYTES]; /* "": not used yet; of who puts */
 	void (*take)(void *context, const struct ban_bundle *bundle);
 	void *context;
 	pthread_t thread;
@@ -55,13 +58,29 @@ static enum ban_source read_source(Protector__BanSource source)
 	}
 }
 
-static bool names_persons(const Protector__Ban *item)
+static uint16_t detector_bit(struct ban_feed *feed, const char *name)
 {
-	for (size_t i = 0; item->exemption && i < item->exemption->n_detectors; i++) {
-		if (strcmp(item->exemption->detectors[i], "operator") == 0)
-			return true;
+	if (!*name || strlen(name) >= NAME_BYTES)
+		return 0;
+	for (int i = 0; i < BAN_DETECTORS_MAX; i++) {
+		if (!*feed->detectors[i])
+			strcpy(feed->detectors[i], name);
+		if (strcmp(feed->detectors[i], name) == 0)
+			return (uint16_t)(2u << i);
 	}
-	return false;
+	return 0;
+}
+
+static uint16_t read_detectors(struct ban_feed *feed, const Protector__Ban *item)
+{
+	uint16_t detectors = item->detection ? detector_bit(feed, item->detection->detector) : 0;
+
+	for (size_t i = 0; item->exemption && i < item->exemption->n_detectors; i++) {
+		const char *name = item->exemption->detectors[i];
+
+		detectors |= strcmp(name, "operator") == 0 ? BAN_LIFTS_PERSONS : detector_bit(feed, name);
+	}
+	return detectors;
 }
 
 static bool read_subject(const Protector__Ban *item, struct ban_news *news, char **texts)
@@ -90,7 +109,7 @@ static bool read_subject(const Protector__Ban *item, struct ban_news *news, char
 	}
 }
 
-static bool read_item(const Protector__Ban *item, struct ban_news *news, char **texts)
+static bool read_item(struct ban_feed *feed, const Protector__Ban *item, struct ban_news *news, char **texts)
 {
 	*news = (struct ban_news){.ban = {.end_ms = INT64_MAX}};
 	if (!id_parse(item->ban_id, &news->ban.id) || !read_subject(item, news, texts)) {
@@ -100,7 +119,7 @@ static bool read_item(const Protector__Ban *item, struct ban_news *news, char **
 	}
 	news->ban.effect = read_effect(item->effect);
 	news->ban.source = read_source(item->source);
-	news->ban.lifts_persons = news->ban.effect == BAN_EFFECT_LIFT && names_persons(item);
+	news->ban.detectors = read_detectors(feed, item);
 	if (!item->expire_time || !timestamp_get(item->expire_time, &news->ban.end_ms))
 		news->ban.end_ms = INT64_MAX;
 	return true;
@@ -118,7 +137,8 @@ static size_t texts_size(const Protector__WatchBansResponse *message)
 }
 
 /* One piece of memory: the bundle, what it tells, the ids that are gone, the accounts. */
-static struct ban_bundle *read_message(uint32_t source, const Protector__WatchBansResponse *message)
+static struct ban_bundle *read_message(
+	struct ban_feed *feed, uint32_t source, const Protector__WatchBansResponse *message)
 {
 	const size_t news = message->n_items * sizeof(struct ban_news);
 	const size_t removed = message->n_removed_keys * sizeof(struct id);
@@ -131,7 +151,7 @@ static struct ban_bundle *read_message(uint32_t source, const Protector__WatchBa
 	bundle->news = (struct ban_news *)(void *)(bundle + 1);
 	bundle->removed = (struct id *)(void *)((char *)(bundle + 1) + news);
 	for (size_t i = 0; i < message->n_items; i++)
-		bundle->count += read_item(message->items[i], &bundle->news[bundle->count], &texts);
+		bundle->count += read_item(feed, message->items[i], &bundle->news[bundle->count], &texts);
 	for (size_t i = 0; i < message->n_removed_keys; i++)
 		bundle->removed_count +=
 			id_parse(message->removed_keys[i], &bundle->removed[bundle->removed_count]);
@@ -156,7 +176,7 @@ bool ban_feed_put(struct ban_feed *feed, uint32_t source, const Protector__Watch
 			LOG_WARN, "more bans come than this machine takes in; asking for all of them anew");
 		return false;
 	}
-	bundle = read_message(source, message);
+	bundle = read_message(feed, source, message);
 	pthread_mutex_lock(&feed->mutex);
 	*feed->last = bundle;
 	feed->last = &bundle->next;

@@ -1,13 +1,15 @@
 /* gatekeeper/edge/ban_feed.h - carries what watch streams tell of bans to a thread of its own, as plain data.
  *
  * A message is read where it comes, on the loop, into one piece of memory: texts are copied, addresses and ids parsed; an item that can't be a ban is left out and logged.
- * It waits in line, at most BAN_WAITING_MAX bans; the thread hands the pieces over one by one, in order.
+ * Detectors become bits, the first BAN_DETECTORS_MAX that are heard of; later ones have none, so that no lift reaches their bans before these are gone. It waits in line, at most BAN_WAITING_MAX bans; the thread hands the pieces over one by one, in order.
  * Threads: put on one; take() on the feed's. */
 #ifndef FLASHSALE_EDGE_BAN_FEED_H
 #define FLASHSALE_EDGE_BAN_FEED_H
 
 #include "flashsale/protector/v1/protector.pb-c.h"
 #include "gatekeeper/edge/ban_table.h"
+
+#define BAN_DETECTORS_MAX 15 /* bit 0 is BAN_LIFTS_PERSONS */
 
 struct ban_news {
 	struct ban_entry ban; /* `user` points into the bundle */

@@ -167,11 +167,11 @@ void ban_list_settle(struct ban_list *list)
 
 /* What is said of one subject, by all sources. */
 struct words {
-	const struct ban_entry *person;	    /* the newest */
-	const struct ban_entry *detector;   /* the worst */
-	const struct ban_entry *lifted;	    /* the newest lifting of detectors' bans */
-	const struct ban_entry *lifted_all; /* and of what persons said */
-	bool allowed;			    /* by a setting */
+	const struct ban_entry *person;	  /* the newest */
+	const struct ban_entry *detector; /* the worst of those that count */
+	const struct ban_entry *lifted;	  /* the newest lifting of what persons said */
+	uint16_t exempt;		  /* the detectors whose bans do not count */
+	bool allowed;			  /* by a setting */
 };
 
 /* Of two, either may be NULL: the stronger, then the one that ends later, then the first. */
@@ -189,17 +189,25 @@ static const struct ban_entry *newer(const struct ban_entry *a, const struct ban
 	return !a || (b && id_compare(&b->id, &a->id) > 0) ? b : a;
 }
 
+static void hear_lift(struct words *words, const struct ban_entry *ban)
+{
+	if (ban->effect != BAN_EFFECT_LIFT)
+		return;
+	words->exempt |= ban->detectors;
+	if (ban->detectors & BAN_LIFTS_PERSONS)
+		words->lifted = newer(words->lifted, ban);
+}
+
+/* After all lifts. */
 static void hear(struct words *words, const struct ban_entry *ban)
 {
-	if (ban->effect == BAN_EFFECT_LIFT) {
-		words->lifted = newer(words->lifted, ban);
-		if (ban->lifts_persons)
-			words->lifted_all = newer(words->lifted_all, ban);
-	} else if (ban->source == BAN_OF_PERSON) {
+	if (ban->effect == BAN_EFFECT_LIFT)
+		return;
+	if (ban->source == BAN_OF_PERSON) {
 		words->person = newer(words->person, ban);
 	} else if (ban->source == BAN_OF_SETTING) {
 		words->allowed = words->allowed || ban->effect == BAN_EFFECT_ALLOW;
-	} else {
+	} else if (!(ban->detectors & words->exempt)) {
 		words->detector = worse(words->detector, ban);
 	}
 }
@@ -212,9 +220,8 @@ static bool was_lifted(const struct ban_entry *ban, const struct ban_entry *lift
 /* The ban that counts, or NULL; *ret_allowed: the subject is on the allow list. */
 static const struct ban_entry *weigh(const struct words *words, bool *ret_allowed)
 {
-	const struct ban_entry *person = was_lifted(words->person, words->lifted_all) ? NULL : words->person;
-	const struct ban_entry *detector =
-		was_lifted(words->detector, words->lifted) ? NULL : words->detector;
+	const struct ban_entry *person = was_lifted(words->person, words->lifted) ? NULL : words->person;
+	const struct ban_entry *detector = words->detector;
 
 	*ret_allowed = words->allowed || (person && person->effect == BAN_EFFECT_ALLOW);
 	if (person && person->effect != BAN_EFFECT_DENY)
@@ -223,10 +230,11 @@ static const struct ban_entry *weigh(const struct words *words, bool *ret_allowe
 	return person && person->effect != BAN_EFFECT_NONE ? person : NULL;
 }
 
-static const struct ban_entry *judge_key(
-	const struct ban_list *list, const struct ban_key *key, int64_t now_ms, bool *ret_allowed)
+/* Each ban of the key that is in force; whether there is any. */
+static bool each_ban(const struct ban_list *list, const struct ban_key *key, int64_t now_ms,
+	void (*each)(struct words *words, const struct ban_entry *ban), struct words *words)
 {
-	struct words words = {0};
+	bool any = false;
 
 	for (uint32_t i = 0; i < list->source_count; i++) {
 		const struct ban_table *table = list->sources[i].live;
@@ -234,10 +242,22 @@ static const struct ban_entry *judge_key(
 		uint32_t at = 0;
 
 		while (table && (ban = ban_table_next(table, key, &at))) {
-			if (now_ms < ban->end_ms)
-				hear(&words, ban);
+			if (now_ms >= ban->end_ms)
+				continue;
+			any = true;
+			each(words, ban);
 		}
 	}
+	return any;
+}
+
+static const struct ban_entry *judge_key(
+	const struct ban_list *list, const struct ban_key *key, int64_t now_ms, bool *ret_allowed)
+{
+	struct words words = {0};
+
+	if (each_ban(list, key, now_ms, hear_lift, &words))
+		each_ban(list, key, now_ms, hear, &words);
 	return weigh(&words, ret_allowed);
 }
 

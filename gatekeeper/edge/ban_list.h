@@ -2,7 +2,8 @@
  *
  * A ban of an account, an address or a range speaks against a client while it has not ended; its end is looked at when it is asked for. An entry of the allow list that
  * covers the address takes away all bans of addresses, one of the account those of accounts. Of what persons said about exactly the same account, address or range the newest
- * counts; while that is milder than DENY, what detectors said of it does not count; and nothing counts that was lifted since. Shadow bans say nothing. Of several the
+ * counts; while that is milder than DENY, what detectors said of it does not count; and while a lift is in force, whichever protector tells of it, no ban counts of
+ * the detectors that it names. Shadow bans say nothing. Of several the
  * strongest effect counts, and of that the one that ends last. Bounded: past BAN_TABLE_MAX a protector's bans are not kept.
  *
  * Each protector is a source with a table of its own. What comes is put in by a thread of the list's, not by who brings it: a snapshot becomes a new table, which takes the

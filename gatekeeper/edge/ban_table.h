@@ -16,6 +16,8 @@
 enum ban_source { BAN_OF_PERSON, BAN_OF_SETTING, BAN_OF_DETECTOR };
 enum ban_effect_kind { BAN_EFFECT_NONE, BAN_EFFECT_SLOW, BAN_EFFECT_CHALLENGE, BAN_EFFECT_DENY, BAN_EFFECT_ALLOW, BAN_EFFECT_LIFT };
 
+#define BAN_LIFTS_PERSONS 1 /* among `detectors`: what persons said before does not count */
+
 struct ban_entry {
 	struct id id;	/* in the order of their making */
 	int64_t end_ms; /* INT64_MAX: never */
@@ -25,7 +27,7 @@ struct ban_entry {
 	};
 	uint8_t is_user, bits; /* bits: of a range */
 	uint8_t source, effect;
-	bool lifts_persons; /* of LIFT: what persons said before does not count either */
+	uint16_t detectors; /* bits, as ban_feed.h counts them: whose ban it is; of LIFT: whose do not count */
 };
 
 /* Whom: an account, or a range. */

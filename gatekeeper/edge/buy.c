@@ -267,7 +267,7 @@ static void client_came(struct rpc_ask *ask)
 	struct edge *edge = buy->work->edge;
 	const struct hop hop = hop_of_ask(buy, ask);
 	struct client_fallback fallback = {
-		.known = ban_sources_synced(edge->ban_sources),
+		.known = followers_synced(edge->ban_followers),
 		.fail_closed = edge->options.protector_fail_closed,
 	};
 	struct ban_verdict ban;

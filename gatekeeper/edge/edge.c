@@ -191,7 +191,7 @@ static void release(struct edge *edge)
 	rpc_tls_free(edge->tls);
 	identifier_free(edge->identifier);
 	stock_marks_free(edge->marks);
-	ban_sources_free(edge->ban_sources);
+	followers_free(edge->ban_followers);
 	ban_list_free(edge->bans);
 	ladder_free(edge->ladder);
 	rule_list_free(edge->rules);
@@ -309,7 +309,7 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 	edge_metrics_init();
 	edge->marks = stock_marks_new(options->inventory_shards);
 	edge->bans = ban_list_new();
-	edge->ban_sources = ban_sources_new(edge->bans);
+	edge->ban_followers = snapshots_ban_followers(edge->bans);
 	edge->rules = rule_list_new();
 	if (!open_all(edge, error)) {
 		release(edge);
@@ -476,5 +476,5 @@ bool edge_healthy(struct edge *edge)
 		if (!probe_seen(edge->cart_probes[shard]))
 			return false;
 	}
-	return ban_sources_synced(edge->ban_sources) && follower_synced(edge->rule_follower);
+	return followers_synced(edge->ban_followers) && follower_synced(edge->rule_follower);
 }

@@ -12,10 +12,9 @@
 #include "base/id.h"
 #include "base/metrics.h"
 #include "gatekeeper/edge/ban_list.h"
-#include "gatekeeper/edge/ban_sources.h"
 #include "gatekeeper/edge/edge.h"
 #include "gatekeeper/edge/fleet.h"
-#include "rpc/follower.h"
+#include "rpc/followers.h"
 #include "gatekeeper/edge/identity.h"
 #include "gatekeeper/edge/ladder.h"
 #include "gatekeeper/edge/purchase.h"
@@ -67,7 +66,7 @@ struct edge {
 	struct rpc_batcher *clients, *limits, *lines, *keys; /* used on the loop only */
 	struct follower **stock_followers;		     /* by inventory shard */
 	struct follower *rule_follower;
-	struct ban_sources *ban_sources;
+	struct followers *ban_followers; /* of every protector: a source of the list each */
 	struct metric ages[3]; /* of stock, bans and rules */
 	struct probe **cart_probes; /* by cart shard */
 	struct services *services;
@@ -166,6 +165,7 @@ void echo_free(struct echo *echo);
 void echo_start(struct work *work);
 
 /* snapshots.c: streams that feed what the glance looks at; loop. */
+struct followers *snapshots_ban_followers(struct ban_list *list); /* which they feed */
 void snapshots_open(struct edge *edge);
 void snapshots_close(struct edge *edge);
 /* Gauges of their age; any thread, between open and close. */

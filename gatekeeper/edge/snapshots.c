@@ -1,4 +1,5 @@
 /* snapshots.c - the streams that feed the marks of stock, the bans and the rules, and how old these are. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -21,6 +22,23 @@ static bool apply_rules(
 	return true;
 }
 
+static bool apply_bans(
+	void *list, uint32_t place, const Common__WatchHeader *header, const ProtobufCMessage *message)
+{
+	static_assert(FOLLOWERS_MAX <= BAN_SOURCES_MAX, "each has a table");
+	return ban_list_apply(list, place, (const Protector__WatchBansResponse *)message);
+}
+
+struct followers *snapshots_ban_followers(struct ban_list *list)
+{
+	return followers_new(&(struct followers_options){
+		.service = &protector__protector_service__descriptor,
+		.method = "WatchBans",
+		.apply = apply_bans,
+		.context = list,
+	});
+}
+
 void snapshots_open(struct edge *edge)
 {
 	edge->stock_followers = NEW_ARRAY(edge->options.inventory_shards, struct follower *);
@@ -33,7 +51,7 @@ void snapshots_open(struct edge *edge)
 			.apply = apply_stock,
 			.context = edge,
 		});
-	ban_sources_open(edge->ban_sources, edge->pools[EDGE_PROTECTOR]);
+	followers_open(edge->ban_followers, edge->loop, edge->pools[EDGE_PROTECTOR]);
 	edge->rule_follower = follower_new(&(struct follower_options){
 		.pool = edge->pools[EDGE_POLICY],
 		.service = &policy__policy_service__descriptor,
@@ -49,7 +67,7 @@ void snapshots_close(struct edge *edge)
 	for (uint32_t shard = 0; shard < edge->options.inventory_shards; shard++)
 		follower_free(edge->stock_followers[shard]);
 	free(edge->stock_followers);
-	ban_sources_close(edge->ban_sources);
+	followers_close(edge->ban_followers);
 	follower_free(edge->rule_follower);
 }
 
@@ -76,7 +94,7 @@ static int64_t stock_age_ns(void *context)
 
 static int64_t bans_age_ns(void *context)
 {
-	return age_ns(ban_sources_heard_ns(((struct edge *)context)->ban_sources));
+	return age_ns(followers_heard_ns(((struct edge *)context)->ban_followers));
 }
 
 static int64_t rules_age_ns(void *context)

@@ -14,9 +14,9 @@
 #include "base/memory.h"
 #include "discovery/static.h"
 #include "gatekeeper/edge/ban_list.h"
-#include "gatekeeper/edge/ban_sources.h"
 #include "protector/records.h"
 #include "protector/shelf.h"
+#include "rpc/followers.h"
 #include "rpc/reason.h"
 
 #define LOOKUPS 2000000
@@ -119,7 +119,8 @@ static void measure_protector(const char *directory, const struct client *client
 
 struct follow {
 	struct rpc_task task;
-	struct ban_sources *sources;
+	struct followers *followers;
+	struct rpc_loop *loop;
 	struct rpc_pool *pool;
 	sem_t done;
 };
@@ -128,7 +129,7 @@ static void follow_open(struct rpc_task *task)
 {
 	struct follow *follow = container_of(task, struct follow, task);
 
-	ban_sources_open(follow->sources, follow->pool);
+	followers_open(follow->followers, follow->loop, follow->pool);
 	sem_post(&follow->done);
 }
 
@@ -136,14 +137,20 @@ static void follow_close(struct rpc_task *task)
 {
 	struct follow *follow = container_of(task, struct follow, task);
 
-	ban_sources_close(follow->sources);
+	followers_close(follow->followers);
 	sem_post(&follow->done);
 }
 
-static void follow_run(struct follow *follow, struct rpc_loop *loop, void (*run)(struct rpc_task *task))
+static bool follow_apply(
+	void *list, uint32_t place, const Common__WatchHeader *header, const ProtobufCMessage *message)
+{
+	return ban_list_apply(list, place, (const Protector__WatchBansResponse *)message);
+}
+
+static void follow_run(struct follow *follow, void (*run)(struct rpc_task *task))
 {
 	follow->task.run = run;
-	rpc_post(loop, &follow->task);
+	rpc_post(follow->loop, &follow->task);
 	while (sem_wait(&follow->done) != 0)
 		;
 }
@@ -167,8 +174,13 @@ static void measure_edge(const char *services, size_t count, const struct client
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	struct ban_list *list = ban_list_new();
-	struct follow follow = {.sources = ban_sources_new(list)};
-	struct rpc_loop *loop = rpc_loop_new("bench");
+	struct follow follow = {.followers = followers_new(&(struct followers_options){
+					.service = &protector__protector_service__descriptor,
+					.method = "WatchBans",
+					.apply = follow_apply,
+					.context = list,
+				}),
+		.loop = rpc_loop_new("bench")};
 	struct error error;
 	struct discovery *discovery = discovery_static_new(services, &error);
 	int64_t memory = memory_bytes(), begin_ns = clock_mono_ns();
@@ -179,8 +191,8 @@ static void measure_edge(const char *services, size_t count, const struct client
 	}
 	rpc_reason_init();
 	sem_init(&follow.done, 0, 0);
-	follow.pool = rpc_pool_new(loop, discovery, "protector", NULL);
-	follow_run(&follow, loop, follow_open);
+	follow.pool = rpc_pool_new(follow.loop, discovery, "protector", NULL);
+	follow_run(&follow, follow_open);
 	while (ban_list_count(list) < count && seconds_since(begin_ns) < WAIT_S)
 		nanosleep(&pause, NULL);
 	json_object_set_new(figures, "watch_snapshot_s", json_real(seconds_since(begin_ns)));
@@ -188,11 +200,11 @@ static void measure_edge(const char *services, size_t count, const struct client
 	json_object_set_new(
 		figures, "edge_bytes_a_ban", json_integer((memory_bytes() - memory) / (int64_t)(count + 1)));
 	check_edge(list, clients, figures);
-	follow_run(&follow, loop, follow_close);
+	follow_run(&follow, follow_close);
 	rpc_pool_free(follow.pool);
-	rpc_loop_free(loop);
+	rpc_loop_free(follow.loop);
 	discovery_free(discovery);
-	ban_sources_free(follow.sources);
+	followers_free(follow.followers);
 	ban_list_free(list);
 }
 

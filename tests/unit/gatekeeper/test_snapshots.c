@@ -123,15 +123,25 @@ static const char *name_of(const char *id)
 
 static uint32_t source;
 static Protector__BanSource made_by;
+static char *detector; /* whose ban, or whose bans are lifted */
 
 static void tell_ban(Common__WatchHeader *header, const char *id, const char *user, const char *address,
 	int64_t end_ms, Protector__BanEffect effect)
 {
 	Protector__WatchBansResponse message = PROTECTOR__WATCH_BANS_RESPONSE__INIT;
 	Protector__Ban ban = PROTECTOR__BAN__INIT, *items[] = {&ban};
+	Protector__Detection detection = PROTECTOR__DETECTION__INIT;
+	Protector__Exemption exemption = PROTECTOR__EXEMPTION__INIT;
 	Google__Protobuf__Timestamp expire;
 
 	timestamp_set(&expire, end_ms);
+	detection.detector = detector;
+	exemption.detectors = &detector;
+	exemption.n_detectors = 1;
+	if (effect == PROTECTOR__BAN_EFFECT__BAN_EFFECT_EXEMPT)
+		ban.exemption = &exemption;
+	else if (made_by == PROTECTOR__BAN_SOURCE__BAN_SOURCE_DETECTOR)
+		ban.detection = &detection;
 	ban.ban_id = (char *)(uintptr_t)(id[2] ? id : id_of(id, true));
 	ban.source = made_by;
 	ban.subject_case = user ? PROTECTOR__BAN__SUBJECT_USER_ID : PROTECTOR__BAN__SUBJECT_ADDRESS;
@@ -180,6 +190,7 @@ static int setup_bans(void **state)
 	id_count = 0;
 	source = 0;
 	made_by = PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR;
+	detector = (char *)(uintptr_t) "refusals";
 	return 0;
 }
 
@@ -307,17 +318,45 @@ static void test_what_was_lifted_does_not_count(void **state)
 {
 	made_by = BY_DETECTOR;
 	tell_ban(&whole, "g1", "eve", NULL, 0, DENY);
-	tell_ban(&plain, "g2", "eve", NULL, 1000,
-		EXEMPT); /* by another protector, whose word comes before the ban is taken out */
+	source = 3; /* another protector, whose word comes before the ban is taken out */
+	made_by = PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR;
+	tell_ban(&whole, "g2", "eve", NULL, 1000, EXEMPT);
 	assert_judged("eve", NULL, 999, BAN_NONE, "", false);
 	assert_judged("eve", NULL, 1000, BAN_DENY, "g1", false);
-	tell_ban(&plain, "g3", "eve", NULL, 0, SLOW); /* made since */
-	lift("g1");
-	assert_judged("eve", NULL, 999, BAN_SLOW, "g3", false);
+	source = 0;
+	made_by = BY_DETECTOR;
+	tell_ban(&plain, "g3", "eve", NULL, 0, CHALLENGE); /* it had not heard of the lift yet */
+	assert_judged("eve", NULL, 999, BAN_NONE, "", false);
+	detector = (char *)(uintptr_t) "account-rate";
+	tell_ban(&plain, "g4", "eve", NULL, 0, SLOW); /* was not lifted */
+	assert_judged("eve", NULL, 999, BAN_SLOW, "g4", false);
 	made_by = PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR;
-	tell_ban(&plain, "g4", "eve", NULL, 0, DENY);
-	tell_ban(&plain, "g5", "eve", NULL, 0, EXEMPT); /* of detectors only */
-	assert_judged("eve", NULL, 999, BAN_DENY, "g4", false);
+	tell_ban(&plain, "g5", "eve", NULL, 0, DENY);
+	tell_ban(&plain, "g6", "eve", NULL, 0, EXEMPT); /* of detectors only */
+	assert_judged("eve", NULL, 999, BAN_DENY, "g5", false);
+	detector = (char *)(uintptr_t) "operator";
+	tell_ban(&plain, "g7", "eve", NULL, 0, EXEMPT);
+	assert_judged("eve", NULL, 999, BAN_NONE, "", false);
+	tell_ban(&plain, "g8", "eve", NULL, 0, SLOW); /* said since */
+	assert_judged("eve", NULL, 999, BAN_SLOW, "g8", false);
+}
+
+static void test_detectors_that_are_not_known_are_not_lifted(void **state)
+{
+	char names[BAN_DETECTORS_MAX + 1][16];
+
+	for (int i = 0; i <= BAN_DETECTORS_MAX; i++) {
+		snprintf(names[i], sizeof(names[i]), "detector-%d", i);
+		detector = names[i];
+		made_by = BY_DETECTOR;
+		tell_ban(i ? &plain : &whole, "j1", names[i], NULL, 0, DENY);
+		lift("j1");
+		tell_ban(&plain, "j2", "eve", NULL, 0, DENY);
+		made_by = PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR;
+		tell_ban(&plain, "j3", "eve", NULL, 1000, EXEMPT);
+		assert_judged("eve", NULL, 999, i < BAN_DETECTORS_MAX ? BAN_NONE : BAN_DENY,
+			i < BAN_DETECTORS_MAX ? "" : "j2", false);
+	}
 }
 
 static void test_each_protector_is_a_source(void **state)
@@ -556,6 +595,7 @@ int main(void)
 		BANS(test_an_allowed_account),
 		BANS(test_a_persons_word_beats_a_detectors),
 		BANS(test_what_was_lifted_does_not_count),
+		BANS(test_detectors_that_are_not_known_are_not_lifted),
 		BANS(test_each_protector_is_a_source),
 		BANS(test_many),
 		BANS(test_what_does_not_fit_must_come_anew),

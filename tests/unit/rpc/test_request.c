@@ -31,6 +31,7 @@ struct requested {
 	_Atomic uint32_t came_back;
 	char trace[64];
 	char *text;
+	uint32_t port; /* of who answered */
 };
 
 static int set_up(void **state)
@@ -60,6 +61,7 @@ static void requested_done(struct rpc_request *request)
 
 	if (output) {
 		requested->text = output->text;
+		requested->port = output->port;
 		snprintf(requested->trace, sizeof(requested->trace), "%s", output->trace);
 	}
 	atomic_fetch_add(&requested->came_back, 1);
@@ -160,6 +162,33 @@ static void the_first_waits_for_the_connection(void **state)
 		station_list(fixture->station, &fixture->peer, 0, false);
 	}
 	assert_came(&requested, RPC_OK, true);
+}
+
+static void one_instance_and_no_other(void **state)
+{
+	struct fixture *fixture = *state;
+	struct peer peers[2] = {fixture->peer};
+	struct requested requested;
+	char id[40];
+
+	peer_start(&peers[1]);
+	station_list(fixture->station, peers, 2, true);
+	station_await_ready(fixture->station, 0);
+	station_await_ready(fixture->station, 1);
+	for (int i = 0; i < 20; i++) {
+		snprintf(id, sizeof(id), "127.0.0.1:%d", peers[i % 2].port);
+		fill(fixture, &requested, "you", LONG_MS);
+		requested.request.instance = id;
+		station_do(fixture->station, start_run, &requested);
+		assert_came(&requested, RPC_OK, true);
+		assert_int_equal(requested.port, peers[i % 2].port);
+	}
+	fill(fixture, &requested, "nobody", LONG_MS);
+	requested.request.instance = "somebody-else";
+	station_do(fixture->station, start_run, &requested);
+	assert_came(&requested, RPC_UNAVAILABLE, false);
+	assert_string_equal(requested.request.status.message, "somebody-else is not connected");
+	peer_free(&peers[1]);
 }
 
 static void an_error_has_its_details(void **state)
@@ -311,6 +340,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(an_answer),
 		TEST(the_first_waits_for_the_connection),
+		TEST(one_instance_and_no_other),
 		TEST(an_error_has_its_details),
 		TEST(an_answer_larger_than_the_arena),
 		TEST(nobody_there),
