@@ -138,6 +138,7 @@ static void say_value(const struct decision *decision, struct text *text)
 {
 	const struct evidence *seen = &decision->evidence;
 
+	assert(decision->detector > DETECTOR_NONE && decision->detector < DETECTORS);
 	switch (decision->detector) {
 	case DETECTOR_ACCOUNT_RATE:
 	case DETECTOR_ADDRESS_RATE:
@@ -159,13 +160,11 @@ static void say_value(const struct decision *decision, struct text *text)
 		text_appendf(text, "%u %% of %u requests throttled", seen->value, seen->requests);
 		return;
 	case DETECTOR_REGULARITY:
+	case DETECTOR_NONE: /* not here */
+	case DETECTORS:
 		text_appendf(text, "gaps that vary by %u %% only", seen->variation);
 		return;
-	case DETECTOR_NONE:
-	case DETECTORS:
-		break;
 	}
-	assert(!"a detector decided");
 }
 
 /* A window in seconds, with as many decimals as it needs. */

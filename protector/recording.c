@@ -230,8 +230,11 @@ static void flush(struct recording_writer *writer)
 	assert(size <= RECORDING_BYTES_MAX);
 	head_size = pack_length(size, head);
 	writer->count = 0;
-	if (!writer->failed && (fwrite(head, 1, head_size, writer->file) != head_size ||
-				       fwrite(writer->bytes, 1, size, writer->file) != size))
+	if (writer->failed)
+		return;
+	fwrite(head, 1, head_size, writer->file);
+	fwrite(writer->bytes, 1, size, writer->file);
+	if (ferror(writer->file))
 		writer->failed = errno;
 }
 
@@ -262,15 +265,16 @@ void recording_write(struct recording_writer *writer, const struct traffic *traf
 
 bool recording_finish(struct recording_writer *writer, struct error *error)
 {
-	int failed;
-	bool good;
+	int failed, closed;
 
 	flush(writer);
 	failed = writer->failed;
-	if (fclose(writer->file) && !failed)
+	closed = fclose(writer->file);
+	if (!failed && closed)
 		failed = errno;
-	good = !failed || error_set(error, "%s can't be written: %s", writer->path, strerror(failed));
+	if (failed)
+		error_set(error, "%s can't be written: %s", writer->path, strerror(failed));
 	free(writer->path);
 	free(writer);
-	return good;
+	return !failed;
 }

@@ -23,6 +23,9 @@ inventory/engine.c inventory/time.c inventory/time.h inventory/records.c invento
 inventory/ledger_page.c
 cart/cart.c cart/cart_ledger.c cart/lines.c cart/lines.h cart/attempts.c cart/fence.c cart/fence.h cart/keys.c cart/keys.h
 cart/limits.c cart/entries.c cart/orders.c cart/orders.h cart/orders_events.c cart/orders_requests.c cart/map.c cart/slab.c
+protector/analysis*.c protector/analysis_internal.h protector/ladder.c protector/ladder.h protector/mix.c protector/nest.c protector/top.c
+protector/detectors.c protector/recording.c protector/window.h protector/gaps.h protector/distinct.h
+gatekeeper/edge/ban_table.c gatekeeper/edge/ban_table.h gatekeeper/edge/challenge.c gatekeeper/edge/ladder.c
 """.split()
 # What keeps the books on disk, and the form they have there.
 STORES = """
@@ -45,7 +48,7 @@ def gather(build):
     # One worker: after an error in one of several, this version of gcovr waits for ever.
     done = gcovr("--object-directory", str(build), "-j", "1", "--json", str(tracefile),
                  *(part for name in ENGINES + STORES for part in ("--filter", fnmatch.translate(name))),
-                 *(str(build / folder) for folder in ("base", "cart", "inventory", "tests/unit")), capture=True)
+                 *(str(build / folder) for folder in ("base", "cart", "inventory", "protector", "gatekeeper/edge", "tests/unit")), capture=True)
     if done.returncode:
         sys.exit(done.stderr)
     return json.loads(tracefile.read_text())

@@ -184,9 +184,10 @@ static const struct ban_entry *worse(const struct ban_entry *a, const struct ban
 	return b->end_ms > a->end_ms ? b : a;
 }
 
+/* The first may be NULL. */
 static const struct ban_entry *newer(const struct ban_entry *a, const struct ban_entry *b)
 {
-	return !a || (b && id_compare(&b->id, &a->id) > 0) ? b : a;
+	return !a || id_compare(&b->id, &a->id) > 0 ? b : a;
 }
 
 static void hear_lift(struct words *words, const struct ban_entry *ban)

@@ -36,8 +36,8 @@ static uint32_t hash_id(const struct id *id)
 static bool is_about(const struct ban_entry *ban, const struct ban_key *key)
 {
 	if (key->user)
-		return ban->is_user && strncmp(ban->user, key->user, key->user_length) == 0 &&
-		       !ban->user[key->user_length];
+		return ban->is_user && strlen(ban->user) == key->user_length &&
+		       memcmp(ban->user, key->user, key->user_length) == 0;
 	return !ban->is_user && ban->bits == key->address.bits &&
 	       memcmp(ban->address, key->address.bytes, sizeof(ban->address)) == 0;
 }
@@ -264,18 +264,12 @@ bool ban_table_remove(struct ban_table *table, const struct id *id)
 const struct ban_entry *ban_table_next(const struct ban_table *table, const struct ban_key *key, uint32_t *at)
 {
 	const struct ban_index *index = &table->by_subject;
+	struct ban_slot slot;
 
-	for (; *at <= index->mask; ++*at) {
-		const struct ban_slot slot = index->slots[(key->hash + *at) & index->mask];
-		const struct ban_entry *ban;
-
-		if (!slot.number)
-			return NULL;
-		ban = slot.hash == key->hash ? ban_table_at(table, slot.number - 1) : NULL;
-		if (ban && is_about(ban, key)) {
-			++*at;
-			return ban;
-		}
+	/* Half of the slots are empty: the search ends. */
+	while ((slot = index->slots[(key->hash + (*at)++) & index->mask]).number) {
+		if (slot.hash == key->hash && is_about(ban_table_at(table, slot.number - 1), key))
+			return ban_table_at(table, slot.number - 1);
 	}
 	return NULL;
 }

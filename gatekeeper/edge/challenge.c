@@ -1,5 +1,6 @@
 #include "gatekeeper/edge/challenge.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -14,7 +15,7 @@
 #define KEY_FILE_MIN 16
 #define KEY_FILE_MAX 4096
 #define V6_HOST_BITS 64
-#define CLIENT_MAX (1 + 16 + 256)
+#define CLIENT_BYTES (1 + 16 + SHA256_DIGEST_LENGTH)
 #define SOLUTION_MAX (CHALLENGE_TEXT_MAX + CHALLENGE_COUNTER_MAX)
 
 /* ---- keys ---- */
@@ -41,9 +42,17 @@ bool challenge_key_read(const char *path, struct challenge_key *ret, struct erro
 	return true;
 }
 
-bool challenge_key_random(struct challenge_key *ret)
+/* The system's randomness does not end. */
+static void random_bytes(uint8_t *to, size_t size)
 {
-	return RAND_bytes(ret->bytes, sizeof(ret->bytes)) == 1;
+	const int got = RAND_bytes(to, (int)size);
+
+	assert(got == 1);
+}
+
+void challenge_key_random(struct challenge_key *ret)
+{
+	random_bytes(ret->bytes, sizeof(ret->bytes));
 }
 
 /* ---- text ---- */
@@ -141,64 +150,56 @@ static bool read_parts(const char *solution, size_t size, struct parts *ret)
 
 /* ---- the MAC ---- */
 
-static size_t write_client(const struct challenge_client *client, uint8_t to[CLIENT_MAX])
+/* Each part has a fixed size: no two clients are written the same. */
+static void write_client(const struct challenge_client *client, uint8_t to[CLIENT_BYTES])
 {
-	const size_t user_size = strlen(client->user_id);
-	size_t size = 0;
+	const struct address *address = client->address;
 
-	to[size++] = client->address ? 'a' : 'u';
-	if (client->address) {
-		const struct address *address = client->address;
+	memset(to, 0, CLIENT_BYTES);
+	to[0] = address ? 'a' : 'u';
+	if (address) {
 		const struct address kept =
 			address_is_v4(address) ? *address : address_prefix(address, V6_HOST_BITS);
 
-		memcpy(to + size, kept.bytes, sizeof(kept.bytes));
-		size += sizeof(kept.bytes);
+		memcpy(to + 1, kept.bytes, sizeof(kept.bytes));
 	}
-	/* It is last and everything before it has a fixed size: no two clients are written the same. */
-	if (user_size > CLIENT_MAX - size)
-		return 0;
-	memcpy(to + size, client->user_id, user_size);
-	return size + user_size;
+	SHA256((const uint8_t *)client->user_id, strlen(client->user_id),
+		to + CLIENT_BYTES - SHA256_DIGEST_LENGTH);
 }
 
-static bool sign(const struct challenge_key *key, const struct challenge_client *client, const char *text,
+static void sign(const struct challenge_key *key, const struct challenge_client *client, const char *text,
 	size_t size, uint8_t ret[MAC_BYTES])
 {
-	uint8_t input[CHALLENGE_TEXT_MAX + CLIENT_MAX], mac[SHA256_DIGEST_LENGTH], who[CLIENT_MAX];
-	const size_t who_size = write_client(client, who);
+	uint8_t input[CHALLENGE_TEXT_MAX + CLIENT_BYTES], mac[SHA256_DIGEST_LENGTH];
 	unsigned mac_size = sizeof(mac);
+	const uint8_t *made;
 
-	if (!who_size || size >= CHALLENGE_TEXT_MAX)
-		return false;
+	assert(size < CHALLENGE_TEXT_MAX);
 	memcpy(input, text, size);
 	input[size] = '\0'; /* no text has one: here the client begins */
-	memcpy(input + size + 1, who, who_size);
-	if (!HMAC(EVP_sha256(), key->bytes, sizeof(key->bytes), input, size + 1 + who_size, mac, &mac_size))
-		return false;
+	write_client(client, input + size + 1);
+	made = HMAC(
+		EVP_sha256(), key->bytes, sizeof(key->bytes), input, size + 1 + CLIENT_BYTES, mac, &mac_size);
+	assert(made);
 	memcpy(ret, mac, MAC_BYTES);
-	return true;
 }
 
 /* ---- both ways ---- */
 
-bool challenge_make(const struct challenge_key *key, const struct challenge_client *client,
+void challenge_make(const struct challenge_key *key, const struct challenge_client *client,
 	unsigned difficulty, int64_t expire_s, char ret[CHALLENGE_TEXT_MAX])
 {
 	char nonce_text[2 * CHALLENGE_NONCE_BYTES + 1];
 	uint8_t nonce[CHALLENGE_NONCE_BYTES], mac[MAC_BYTES];
 	int size;
 
-	if (RAND_bytes(nonce, sizeof(nonce)) != 1)
-		return false;
+	random_bytes(nonce, sizeof(nonce));
 	write_hex(nonce, sizeof(nonce), nonce_text);
 	size = snprintf(
 		ret, CHALLENGE_TEXT_MAX, VERSION ".%u.%lld.%s", difficulty, (long long)expire_s, nonce_text);
-	if (!sign(key, client, ret, (size_t)size, mac))
-		return false;
+	sign(key, client, ret, (size_t)size, mac);
 	ret[size++] = '.';
 	write_hex(mac, sizeof(mac), ret + size);
-	return true;
 }
 
 static bool begins_with_zeros(const uint8_t *digest, unsigned bits)
@@ -218,8 +219,8 @@ enum challenge_end challenge_check(const struct challenge_key *key, const struct
 
 	if (!read_parts(solution, size, &parts))
 		return CHALLENGE_MALFORMED;
-	if (!sign(key, client, solution, parts.signed_size, mac) ||
-		CRYPTO_memcmp(mac, parts.mac, sizeof(mac)) != 0 || parts.difficulty < difficulty)
+	sign(key, client, solution, parts.signed_size, mac);
+	if (CRYPTO_memcmp(mac, parts.mac, sizeof(mac)) != 0 || parts.difficulty < difficulty)
 		return CHALLENGE_NOT_OURS;
 	if (now_s >= parts.expire_s)
 		return CHALLENGE_EXPIRED;

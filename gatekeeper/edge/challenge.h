@@ -27,7 +27,7 @@ struct challenge_key {
 };
 /* From the bytes of a file: gatekeepers with the same file take one another's. */
 bool challenge_key_read(const char *path, struct challenge_key *ret, struct error *error);
-bool challenge_key_random(struct challenge_key *ret);
+void challenge_key_random(struct challenge_key *ret);
 
 /* Whom it is for: an account wherever it is, or an account at an address (of IPv6 the /64 counts, hosts change the rest as they like). */
 struct challenge_client {
@@ -35,8 +35,7 @@ struct challenge_client {
 	const struct address *address; /* NULL: wherever */
 };
 
-/* False: the system gave no randomness. */
-bool challenge_make(const struct challenge_key *key, const struct challenge_client *client, unsigned difficulty,
+void challenge_make(const struct challenge_key *key, const struct challenge_client *client, unsigned difficulty,
 	int64_t expire_s, char ret[CHALLENGE_TEXT_MAX]);
 
 enum challenge_end {

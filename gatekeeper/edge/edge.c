@@ -273,9 +273,9 @@ size_t edge_shared_size(void)
 	return ladder_memory_size();
 }
 
-bool edge_shared_init(void *shared)
+void edge_shared_init(void *shared)
 {
-	return ladder_memory_init(shared);
+	ladder_memory_init(shared);
 }
 
 static bool open_all(struct edge *edge, struct error *error)

@@ -91,9 +91,9 @@ struct edge_options {
 
 #define EDGE_DIFFICULTY_MAX 32
 
-/* What the workers share: so many bytes, aligned as malloc does, prepared once before any worker uses them. False: the system gave no randomness. */
+/* What the workers share: so many bytes, aligned as malloc does, prepared once before any worker uses them. */
 size_t edge_shared_size(void);
-bool edge_shared_init(void *shared);
+void edge_shared_init(void *shared);
 
 struct edge;
 struct edge *edge_new(const struct edge_options *options, struct error *error); /* after the fork; starts the loop's thread */

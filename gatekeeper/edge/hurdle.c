@@ -24,10 +24,11 @@ static bool challenged(
 		return true;
 	problem_from_reason(
 		ret, COMMON__REASON__REASON_CHALLENGE_REQUIRED, "ban %.63s; %s", client->ban->ban_id, why);
-	if (ladder_challenge(work->edge->ladder, client, wall_ms, text))
-		ret->challenge = arena_text(&work->request->arena, text, strlen(text));
+	ladder_challenge(work->edge->ladder, client, wall_ms, text);
+	ret->challenge = arena_text(&work->request->arena, text, strlen(text));
 	if (!ret->challenge)
-		problem_from_reason(ret, COMMON__REASON__REASON_OVERLOADED, "no challenge can be made now");
+		problem_from_reason(
+			ret, COMMON__REASON__REASON_OVERLOADED, "the request needs too much memory");
 	return false;
 }
 

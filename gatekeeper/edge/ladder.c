@@ -45,7 +45,7 @@ size_t ladder_memory_size(void)
 	return sizeof(struct memory);
 }
 
-bool ladder_memory_init(void *place)
+void ladder_memory_init(void *place)
 {
 	struct memory *memory = place;
 	struct challenge_key salt;
@@ -57,10 +57,9 @@ bool ladder_memory_init(void *place)
 	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
 	pthread_mutex_init(&memory->mutex, &attributes);
 	pthread_mutexattr_destroy(&attributes);
-	if (!challenge_key_random(&memory->key) || !challenge_key_random(&salt))
-		return false;
+	challenge_key_random(&memory->key);
+	challenge_key_random(&salt);
 	memcpy(memory->salt, salt.bytes, sizeof(memory->salt));
-	return true;
 }
 
 /* Each word in there is good by itself: who died with the lock left nothing half done that matters. */
@@ -89,11 +88,7 @@ struct ladder *ladder_new(const struct ladder_options *options, struct error *er
 	if (!ladder->memory) {
 		ladder->memory = NEW(struct memory);
 		ladder->owns_memory = true;
-		if (!ladder_memory_init(ladder->memory)) {
-			error_set(error, "the system gives no randomness for the key of challenges");
-			ladder_free(ladder);
-			return NULL;
-		}
+		ladder_memory_init(ladder->memory);
 	}
 	ladder->key = ladder->memory->key;
 	if (options->key_file && !challenge_key_read(options->key_file, &ladder->key, error)) {
@@ -140,7 +135,7 @@ static uint64_t bucket_key(
 	uint64_t key;
 
 	memcpy(&key, hash.bytes, sizeof(key));
-	return key ? key : 1; /* 0: an empty place */
+	return key | UINT64_C(1) << 63; /* 0: an empty place */
 }
 
 /* What stands against one more now, in nanoseconds; 0: nothing. */
@@ -259,11 +254,11 @@ bool ladder_solved(struct ladder *ladder, const struct ladder_client *client, st
 	return counts;
 }
 
-bool ladder_challenge(struct ladder *ladder, const struct ladder_client *client, int64_t now_ms,
+void ladder_challenge(struct ladder *ladder, const struct ladder_client *client, int64_t now_ms,
 	char ret[CHALLENGE_TEXT_MAX])
 {
 	const struct challenge_client who = bound(client);
 
-	return challenge_make(&ladder->key, &who, ladder->options.difficulty,
+	challenge_make(&ladder->key, &who, ladder->options.difficulty,
 		now_ms / 1000 + ladder->options.lifetime_s, ret);
 }

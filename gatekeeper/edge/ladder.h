@@ -18,7 +18,7 @@
 #define LADDER_USED 131072
 
 size_t ladder_memory_size(void);
-bool ladder_memory_init(void *memory); /* by the first process, before any other sees it; false: no randomness */
+void ladder_memory_init(void *memory); /* by the first process, before any other sees it */
 
 struct ladder_options {
 	void *memory;		    /* NULL: of its own, made here */
@@ -46,8 +46,8 @@ bool ladder_pass(
 /* Whether a challenged client brought a solution that counts; it counts no more. Else *ret_why is for a person. An empty solution is none. */
 bool ladder_solved(struct ladder *ladder, const struct ladder_client *client, struct edge_slice solution,
 	int64_t now_ms, const char **ret_why);
-/* A new challenge for it. False: there is no randomness. */
-bool ladder_challenge(struct ladder *ladder, const struct ladder_client *client, int64_t now_ms,
+/* A new challenge for it. */
+void ladder_challenge(struct ladder *ladder, const struct ladder_client *client, int64_t now_ms,
 	char ret[CHALLENGE_TEXT_MAX]);
 
 #endif

@@ -192,8 +192,9 @@ static ngx_int_t init_shared(ngx_shm_zone_t *zone, void *before)
 		before = pool->data;
 	if (!before) {
 		before = ngx_slab_alloc(pool, edge_shared_size());
-		if (!before || !edge_shared_init(before))
+		if (!before)
 			return NGX_ERROR;
+		edge_shared_init(before);
 		pool->data = before;
 	}
 	zone->data = before;

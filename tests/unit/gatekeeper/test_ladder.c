@@ -120,7 +120,7 @@ static const char *solution_for(struct ladder *by, const char *user, char text[S
 	const struct ladder_client client = {.ban = &challenged, .user_id = user};
 	char challenge[CHALLENGE_TEXT_MAX];
 
-	assert_true(ladder_challenge(by, &client, NOW_MS, challenge));
+	ladder_challenge(by, &client, NOW_MS, challenge);
 	return solver_search(challenge, 0, DIFFICULTY, true, text);
 }
 
@@ -154,6 +154,32 @@ static void test_a_solution_counts_once(void **state)
 	assert_string_equal(
 		bring(ladder, "eve", again, NOW_MS + LIFETIME_S * 1000), "the challenge has expired");
 	assert_string_equal(bring(ladder, "eve", "v1.4.garbage", NOW_MS), "the solution is not one");
+}
+
+/* Of a ban of an address the challenge is for this address alone; of an account's, wherever it is. */
+static void test_whose_challenge_it_is(void **state)
+{
+	const struct ban_verdict of_address = {.effect = BAN_CHALLENGE, .of_address = true, .ban_id = "c2"};
+	char challenge[CHALLENGE_TEXT_MAX], text[SOLUTION_TEXT_MAX];
+	struct ladder_client client = {.ban = &of_address, .user_id = "eve"};
+	struct address here, there;
+	const char *why;
+
+	assert_true(address_parse("192.0.2.7", 9, &here) && address_parse("192.0.2.8", 9, &there));
+	for (int of_account = 0; of_account < 2; of_account++) {
+		client.ban = of_account ? &challenged : &of_address;
+		client.address = &here;
+		ladder_challenge(ladder, &client, NOW_MS, challenge);
+		solver_search(challenge, 0, DIFFICULTY, true, text);
+		client.address = &there;
+		assert_int_equal(
+			ladder_solved(ladder, &client, (struct edge_slice){text, strlen(text)}, NOW_MS, &why),
+			of_account);
+		client.address = &here;
+		assert_int_equal(
+			ladder_solved(ladder, &client, (struct edge_slice){text, strlen(text)}, NOW_MS, &why),
+			!of_account); /* once */
+	}
 }
 
 struct rush {
@@ -203,7 +229,7 @@ static void test_workers_share_what_was_used(void **state)
 	shared.memory =
 		mmap(NULL, ladder_memory_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(shared.memory != MAP_FAILED);
-	assert_true(ladder_memory_init(shared.memory));
+	ladder_memory_init(shared.memory);
 	mine = ladder_new(&shared, NULL);
 	solution_for(mine, "eve", text);
 	pid = fork();
@@ -218,6 +244,33 @@ static void test_workers_share_what_was_used(void **state)
 	assert_int_equal(status, 0);
 	assert_string_equal(bring(mine, "eve", text, NOW_MS), "the solution was used before");
 	ladder_free(mine);
+	munmap(shared.memory, ladder_memory_size());
+}
+
+/* A worker that dies while it holds the lock stops nobody else. */
+static void test_who_dies_with_the_lock(void **state)
+{
+	struct ladder_options shared = options;
+	struct ladder *mine;
+	int status;
+	pid_t pid;
+
+	shared.memory =
+		mmap(NULL, ladder_memory_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(shared.memory != MAP_FAILED);
+	ladder_memory_init(shared.memory);
+	pid = fork();
+	if (pid == 0)
+		_exit(pthread_mutex_lock(shared.memory)); /* it stands first there */
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	mine = ladder;
+	ladder = ladder_new(&shared, NULL);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(wait_of(&slow_account, "eve", START_NS), 0);
+	assert_int_equal(wait_of(&slow_account, "eve", START_NS), 500);
+	ladder_free(ladder);
+	ladder = mine;
 	munmap(shared.memory, ladder_memory_size());
 }
 
@@ -241,6 +294,7 @@ static void test_gatekeepers_share_a_key(void **state)
 	ladder_free(one);
 	ladder_free(other);
 	assert_null(ladder_new(&with_key, &error));
+	ladder_free(NULL);
 	assert_non_null(strstr(error.text, path));
 }
 
@@ -256,7 +310,7 @@ static void test_used_ones_are_bounded(void **state)
 	ladder_free(ladder);
 	ladder = ladder_new(&easy, NULL);
 	for (int i = 0; i < LADDER_USED + LADDER_USED / 4; i++) {
-		assert_true(ladder_challenge(ladder, &client, NOW_MS, challenge));
+		ladder_challenge(ladder, &client, NOW_MS, challenge);
 		solver_search(challenge, 0, 1, true, text);
 		if (!*bring(ladder, "eve", text, NOW_MS))
 			taken++;
@@ -265,7 +319,7 @@ static void test_used_ones_are_bounded(void **state)
 	}
 	assert_in_range(taken, LADDER_USED / 2, LADDER_USED);
 	assert_in_range(refused, LADDER_USED / 4, LADDER_USED);
-	assert_true(ladder_challenge(ladder, &client, NOW_MS + 1000, challenge));
+	ladder_challenge(ladder, &client, NOW_MS + 1000, challenge);
 	solver_search(challenge, 0, 1, true, text);
 	assert_string_equal(bring(ladder, "eve", text, NOW_MS + LIFETIME_S * 1000), "");
 }
@@ -280,8 +334,10 @@ int main(void)
 		TEST(test_nobody_takes_all_of_a_shared_limit),
 		TEST(test_memory_is_bounded),
 		TEST(test_a_solution_counts_once),
+		TEST(test_whose_challenge_it_is),
 		TEST(test_of_many_at_once_one_counts),
 		TEST(test_workers_share_what_was_used),
+		TEST(test_who_dies_with_the_lock),
 		TEST(test_gatekeepers_share_a_key),
 		TEST(test_used_ones_are_bounded),
 	};

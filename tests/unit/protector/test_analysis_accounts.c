@@ -162,6 +162,15 @@ static void test_throttled(void **state)
 	check(&heard, 0, BAN_SLOWS, DETECTOR_THROTTLED);
 	assert_int_equal(heard.decisions[0].evidence.value, 66);
 	analysis_free(analysis);
+	analysis = start(&heard);
+	for (int64_t i = 0; i < 600; i++) { /* every other one */
+		traffic.reason =
+			i % 2 ? COMMON__REASON__REASON_THROTTLED : COMMON__REASON__REASON_UNSPECIFIED;
+		traffic.time_us = START_US + i * 100000;
+		take(analysis, &traffic);
+	}
+	assert_int_equal(heard.count, 0);
+	analysis_free(analysis);
 }
 
 static void test_regularity_is_in_shadow(void **state)

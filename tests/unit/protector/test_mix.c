@@ -183,6 +183,33 @@ static void test_a_change_of_ways(void **state)
 	free(mix);
 }
 
+/* What was too short to tell by is of neither kind: many at once and then nothing, a look and then a few at once. */
+static void test_what_is_neither(void **state)
+{
+	struct mix *mix = NEW(struct mix);
+	int64_t now_us = START_US;
+	struct mix_view view;
+
+	for (unsigned i = 0; i < 20; i++)
+		mix_add(mix, account(1), true, now_us += 40000, KEEP_US);
+	view = look(mix, now_us + 6 * SECOND_US);
+	assert_int_equal(view.programs, 0);
+	assert_int_equal(view.persons, 0);
+	mix_add(mix, account(1), true, now_us += 6 * SECOND_US, KEEP_US);
+	view = look(mix, now_us);
+	assert_int_equal(view.programs, 0);
+	assert_int_equal(view.persons, 0);
+	now_us += 60 * SECOND_US;
+	mix_add(mix, account(2), false, now_us, KEEP_US);
+	now_us += 3 * SECOND_US;
+	for (unsigned i = 0; i < MIX_EVEN_ATTEMPTS; i++)
+		mix_add(mix, account(2), true, now_us += 200000, KEEP_US);
+	view = look(mix, now_us);
+	assert_int_equal(view.programs, 0);
+	assert_int_equal(view.persons, 1); /* the first one, who is quiet by now */
+	free(mix);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_what_a_program_is),
 		cmocka_unit_test(test_what_a_person_is),
 		cmocka_unit_test(test_a_change_of_ways),
+		cmocka_unit_test(test_what_is_neither),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
