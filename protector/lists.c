@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #define USER_PREFIX "user:"
 #define EFFECT_PREFIX "BAN_EFFECT_"
@@ -45,8 +46,8 @@ static enum list_line read_user(const char *text, size_t length, struct ban_subj
 {
 	char user[BANS_USER_MAX + 1] = "";
 
-	if (!length || length > BANS_USER_MAX || memchr(text, '\0', length))
-		return wrong(error, "an account has 1 to 64 bytes");
+	if (!length || length > BANS_USER_MAX || memchr(text, '\0', length) || !utf8_valid(text, length))
+		return wrong(error, "an account has 1 to 64 bytes of UTF-8");
 	memcpy(user, text, length);
 	subject_account(ret, user);
 	return LIST_BAN;
@@ -77,55 +78,115 @@ static enum list_line read_text(const char *line, size_t length, struct list_ban
 	return length ? read_address(line, length, &ret->subject, error) : LIST_NOTHING;
 }
 
+static const struct {
+	const char *name;
+	json_type type;
+} members[] = {
+	{"kind", JSON_STRING},
+	{"banId", JSON_STRING},
+	{"userID", JSON_STRING},
+	{"address", JSON_STRING},
+	{"reason", JSON_STRING},
+	{"source", JSON_STRING},
+	{"effect", JSON_STRING},
+	{"evidence", JSON_STRING},
+	{"createMs", JSON_INTEGER},
+	{"expireMs", JSON_INTEGER},
+};
+
+static bool check_member(const char *name, const json_t *value, struct error *error)
+{
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		if (strcmp(name, members[i].name) != 0)
+			continue;
+		return json_typeof(value) == members[i].type ||
+		       error_set(error, "\"%s\" must be %s", name,
+			       members[i].type == JSON_STRING ? "a text" : "a whole number");
+	}
+	return error_set(error, "\"%.32s\" is nothing that a ban of a list has", name);
+}
+
+static bool check_members(json_t *object, struct error *error)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
+		if (!check_member(name, value, error))
+			return false;
+	}
+	return true;
+}
+
+/* NULL: it has none, or no text. */
 static const char *text_of(const json_t *object, const char *name)
 {
 	return json_string_value(json_object_get(object, name));
 }
 
-static bool is_other(const json_t *object)
+static bool is_ban(const json_t *object)
 {
-	const char *kind = text_of(object, "kind"), *source = text_of(object, "source");
+	const char *kind = text_of(object, "kind");
 
-	return (kind && strcmp(kind, "ban") != 0) || (source && strcmp(source, "BAN_SOURCE_OPERATOR") != 0);
+	return !kind || strcmp(kind, "ban") == 0;
 }
 
+/* A person's, and no remains of a lifted one. */
+static bool is_of_a_person(const json_t *object)
+{
+	const char *source = text_of(object, "source"), *effect = text_of(object, "effect");
+
+	return (!source || strcmp(source, "BAN_SOURCE_OPERATOR") == 0) &&
+	       (!effect || strcmp(effect, list_effect_name(BAN_EXEMPTS)) != 0);
+}
+
+static enum list_line read_subject(const json_t *object, struct ban_subject *ret, struct error *error)
+{
+	const char *user = text_of(object, "userID"), *address = text_of(object, "address");
+
+	if (!user == !address)
+		return wrong(error, "expected either \"userID\" or \"address\"");
+	return user ? read_user(user, strlen(user), ret, error)
+		    : read_address(address, strlen(address), ret, error);
+}
+
+/* Of an object whose members are of the types they must be. */
 static enum list_line read_object(const json_t *object, struct list_ban *ret, struct error *error)
 {
-	const json_t *user = json_object_get(object, "userID"), *end = json_object_get(object, "expireMs");
-	const char *address = text_of(object, "address"), *effect = text_of(object, "effect");
-	const char *reason = text_of(object, "reason");
-	enum list_line line;
+	const char *effect = text_of(object, "effect"), *reason = text_of(object, "reason");
+	const json_t *end = json_object_get(object, "expireMs");
 
-	if (is_other(object))
-		return LIST_NOTHING;
-	if (json_is_string(user))
-		line = read_user(json_string_value(user), json_string_length(user), &ret->subject, error);
-	else if (address)
-		line = read_address(address, strlen(address), &ret->subject, error);
-	else
-		return wrong(error, "expected \"userID\" or \"address\"");
-	if (line == LIST_BAN && effect && !(ret->effect = list_effect(effect)))
+	if (read_subject(object, &ret->subject, error) == LIST_WRONG)
+		return LIST_WRONG;
+	if (effect && !(ret->effect = list_effect(effect)))
 		return wrong(error, "\"effect\" is none that a person can ask for");
-	if (line == LIST_BAN && reason && strlen(reason) > BANS_REASON_MAX)
+	if (reason && strlen(reason) > BANS_REASON_MAX)
 		return wrong(error, "\"reason\" has at most 256 bytes");
-	if (json_is_integer(end))
+	if (end)
 		ret->expire_ms = json_integer_value(end) ? json_integer_value(end) : BANS_NEVER;
-	if (line == LIST_BAN && reason)
+	if (reason)
 		ret->reason = memory_copy_text(reason);
-	return line;
+	return LIST_BAN;
+}
+
+static enum list_line read_row(json_t *object, struct list_ban *ret, struct error *error)
+{
+	if (!json_is_object(object))
+		return wrong(error, "this is no JSON object");
+	if (!is_ban(object))
+		return LIST_NOTHING;
+	if (!check_members(object, error))
+		return LIST_WRONG;
+	return is_of_a_person(object) ? read_object(object, ret, error) : LIST_NOTHING;
 }
 
 static enum list_line read_json(const char *line, size_t length, struct list_ban *ret, struct error *error)
 {
 	json_error_t why;
-	json_t *object = json_loadb(line, length, 0, &why);
-	enum list_line result;
+	json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, &why);
+	enum list_line result = read_row(object, ret, error);
 
-	if (!json_is_object(object)) {
-		json_decref(object);
-		return wrong(error, "this is no JSON object");
-	}
-	result = read_object(object, ret, error);
 	json_decref(object);
 	return result;
 }
@@ -139,4 +200,15 @@ enum list_line list_read_line(const char *line, size_t length, struct list_ban *
 	if (!length)
 		return LIST_NOTHING;
 	return *line == '{' ? read_json(line, length, ret, error) : read_text(line, length, ret, error);
+}
+
+bool list_holds_user(const char *user_id)
+{
+	const char *at = user_id;
+
+	for (; *at; at++) {
+		if (iscntrl((unsigned char)*at))
+			return false;
+	}
+	return at > user_id && !isspace((unsigned char)at[-1]);
 }

@@ -36,6 +36,7 @@ struct export
 	struct rpc_caller caller;
 	struct tool_lines *lines; /* of JSON */
 	FILE *text;
+	size_t left_out; /* accounts that a line of text can't hold */
 	Protector__BanEffect effect;
 };
 
@@ -72,13 +73,24 @@ static void put_json(struct export *export, const Protector__Ban *ban)
 	tool_lines_put(export->lines, object);
 }
 
+static void put_text(struct export *export, const Protector__Ban *ban)
+{
+	if (ban->effect != export->effect || ban->source != PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR)
+		return;
+	if (ban->subject_case != PROTECTOR__BAN__SUBJECT_USER_ID)
+		fprintf(export->text, "%s\n", ban->address);
+	else if (list_holds_user(ban->user_id))
+		fprintf(export->text, "user:%s\n", ban->user_id);
+	else
+		export->left_out++;
+}
+
 static void put_ban(struct export *export, const Protector__Ban *ban)
 {
 	if (export->lines)
 		put_json(export, ban);
-	else if (ban->effect == export->effect && ban->source == PROTECTOR__BAN_SOURCE__BAN_SOURCE_OPERATOR)
-		fprintf(export->text, "%s%s\n",
-			ban->subject_case == PROTECTOR__BAN__SUBJECT_USER_ID ? "user:" : "", ban->user_id);
+	else
+		put_text(export, ban);
 }
 
 /* One page; *token is malloc'd, NULL behind the last. */
@@ -138,6 +150,10 @@ static int close_text(struct export *export, int code)
 		good = fclose(export->text) == 0 && good;
 	if (code == TOOL_FINE && !good)
 		code = tool_end(export->call, TOOL_NO, "the list can't be written: %s", strerror(errno));
+	if (code == TOOL_FINE && export->left_out)
+		code = tool_end(export->call, TOOL_NO,
+			"%zu accounts whose names no line of text can hold were left out; --json tells all",
+			export->left_out);
 	return code;
 }
 

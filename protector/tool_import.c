@@ -34,9 +34,11 @@ static const struct config_setting import_table[] = {
 struct import {
 	const struct tool_call *call;
 	struct rpc_caller caller;
+	int64_t now_ms;
 	struct list_ban standard;
 	struct list_ban *bans;
 	size_t count, room;
+	size_t imported, ended; /* ended: left out, or refused because it was past by then */
 };
 
 /* ---- the file ---- */
@@ -51,6 +53,12 @@ static bool keep(struct import *import, const struct list_ban *ban)
 	}
 	import->bans[import->count++] = *ban;
 	return true;
+}
+
+static void leave_out(struct import *import, struct list_ban *ban)
+{
+	free(ban->reason);
+	import->ended++;
 }
 
 static int read_lines(struct import *import, FILE *file)
@@ -69,6 +77,8 @@ static int read_lines(struct import *import, FILE *file)
 		if (what == LIST_WRONG)
 			code = tool_end(import->call, TOOL_NO, "%s:%zu: %s; nothing was imported",
 				import->call->path, number, error.text);
+		else if (what == LIST_BAN && ban.expire_ms <= import->now_ms)
+			leave_out(import, &ban);
 		else if (what == LIST_BAN && !keep(import, &ban))
 			code = tool_end(import->call, TOOL_NO, "%s has more than %d bans", import->call->path,
 				BANS_MAX);
@@ -135,12 +145,20 @@ static bool set_item(struct arena *arena, const struct import *import, const str
 	return item->address && (ban->expire_ms == BANS_NEVER || item->expire_time);
 }
 
-static int check_answer(struct import *import, const Protector__BatchCreateBansResponse *answer)
+/* `bans` are those that were sent. One may end while the list is on its way. */
+static int check_answer(
+	struct import *import, const struct list_ban *bans, const Protector__BatchCreateBansResponse *answer)
 {
 	for (size_t i = 0; i < answer->n_items; i++) {
-		if (answer->items[i]->outcome_case == PROTECTOR__BAN_OUTCOME__OUTCOME_REFUSAL)
+		const Protector__BanOutcome *outcome = answer->items[i];
+
+		if (outcome->outcome_case != PROTECTOR__BAN_OUTCOME__OUTCOME_REFUSAL)
+			import->imported++;
+		else if (bans[i].expire_ms <= clock_wall_ms(&clock_system))
+			import->ended++;
+		else
 			return tool_end(import->call, TOOL_NO, "the protector refused a ban: %s",
-				answer->items[i]->refusal->message);
+				outcome->refusal->message);
 	}
 	return TOOL_FINE;
 }
@@ -151,6 +169,7 @@ static int send_batch(struct import *import, struct arena *arena, size_t *at)
 	Protector__BatchCreateBansRequest request = PROTECTOR__BATCH_CREATE_BANS_REQUEST__INIT;
 	Protector__CreateBanRequest *items = ARENA_ARRAY(arena, BATCH_ITEMS, Protector__CreateBanRequest);
 	const ProtobufCMessage *answer;
+	const struct list_ban *first = &import->bans[*at];
 	struct rpc_status status;
 	size_t bytes = 0;
 
@@ -168,7 +187,7 @@ static int send_batch(struct import *import, struct arena *arena, size_t *at)
 	if (!answer)
 		return tool_end(
 			import->call, TOOL_NO, "the protector does not take the list: %s", status.message);
-	return check_answer(import, (const Protector__BatchCreateBansResponse *)answer);
+	return check_answer(import, first, (const Protector__BatchCreateBansResponse *)answer);
 }
 
 static int send_all(struct import *import)
@@ -200,16 +219,19 @@ static int import_list(struct import *import)
 		return tool_end(import->call, TOOL_CANNOT, "%s", error.text);
 	code = send_all(import);
 	rpc_caller_close(&import->caller);
-	if (code == TOOL_FINE)
-		printf("%zu bans imported\n", import->count);
+	if (code == TOOL_FINE && import->ended)
+		printf("%zu bans imported, %zu had ended\n", import->imported, import->ended);
+	else if (code == TOOL_FINE)
+		printf("%zu bans imported\n", import->imported);
 	return code;
 }
 
 static int run_import(const struct tool_call *call)
 {
 	const struct import_settings *own = call->own;
-	struct import import = {
-		.call = call, .standard = {.effect = list_effect(own->effect), .expire_ms = BANS_NEVER}};
+	struct import import = {.call = call,
+		.now_ms = clock_wall_ms(&clock_system),
+		.standard = {.effect = list_effect(own->effect), .expire_ms = BANS_NEVER}};
 	int code;
 
 	if (!call->path)
@@ -222,7 +244,7 @@ static int run_import(const struct tool_call *call)
 	if (!tool_needs(call, "discovery-file", call->common->discovery_file))
 		return TOOL_CANNOT;
 	if (own->expire_ms)
-		import.standard.expire_ms = clock_wall_ms(&clock_system) + own->expire_ms;
+		import.standard.expire_ms = import.now_ms + own->expire_ms;
 	code = import_list(&import);
 	for (size_t i = 0; i < import.count; i++)
 		free(import.bans[i].reason);

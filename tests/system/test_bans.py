@@ -59,19 +59,25 @@ def test_lists_go_in_and_out(sale, fresh, tmp_path):
     (tmp_path / "list").write_text(f"# ours\nuser:{bad}\n198.18.7.0/24\n\n")
     (tmp_path / "rows").write_text(json.dumps({"userID": worse, "reason": "in a row"}) + "\n")
     (tmp_path / "wrong").write_text("198.18.8.1\n198.18.8.2.3\n")
+    (tmp_path / "old").write_text(json.dumps({"address": "198.18.8.1", "expireMs": 1}) + "\n")
     assert tool("protector", "import", tmp_path / "list", *flags).stdout == "2 bans imported\n"
     assert tool("protector", "import", tmp_path / "rows", *flags).returncode == 0
     refusal = tool("protector", "import", tmp_path / "wrong", *flags)
     assert refusal.returncode == 1 and "wrong:2: " in refusal.stderr
     assert refused(sale, bad) and refused(sale, worse) and refused(sale, fresh("user"), "198.18.7.9")
-    out = tool("protector", "export", *flags).stdout.splitlines()
-    assert {f"user:{bad}", f"user:{worse}", "198.18.7.0/24"} <= set(out) and "198.18.8.1" not in out
+    assert tool("protector", "import", tmp_path / "old", *flags).stdout == "0 bans imported, 1 had ended\n"
+    odd = f"{worse}\n0.0.0.0/0"  # who is called so must not ban the world where the list goes next
+    sale.rest.post("/v1/bans", {"userID": odd})
+    told = tool("protector", "export", *flags)
+    assert told.returncode == 1 and "--json" in told.stderr
+    out = told.stdout.splitlines()
+    assert "0.0.0.0/0" not in out and {f"user:{bad}", f"user:{worse}", "198.18.7.0/24"} <= set(out) and "198.18.8.1" not in out
     made = tool("protector", "export", "--json", "--out", tmp_path / "out.jsonl", *flags)
     assert made.returncode == 0, made.stderr
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     (row,) = [row for row in rows if row.get("userID") == worse]
     assert (row["reason"], row["effect"], row["source"]) == ("in a row", "BAN_EFFECT_DENY", "BAN_SOURCE_OPERATOR")
-    assert rows[-1]["rows"] == len(rows) - 1
+    assert rows[-1]["rows"] == len(rows) - 1 and odd in [row.get("userID") for row in rows]
     assert tool("protector", "import", tmp_path / "out.jsonl", *flags).returncode == 0  # over itself
 
 

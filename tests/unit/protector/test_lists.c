@@ -44,6 +44,7 @@ static void test_plain_text(void **state)
 	assert_int_equal(read_line(user), LIST_BAN);
 	user[5 + BANS_USER_MAX] = 'x';
 	assert_int_equal(read_line(user), LIST_WRONG);
+	assert_int_equal(read_line("user:\xff\n"), LIST_WRONG); /* no text */
 }
 
 static void test_json(void **state)
@@ -66,11 +67,50 @@ static void test_json(void **state)
 		read_line("{\"kind\":\"ban\",\"userID\":\"eve\",\"source\":\"BAN_SOURCE_OPERATOR\"}"),
 		LIST_BAN);
 	assert_int_equal(read_line("{\"kind\":\"ban\"}"), LIST_WRONG);
-	assert_int_equal(read_line("{\"userID\":\"eve\",\"effect\":\"BAN_EFFECT_EXEMPT\"}"), LIST_WRONG);
+	assert_int_equal(read_line("{\"userID\":\"eve\",\"effect\":\"BAN_EFFECT_NONE\"}"), LIST_WRONG);
+	/* what an export has of a lifted ban */
+	assert_int_equal(read_line("{\"userID\":\"eve\",\"effect\":\"BAN_EFFECT_EXEMPT\"}"), LIST_NOTHING);
 	assert_int_equal(read_line("{\"userID\":\"\"}"), LIST_WRONG);
 	assert_int_equal(read_line("{\"userID\":\"eve\""), LIST_WRONG);
 	assert_int_equal(read_line("{\"address\":\"eve\"}"), LIST_WRONG);
 	read_line("");
+}
+
+/* Nothing that was meant to say something is passed over: a ban for ever is not what somebody wanted who misspelled its end. */
+static void test_what_json_means_is_known(void **state)
+{
+	static const char *const wrong[] = {
+		"{\"userID\":\"eve\",\"expireTime\":\"2030-01-01T00:00:00Z\"}",
+		"{\"userID\":\"eve\",\"expireMs\":\"17\"}",
+		"{\"userID\":\"eve\",\"expireMs\":17.5}",
+		"{\"userID\":\"eve\",\"expireMs\":null}",
+		"{\"userID\":\"eve\",\"effect\":2}",
+		"{\"userID\":\"eve\",\"reason\":7}",
+		"{\"userID\":\"eve\",\"address\":\"192.0.2.1\"}",
+		"{\"userID\":\"eve\",\"userID\":\"bob\"}",
+		"{\"userID\":7}",
+		"[\"userID\"]",
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(read_line(wrong[i]), LIST_WRONG);
+	assert_int_equal(read_line("{\"kind\":\"ban\",\"banId\":\"b\",\"userID\":\"eve\",\"reason\":\"\","
+				   "\"source\":\"BAN_SOURCE_OPERATOR\",\"effect\":\"BAN_EFFECT_DENY\","
+				   "\"evidence\":\"\",\"createMs\":1,\"expireMs\":0}"),
+		LIST_BAN);
+	read_line("");
+}
+
+/* What an account is called can't become another line. */
+static void test_accounts_that_a_line_can_hold(void **state)
+{
+	assert_true(list_holds_user("eve"));
+	assert_true(list_holds_user("eve # 1, \xc3\xa9"));
+	assert_true(list_holds_user(" eve"));
+	assert_false(list_holds_user("eve\n0.0.0.0/0"));
+	assert_false(list_holds_user("eve\r"));
+	assert_false(list_holds_user("eve\x1b[2J"));
+	assert_false(list_holds_user("eve "));
 }
 
 static void test_effects(void **state)
@@ -89,6 +129,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain_text),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_what_json_means_is_known),
+		cmocka_unit_test(test_accounts_that_a_line_can_hold),
 		cmocka_unit_test(test_effects),
 	};
 
