@@ -283,4 +283,5 @@ const struct service_tool tool_reconcile = {.name = "reconcile",
 	.settings_count = 2,
 	.settings_bytes = sizeof(struct reconcile_settings),
 	.uses_store = true,
+	.uses_service = true,
 	.run = run_reconcile};

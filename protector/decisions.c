@@ -48,6 +48,31 @@ static struct metric counters[OUTCOMES_OF_DECISION] = {
 	[NO_ROOM] = COUNTER(NO_ROOM, "dropped"),
 };
 
+/* What each detector said, by what it leads to: of those in shadow to nothing. */
+static const char *const steps[] = {
+	[BAN_DENIES] = "ban", [BAN_SHADOWS] = "shadow", [BAN_SLOWS] = "slow", [BAN_CHALLENGES] = "challenge"};
+#define STEPS (sizeof(steps) / sizeof(steps[0]))
+static struct metric detections[DETECTORS][STEPS];
+
+static void register_metrics(void)
+{
+	for (int i = 0; i < OUTCOMES_OF_DECISION; i++)
+		metrics_register(&counters[i]);
+	for (size_t i = 0; i < (DETECTORS - 1) * STEPS; i++) {
+		const enum detector detector = (enum detector)(1 + i / STEPS);
+		struct metric *metric = &detections[detector][i % STEPS];
+
+		if (!steps[i % STEPS] || metric->registered)
+			continue;
+		*metric = (struct metric){.kind = METRIC_COUNTER,
+			.name = "flashsale_protector_detections_total",
+			.help = "Decisions of detectors, by detector and the step it is.",
+			.labels = memory_format(
+				"detector=\"%s\",step=\"%s\"", detector_name(detector), steps[i % STEPS])};
+		metrics_register(metric);
+	}
+}
+
 static void end(struct making *making, enum outcome_of_decision outcome)
 {
 	struct decisions *decisions = making->decisions;
@@ -181,6 +206,7 @@ void decisions_decided(void *context, const struct decision *decision)
 	struct making *making;
 	bool made;
 
+	metric_add(&detections[decision->detector][decision->effect], 1);
 	if (atomic_fetch_add(&decisions->under_way, 1) >= DECISIONS_MAX) {
 		atomic_fetch_sub(&decisions->under_way, 1);
 		metric_add(&counters[NO_ROOM], 1);
@@ -203,8 +229,7 @@ struct decisions *decisions_new(
 	decisions->protector = protector;
 	decisions->revoked = revoked;
 	decisions->retry.task.run = submit_waiting;
-	for (int i = 0; i < OUTCOMES_OF_DECISION; i++)
-		metrics_register(&counters[i]);
+	register_metrics();
 	return decisions;
 }
 

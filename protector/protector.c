@@ -17,9 +17,18 @@
 #define MESSAGE_BYTES_MAX 8192
 #define EXEMPT_MS (60 * 60 * 1000)
 
-static struct metric metric_bans = {.kind = METRIC_GAUGE,
-	.name = "flashsale_protector_bans",
-	.help = "Bans and entries of the allow list."};
+#define BANS_OF(origin) \
+	{ \
+		.kind = METRIC_GAUGE, .name = "flashsale_protector_bans", \
+		.help = "Bans and entries of the allow list, by who said so.", \
+		.labels = "origin=\"" origin "\"" \
+	}
+static struct metric metric_bans[BAN_ORIGINS] = {
+	[BAN_BY_OPERATOR] = BANS_OF("operator"),
+	[BAN_BY_DETECTOR] = BANS_OF("detector"),
+	[BAN_BY_SETTING] = BANS_OF("setting"),
+	[BAN_BY_LIFTING] = BANS_OF("lifting"),
+};
 
 static int64_t now_ms(void *domain)
 {
@@ -85,20 +94,24 @@ void protector_put(struct protector *protector, const struct ban *ban)
 {
 	struct id replaced;
 
-	if (bans_put(protector->bans, ban, &replaced))
+	if (bans_put(protector->bans, ban, &replaced)) /* of the same origin */
 		hide(protector, &replaced);
+	else
+		metric_add(&metric_bans[ban->origin], 1);
 	show(protector, ban);
 	if (ban->effect == BAN_EXEMPTS && protector->exempted)
 		protector->exempted(protector, ban);
-	metric_set(&metric_bans, (int64_t)bans_count(protector->bans, BANS_OWN));
 }
 
 void protector_remove(struct protector *protector, const struct id *id)
 {
-	if (!bans_remove(protector->bans, id, BANS_OWN))
+	const struct ban *ban = bans_get(protector->bans, id);
+
+	if (!ban || ban->owner != BANS_OWN)
 		return;
+	metric_add(&metric_bans[ban->origin], -1);
+	bans_remove(protector->bans, id, BANS_OWN);
 	hide(protector, id);
-	metric_set(&metric_bans, (int64_t)bans_count(protector->bans, BANS_OWN));
 }
 
 /* The allow list of the settings: in memory only, so that the setting says what counts. */
@@ -130,10 +143,11 @@ static void show_all(struct protector *protector)
 	const struct id first = {{0}};
 
 	for (const struct ban *ban = bans_after(protector->bans, &first); ban;
-		ban = bans_after(protector->bans, &ban->id))
+		ban = bans_after(protector->bans, &ban->id)) {
 		show(protector, ban);
+		metric_add(&metric_bans[ban->origin], 1);
+	}
 	watch_board_flush(protector->board);
-	metric_set(&metric_bans, (int64_t)bans_count(protector->bans, BANS_OWN));
 }
 
 static struct writer *start_writer(struct protector *protector, struct service *service)
@@ -172,7 +186,8 @@ bool protector_start(struct service *service, struct error *error)
 		return false;
 	}
 	put_allowed(protector);
-	metrics_register(&metric_bans);
+	for (int i = 0; i < BAN_ORIGINS; i++)
+		metrics_register(&metric_bans[i]);
 	protector_register_checks();
 	protector->board = watch_board_new(&protector__watch_bans_response__descriptor, &service->incarnation,
 		WATCH_ITEMS_MAX, WATCH_REMOVED_MAX);

@@ -205,4 +205,5 @@ const struct service_tool tool_ban_export = {.name = "export",
 	.settings = export_table,
 	.settings_count = sizeof(export_table) / sizeof(export_table[0]),
 	.settings_bytes = sizeof(struct export_settings),
+	.uses_service = true,
 	.run = run_export};

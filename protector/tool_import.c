@@ -258,4 +258,5 @@ const struct service_tool tool_import = {.name = "import",
 	.settings = import_table,
 	.settings_count = sizeof(import_table) / sizeof(import_table[0]),
 	.settings_bytes = sizeof(struct import_settings),
+	.uses_service = true,
 	.run = run_import};

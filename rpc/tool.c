@@ -116,6 +116,20 @@ static void add_own(struct service_table *table, const struct service_definition
 	table->config.words = tool->path;
 }
 
+static bool begins(const struct config_setting *setting, const char *prefix)
+{
+	return strncmp(setting->name, prefix, strlen(prefix)) == 0;
+}
+
+static bool concerns(const struct service_tool *tool, const struct config_setting *setting)
+{
+	if (begins(setting, "store") || begins(setting, "shard"))
+		return tool->uses_store;
+	if (begins(setting, "discovery") || begins(setting, "consul") || begins(setting, "tls"))
+		return tool->uses_service;
+	return false;
+}
+
 /* Only what concerns the tool. */
 static void print_help(const struct service_table *table, const struct service_tool *tool)
 {
@@ -127,10 +141,8 @@ static void print_help(const struct service_table *table, const struct service_t
 	config.count = 0;
 	for (size_t i = 0; i < table->config.count; i++) {
 		const struct config_setting *setting = &table->config.settings[i];
-		bool store =
-			strncmp(setting->name, "store", 5) == 0 || strncmp(setting->name, "shard", 5) == 0;
 
-		if (i >= services || (store && tool->uses_store))
+		if (i >= services || concerns(tool, setting))
 			shown[config.count++] = *setting;
 	}
 	config_print_help(&config, stdout);

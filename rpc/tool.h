@@ -33,7 +33,8 @@ struct service_tool {
 	/* Its own settings: offsets count from the start of its struct. */
 	const struct config_setting *settings;
 	size_t settings_count, settings_bytes;
-	bool uses_store; /* for --help: --store is one of its flags */
+	/* For --help: which of the service's settings it goes by, --store or those that lead to a running service. */
+	bool uses_store, uses_service;
 	int (*run)(const struct tool_call *call);
 };
 

@@ -251,6 +251,28 @@ static bool open_tls(struct edge *edge, struct error *error)
 	return true;
 }
 
+bool edge_check(const struct edge_options *options, struct error *error)
+{
+	const struct identity_options identity = {.demo = options->demo, .keys_folder = options->keys_folder};
+	const struct rpc_tls_files files = {options->tls_cert, options->tls_key, options->tls_ca};
+	struct identifier *identifier = identifier_new(&identity, error);
+	struct challenge_key key;
+	struct rpc_tls *tls;
+
+	if (!identifier)
+		return false;
+	identifier_free(identifier);
+	if (options->challenge_key && !challenge_key_read(options->challenge_key, &key, error))
+		return false;
+	if (!files.certificate)
+		return true;
+	tls = rpc_tls_new(&files, "gatekeeper", error);
+	if (!tls)
+		return error_prefix(error, "TLS to the services");
+	rpc_tls_free(tls);
+	return true;
+}
+
 static bool open_ladder(struct edge *edge, struct error *error)
 {
 	const struct edge_options *options = &edge->options;

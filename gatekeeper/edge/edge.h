@@ -95,6 +95,9 @@ struct edge_options {
 size_t edge_shared_size(void);
 void edge_shared_init(void *shared);
 
+/* Whether the files that the options name are good: those of tokens, TLS and challenges. Starts nothing, on any thread of any process. */
+bool edge_check(const struct edge_options *options, struct error *error);
+
 struct edge;
 struct edge *edge_new(const struct edge_options *options, struct error *error); /* after the fork; starts the loop's thread */
 /* leave: discovery is told that this gatekeeper ends; else another worker of it goes on under its name. */
@@ -108,7 +111,8 @@ void edge_request_free(struct edge *edge, struct edge_request *request);
 bool edge_judge(struct edge *edge, struct edge_request *request);
 void edge_send(struct edge *edge, struct edge_request *first, struct edge_request *last);
 
-/* Fills `out` for an error the door itself found (400, 404, 413, 414, 415, 429, 494 ...), in the form of the surface its path belongs to. */
+/* Fills `out` for an error the door itself found (400, 404, 413, 414, 415, 429, 494 ...), in the form of the surface its path belongs to. 504: a request that was sent and
+ * has not come back in time, in the name of which this answers; what came of it the protectors hear when it comes back. */
 void edge_problem(struct edge *edge, struct edge_request *request, int http_status);
 
 /* How many gatekeepers share what there is for all of them, this one included. Any thread. */

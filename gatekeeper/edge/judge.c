@@ -228,6 +228,10 @@ void edge_problem(struct edge *edge, struct edge_request *request, int http_stat
 	if (http_status == 405 && !matched)
 		memcpy(problem.allow, unmatched.allow, sizeof(problem.allow));
 	refuse(work, &problem);
+	if (http_status == 504) { /* the request that is late comes back, and then is reported, once */
+		work_account(work, 0);
+		return;
+	}
 	report_client(work);
 	answered_at_the_door(work);
 }

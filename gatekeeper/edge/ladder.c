@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "gatekeeper/edge/edge_metrics.h"
 
 #define WAYS 8 /* places that one client, or one solution, can have */
 #define BUCKET_SETS (LADDER_BUCKETS / WAYS)
@@ -196,8 +197,8 @@ bool ladder_pass(
 
 /* ---- challenged ---- */
 
-/* False: it was used before, or there is no room to remember that it is now. */
-static bool use(struct memory *memory, const struct challenge_solved *solved, int64_t now_s)
+/* Whether it counts: not if it was used before, nor if there is no room to remember that it is now. */
+static enum challenge_count use(struct memory *memory, const struct challenge_solved *solved, int64_t now_s)
 {
 	uint64_t number;
 	uint32_t tag;
@@ -210,11 +211,12 @@ static bool use(struct memory *memory, const struct challenge_solved *solved, in
 		if (set[i].expire_s <= now_s)
 			place = &set[i];
 		else if (set[i].tag == tag)
-			return false;
+			return CHALLENGES_REUSED;
 	}
-	if (place)
-		*place = (struct used){.tag = tag, .expire_s = (uint32_t)solved->expire_s};
-	return place != NULL;
+	if (!place)
+		return CHALLENGES_NO_ROOM;
+	*place = (struct used){.tag = tag, .expire_s = (uint32_t)solved->expire_s};
+	return CHALLENGES_SOLVED;
 }
 
 static struct challenge_client bound(const struct ladder_client *client)
@@ -223,8 +225,8 @@ static struct challenge_client bound(const struct ladder_client *client)
 		.user_id = client->user_id, .address = client->ban->of_address ? client->address : NULL};
 }
 
-bool ladder_solved(struct ladder *ladder, const struct ladder_client *client, struct edge_slice solution,
-	int64_t now_ms, const char **ret_why)
+static enum challenge_count judge(struct ladder *ladder, const struct ladder_client *client,
+	struct edge_slice solution, int64_t now_s, const char **ret_why)
 {
 	static const char *const whys[] = {
 		[CHALLENGE_MALFORMED] = "the solution is not one",
@@ -234,24 +236,34 @@ bool ladder_solved(struct ladder *ladder, const struct ladder_client *client, st
 	};
 	const struct challenge_client who = bound(client);
 	struct challenge_solved solved;
+	enum challenge_count count;
 	enum challenge_end end;
-	bool counts;
+
+	end = challenge_check(
+		&ladder->key, &who, ladder->options.difficulty, solution.data, solution.size, now_s, &solved);
+	if (end != CHALLENGE_SOLVED) {
+		*ret_why = whys[end];
+		return end == CHALLENGE_EXPIRED ? CHALLENGES_EXPIRED : CHALLENGES_WRONG;
+	}
+	lock(ladder->memory);
+	count = use(ladder->memory, &solved, now_s);
+	unlock(ladder->memory);
+	*ret_why = count == CHALLENGES_NO_ROOM ? "too many solutions came lately: ask again later"
+					       : "the solution was used before";
+	return count;
+}
+
+bool ladder_solved(struct ladder *ladder, const struct ladder_client *client, struct edge_slice solution,
+	int64_t now_ms, const char **ret_why)
+{
+	enum challenge_count count;
 
 	*ret_why = "solve the challenge and ask again with the solution";
 	if (!solution.size)
 		return false;
-	end = challenge_check(&ladder->key, &who, ladder->options.difficulty, solution.data, solution.size,
-		now_ms / 1000, &solved);
-	if (end != CHALLENGE_SOLVED) {
-		*ret_why = whys[end];
-		return false;
-	}
-	lock(ladder->memory);
-	counts = use(ladder->memory, &solved, now_ms / 1000);
-	unlock(ladder->memory);
-	if (!counts)
-		*ret_why = "the solution was used before";
-	return counts;
+	count = judge(ladder, client, solution, now_ms / 1000, ret_why);
+	edge_metrics_challenge(count);
+	return count == CHALLENGES_SOLVED;
 }
 
 void ladder_challenge(struct ladder *ladder, const struct ladder_client *client, int64_t now_ms,
@@ -261,4 +273,5 @@ void ladder_challenge(struct ladder *ladder, const struct ladder_client *client,
 
 	challenge_make(&ladder->key, &who, ladder->options.difficulty,
 		now_ms / 1000 + ladder->options.lifetime_s, ret);
+	edge_metrics_challenge(CHALLENGES_MADE);
 }

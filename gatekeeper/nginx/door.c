@@ -317,7 +317,7 @@ static ngx_int_t open_edge(ngx_cycle_t *cycle, const struct door_conf *conf)
 		.bench = conf->bench,
 		.deadline_ms = (int64_t)conf->deadline,
 		.policy_fallback_ms = (int64_t)conf->policy_fallback,
-		.shared = conf->shared->data,
+		.shared = shared_edge(conf->zone->data),
 		.challenge_key = (const char *)conf->challenge_key.data,
 		.challenge_difficulty = (uint32_t)conf->challenge_difficulty,
 		.challenge_lifetime_ms = (int64_t)conf->challenge_lifetime,

@@ -28,7 +28,6 @@ struct door_conf {
 	ngx_int_t challenge_difficulty, slow_account_rate, slow_address_rate;
 	ngx_uint_t throttle_rate, throttle_burst; /* of all gatekeepers together; 0: any number of requests is taken */
 	ngx_shm_zone_t *zone;			  /* struct door_shared */
-	ngx_shm_zone_t *shared; /* what the edges of all workers share, over reloads too */
 	ngx_uint_t used; /* some location has `flashsale on` */
 };
 enum door_demo { DOOR_DEMO_OFF, DOOR_DEMO_LOOPBACK, DOOR_DEMO_FORCED };
@@ -54,6 +53,7 @@ struct edge_request *mailbox_take(struct mailbox *mailbox);    /* all, oldest fi
 struct door_shared;
 ngx_shm_zone_t *shared_zone(ngx_conf_t *cf); /* NULL: no memory */
 struct throttle *shared_throttle(struct door_shared *shared);
+void *shared_edge(struct door_shared *shared); /* the edge's part */
 void shared_join(struct door_shared *shared);
 bool shared_leave(struct door_shared *shared); /* whether nobody is left */
 

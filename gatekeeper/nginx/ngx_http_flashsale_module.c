@@ -13,8 +13,6 @@
 #include "base/log.h"
 #include "gatekeeper/nginx/door.h"
 
-#define SHARED_OVERHEAD_BYTES (128 * 1024) /* of nginx's pages: 24 bytes for each of 4 KB */
-
 static char *set_handler(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_shards(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *set_advertise(ngx_conf_t *cf, ngx_command_t *command, void *conf);
@@ -183,36 +181,6 @@ static bool check_tls(ngx_conf_t *cf, const struct door_conf *conf)
 	return false;
 }
 
-/* Of a new configuration: what the old one left, or a new piece. */
-static ngx_int_t init_shared(ngx_shm_zone_t *zone, void *before)
-{
-	ngx_slab_pool_t *pool = (ngx_slab_pool_t *)zone->shm.addr;
-
-	if (zone->shm.exists) /* only where workers attach to it by name */
-		before = pool->data;
-	if (!before) {
-		before = ngx_slab_alloc(pool, edge_shared_size());
-		if (!before)
-			return NGX_ERROR;
-		edge_shared_init(before);
-		pool->data = before;
-	}
-	zone->data = before;
-	return NGX_OK;
-}
-
-static char *add_shared(ngx_conf_t *cf, struct door_conf *conf)
-{
-	static ngx_str_t name = ngx_string("flashsale_ladder");
-
-	conf->shared = ngx_shared_memory_add(
-		cf, &name, edge_shared_size() + SHARED_OVERHEAD_BYTES, &ngx_http_flashsale_module);
-	if (!conf->shared)
-		return NGX_CONF_ERROR;
-	conf->shared->init = init_shared;
-	return NGX_CONF_OK;
-}
-
 static char *init_ladder(ngx_conf_t *cf, struct door_conf *conf)
 {
 	ngx_conf_init_value(conf->challenge_difficulty, 18);
@@ -227,7 +195,32 @@ static char *init_ladder(ngx_conf_t *cf, struct door_conf *conf)
 		return refuse(cf, "flashsale_slow_account_rate is out of range: 1 to 1000000");
 	if (conf->slow_address_rate < 1 || conf->slow_address_rate > 1000000)
 		return refuse(cf, "flashsale_slow_address_rate is out of range: 1 to 1000000");
-	return conf->used ? add_shared(cf, conf) : NGX_CONF_OK;
+	return NGX_CONF_OK;
+}
+
+/* A worker that fails at its start is not started again: what a reload would fail by is seen here, and what runs goes on. */
+static char *check_files(ngx_conf_t *cf, const struct door_conf *conf)
+{
+	const struct edge_options options = {
+		.demo = conf->demo != DOOR_DEMO_OFF,
+		.keys_folder = (const char *)conf->keys_folder.data,
+		.tls_cert = (const char *)conf->tls_cert.data,
+		.tls_key = (const char *)conf->tls_key.data,
+		.tls_ca = (const char *)conf->tls_ca.data,
+		.challenge_key = (const char *)conf->challenge_key.data,
+	};
+	struct error error = {0};
+
+	if (conf->discovery_file.len && access((const char *)conf->discovery_file.data, R_OK) != 0) {
+		ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, "flashsale: flashsale_discovery names %V",
+			&conf->discovery_file);
+		return NGX_CONF_ERROR;
+	}
+	if (!edge_check(&options, &error)) {
+		ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "flashsale: %s", error.text);
+		return NGX_CONF_ERROR;
+	}
+	return NGX_CONF_OK;
 }
 
 static char *init_conf(ngx_conf_t *cf, void *data)
@@ -259,10 +252,12 @@ static char *init_conf(ngx_conf_t *cf, void *data)
 		return refuse(cf, "flashsale_body_timeout is out of range: 100ms to 60m");
 	if (conf->queue_max < 1 || conf->queue_max > 1000000)
 		return refuse(cf, "flashsale_queue is out of range: 1 to 1000000");
-	conf->zone = shared_zone(cf);
-	if (!conf->zone)
+	if (init_ladder(cf, conf) != NGX_CONF_OK)
 		return NGX_CONF_ERROR;
-	return init_ladder(cf, conf);
+	if (!conf->used)
+		return NGX_CONF_OK;
+	conf->zone = shared_zone(cf);
+	return conf->zone ? check_files(cf, conf) : NGX_CONF_ERROR;
 }
 
 static bool is_loopback(const struct sockaddr *address)
@@ -275,18 +270,6 @@ static bool is_loopback(const struct sockaddr *address)
 	if (address->sa_family == AF_INET6)
 		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 	return address->sa_family == AF_UNIX;
-}
-
-/* A worker that fails at its start is not started again, so what can be checked is checked before. */
-static ngx_int_t check_discovery_file(ngx_cycle_t *cycle, const struct door_conf *conf)
-{
-	if (!conf->discovery_file.len)
-		return NGX_OK;
-	if (access((const char *)conf->discovery_file.data, R_OK) == 0)
-		return NGX_OK;
-	ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "flashsale: flashsale_discovery names %V",
-		&conf->discovery_file);
-	return NGX_ERROR;
 }
 
 /* Demo mode believes whatever identity a body claims: it may not be reachable from elsewhere by accident. */
@@ -315,8 +298,6 @@ static ngx_int_t init_module(ngx_cycle_t *cycle)
 
 	if (!conf || !conf->used)
 		return NGX_OK;
-	if (check_discovery_file(cycle, conf) != NGX_OK)
-		return NGX_ERROR;
 	return check_demo(cycle, conf);
 }
 

@@ -1,39 +1,52 @@
 #include "gatekeeper/nginx/door.h"
 
 #include <signal.h>
+#include <stddef.h>
 
 /* A worker of before a reload and one of after it may live at once, and several of each. */
 #define WORKERS_MAX 64
-#define ZONE_PAGES 8 /* the least that nginx's allocator wants */
+#define OVERHEAD_BYTES \
+	(128 * 1024) /* of nginx's pages: 24 bytes for each of 4 KB, and the least that its allocator wants */
 
 struct door_shared {
 	struct throttle throttle;
 	_Atomic int32_t workers[WORKERS_MAX]; /* process ids; 0: free */
+	_Alignas(max_align_t) unsigned char edge[];
 };
 
-/* A reload finds what was there: tokens that were taken stay taken. */
+/* A reload finds what was there: tokens that were taken stay taken, used solutions used. */
 static ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
 {
 	ngx_slab_pool_t *pool = (ngx_slab_pool_t *)zone->shm.addr;
+	struct door_shared *shared = before;
 
-	if (before)
-		zone->data = before;
-	else if (zone->shm.exists)
-		zone->data = pool->data;
-	else
-		zone->data = pool->data = ngx_slab_calloc(pool, sizeof(struct door_shared));
-	return zone->data ? NGX_OK : NGX_ERROR;
+	if (zone->shm.exists) /* only where workers attach to it by name */
+		shared = pool->data;
+	if (!shared) {
+		shared = ngx_slab_calloc(pool, sizeof(*shared) + edge_shared_size());
+		if (!shared)
+			return NGX_ERROR;
+		edge_shared_init(shared->edge);
+		pool->data = shared;
+	}
+	zone->data = shared;
+	return NGX_OK;
 }
 
 ngx_shm_zone_t *shared_zone(ngx_conf_t *cf)
 {
 	ngx_str_t name = ngx_string("flashsale");
-	ngx_shm_zone_t *zone =
-		ngx_shared_memory_add(cf, &name, ZONE_PAGES * ngx_pagesize, &ngx_http_flashsale_module);
+	ngx_shm_zone_t *zone = ngx_shared_memory_add(cf, &name,
+		sizeof(struct door_shared) + edge_shared_size() + OVERHEAD_BYTES, &ngx_http_flashsale_module);
 
 	if (zone)
 		zone->init = init_zone;
 	return zone;
+}
+
+void *shared_edge(struct door_shared *shared)
+{
+	return shared->edge;
 }
 
 struct throttle *shared_throttle(struct door_shared *shared)

@@ -30,7 +30,7 @@ def up(arguments):
         raise Failure(f"--home {home.path}: this path is too long for a unix socket inside it; choose a shorter one")
     if unfit := home.unfit():
         raise Failure(f"the path {unfit[0]} has the character {unfit[1]!r}, which nginx or supervisord would misread; choose another")
-    home.path.mkdir(parents=True, exist_ok=True)
+    make_home(home.path)
     with locked(home):
         supervisor = Supervisor(home)
         was_running = supervisor.is_running()
@@ -45,6 +45,15 @@ def up(arguments):
         if not arguments.no_demo:
             demo.open_sale(home)
     print(demo.hints(home))
+
+
+def make_home(path):
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise Failure(f"--home {path}: {error.filename} is a file and no folder; choose another home") from error
+    except OSError as error:
+        raise Failure(f"--home {path} can't be made: {error.strerror}") from error
 
 
 def settle(home, arguments, was_running):

@@ -60,6 +60,7 @@ def test_lists_go_in_and_out(sale, fresh, tmp_path):
     (tmp_path / "rows").write_text(json.dumps({"userID": worse, "reason": "in a row"}) + "\n")
     (tmp_path / "wrong").write_text("198.18.8.1\n198.18.8.2.3\n")
     (tmp_path / "old").write_text(json.dumps({"address": "198.18.8.1", "expireMs": 1}) + "\n")
+    assert "--discovery-file" in tool("protector", "import", "--help").stdout
     assert tool("protector", "import", tmp_path / "list", *flags).stdout == "2 bans imported\n"
     assert tool("protector", "import", tmp_path / "rows", *flags).returncode == 0
     refusal = tool("protector", "import", tmp_path / "wrong", *flags)

@@ -54,6 +54,14 @@ def test_up_names_ports_that_are_taken(tmp_path):
     assert not (tmp_path / "home" / "store").exists()
 
 
+def test_up_says_that_its_home_is_a_file(tmp_path):
+    (tmp_path / "home").write_text("")
+    for home in (tmp_path / "home", tmp_path / "home" / "x"):
+        result = run_script("up", "--home", home)
+        assert result.returncode == 1
+        assert f"{tmp_path}/home" in result.stderr and "is a file and no folder" in result.stderr and "Traceback" not in result.stderr
+
+
 def test_spaces_in_a_home(installations, tmp_path):
     installation = installations("--no-demo")
     installation.home = tmp_path / "a ü"

@@ -153,6 +153,32 @@ def test_workers_share_what_was_used_over_a_reload(installations):
     assert [bring(used), bring(unused), bring(unused)] == [428, 200, 428]
 
 
+def test_the_key_is_changed_while_it_runs(installations, tmp_path):
+    """A new key counts after a reload; one that is no good changes nothing, and the log says so."""
+    key = tmp_path / "key"
+    key.write_bytes(b"the first key of all")
+    sale = installations("--set", f"gatekeeper.challenge-key={key}", "--set", "gatekeeper.challenge-difficulty=4")
+    sale.up()
+    assert sale.rest.post("/v1/bans", {"userID": "eve", "effect": "BAN_EFFECT_CHALLENGE"}).status_code == 201
+
+    def reload():
+        before = set(sale.status()["gatekeeper"]["workers"])
+        sale.kill("gatekeeper", signal.SIGHUP)
+        wait_until(lambda: not set(sale.status()["gatekeeper"]["workers"]) & before, PATIENCE_S, "the old workers do not end")
+
+    old = solve(challenge_of(sale, "eve"))
+    key.write_bytes(b"another key, as long")
+    reload()
+    assert "of another challenge" in buy(sale, "eve", solution=old).json()["detail"]
+    new = solve(challenge_of(sale, "eve"))
+    key.write_bytes(b"too short")
+    workers, log = sale.status()["gatekeeper"]["workers"], sale.home / "log" / "gatekeeper.log"
+    sale.kill("gatekeeper", signal.SIGHUP)
+    wait_until(lambda: "the key of challenges" in log.read_text(), PATIENCE_S, "the log says what is wrong")
+    assert sale.status()["gatekeeper"]["workers"] == workers
+    assert buy(sale, "eve", solution=new).json().get("reason") != "CHALLENGE_REQUIRED"
+
+
 def test_the_difficulty_has_limits(sale, tmp_path):
     gatekeeper = Gatekeeper(tmp_path, sale)
     for difficulty in (0, 33):

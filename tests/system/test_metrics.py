@@ -142,6 +142,12 @@ def test_every_hop_is_counted(families):
         assert value(families, caller, "flashsale_client_batch_items", "_count", service=service) >= 2
 
 
+def test_bans_are_counted_by_who_said_so(families):
+    assert value(families, "protector", "flashsale_protector_bans", origin="operator") == 1
+    assert value(families, "protector", "flashsale_protector_bans", origin="setting") >= 1  # loopback is allowed
+    assert value(families, "protector", "flashsale_protector_bans", origin="detector") == 0
+
+
 def test_streams_are_fresh_and_queues_empty(families):
     streams = {"gatekeeper": {"WatchStock", "WatchBans", "WatchPolicies"}, "cart": {"ReadLedger"}}
     for process, methods in streams.items():

@@ -45,6 +45,20 @@ def access_line(sale, trace):
     return wait_until(lambda: [line for line in map(json.loads, log.read_text().splitlines()) if line["trace"].split("-")[1:2] == [trace]])[0]
 
 
+def test_the_access_log_is_rotated_without_a_loss(talkative):
+    """As docs/operations.md says: lines of before stay in the old file, those after it are in a new one."""
+    log, old = (talkative.home / "log" / name for name in ("access.log", "access.log.1"))
+    before, after = "b" * 32, "c" * 32
+    talkative.rest.get("/all", headers=given(before))
+    access_line(talkative, before)
+    log.rename(old)
+    talkative.kill("gatekeeper", signal.SIGUSR1)
+    wait_until(log.exists, what="a new access.log")
+    talkative.rest.get("/all", headers=given(after))
+    access_line(talkative, after)
+    assert before in old.read_text() and after not in old.read_text() and before not in log.read_text()
+
+
 def test_a_buy_is_told_of_by_all_five(talkative):
     answer = talkative.rest.post("/v1/buy", {"userID": "tess", "goodsSKU": "T", "goodsQuantity": 1}, headers=given(TRACE))
     assert answer.status_code == 200, answer.text

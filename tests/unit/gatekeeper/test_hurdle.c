@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/metrics.h"
 #include "fakes.h"
 #include "solver.h"
 
@@ -85,6 +86,20 @@ static bool is_sold_out(const void *user)
 	return strcmp(buy("/v1/buy", user, "SKU1", "192.0.2.44", NULL)->reason, "SOLD_OUT") == 0;
 }
 
+static int64_t counted(const char *outcome)
+{
+	char *line = memory_format("flashsale_gatekeeper_challenges_total{outcome=\"%s\"} ", outcome);
+	size_t size;
+	char *text = metrics_text(&size), *found = strstr(text, line);
+	int64_t value;
+
+	assert_non_null(found);
+	value = atoll(found + strlen(line));
+	free(text);
+	free(line);
+	return value;
+}
+
 static void test_a_slowed_client_is_told_when(void **state)
 {
 	const struct edge_output *out;
@@ -107,9 +122,12 @@ static void test_a_challenge_and_its_solution(void **state)
 {
 	char solution[SOLUTION_TEXT_MAX], named[CHALLENGE_TEXT_MAX + 16];
 	const struct edge_output *out;
+	int64_t made;
 
 	fakes_ban_as(&fakes, BAN_1, "eve", NULL, CHALLENGE);
 	wait_until(is_challenged, "eve");
+	made = counted("made");
+	assert_true(made > 0);
 	assert_string_equal(last->out.reason, "CHALLENGE_REQUIRED");
 	assert_has(&last->out, "\"retry\":\"with-solution\"");
 	assert_non_null(last->out.challenge);
@@ -124,6 +142,11 @@ static void test_a_challenge_and_its_solution(void **state)
 	assert_int_equal(buy("/v1/buy", "eve", "SKU1", "192.0.2.44", solution)->status, 428);
 	assert_has(&last->out, "used before");
 	assert_string_not_equal(last->out.challenge, "");
+	assert_int_equal(buy("/v1/buy", "eve", "SKU1", "192.0.2.44", "nonsense")->status, 428);
+	assert_int_equal(counted("made"), made + 2);
+	assert_int_equal(counted("solved"), 1);
+	assert_int_equal(counted("reused"), 1);
+	assert_int_equal(counted("wrong"), 1);
 }
 
 static void test_a_challenge_on_the_compatible_surface(void **state)

@@ -146,6 +146,7 @@ static void every_outcome_is_reported(void **state)
 	visit(EDGE_POST, "/v1/buy", "{");
 	buy(long_user, "A", "");
 	problem(429);
+	problem(504); /* its request is reported for itself */
 	problem(413);
 	visit(EDGE_GET, "/nothing/here", NULL);
 	visit(EDGE_GET, "/user/userid/ann/sku/A", NULL);

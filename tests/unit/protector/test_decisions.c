@@ -43,19 +43,27 @@ static void fatal(void *context, const char *why)
 	abort();
 }
 
-static int64_t counted(const char *outcome)
+static int64_t metric(const char *series)
 {
-	char line[80];
+	char line[120];
 	size_t size;
 	char *text = metrics_text(&size), *found;
 	int64_t value;
 
-	snprintf(line, sizeof(line), "decisions_total{outcome=\"%s\"} ", outcome);
+	snprintf(line, sizeof(line), "\nflashsale_protector_%s ", series);
 	found = strstr(text, line);
 	assert_non_null(found);
 	value = atoll(found + strlen(line));
 	free(text);
 	return value;
+}
+
+static int64_t counted(const char *outcome)
+{
+	char series[80];
+
+	snprintf(series, sizeof(series), "decisions_total{outcome=\"%s\"}", outcome);
+	return metric(series);
 }
 
 static int64_t ended(void)
@@ -235,6 +243,21 @@ static void a_decision_becomes_a_ban(void **state)
 	assert_int_equal(watch_board_count(w.protector.board), 1);
 }
 
+static void what_detectors_say_is_counted(void **state)
+{
+	static const char bans[] = "detections_total{detector=\"account-rate\",step=\"ban\"}";
+	static const char shadows[] = "detections_total{detector=\"address-rate\",step=\"shadow\"}";
+	const int64_t banned = metric(bans), shadowed = metric(shadows);
+
+	decide("person", BAN_DENIES, 0);
+	decide("11.1.2.3", BAN_SHADOWS, 0);
+	decide("11.1.2.4", BAN_SHADOWS, 0);
+	await_ends(3);
+	assert_int_equal(metric(bans), banned + 1);
+	assert_int_equal(metric(shadows), shadowed + 2);
+	assert_int_equal(metric("detections_total{detector=\"regularity\",step=\"challenge\"}"), 0);
+}
+
 static void a_person_s_word_counts(void **state)
 {
 	struct ban ban;
@@ -349,6 +372,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(a_decision_becomes_a_ban),
+		TEST(what_detectors_say_is_counted),
 		TEST(a_person_s_word_counts),
 		TEST(who_is_allowed_is_not_banned),
 		TEST(what_is_in_force_is_not_made_milder),
