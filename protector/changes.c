@@ -136,9 +136,22 @@ static void remove_settle(struct change *change)
 	remove->settled(remove);
 }
 
+static void peer_removed(struct peers_removal *removal)
+{
+	struct remove_change *change = container_of(removal, struct remove_change, removal);
+
+	change->found = !removal->missing;
+	change->settled(change);
+}
+
 void protector_take_away(struct protector *protector, struct rpc_call *call, struct remove_change *change)
 {
 	change->protector = protector;
+	change->change.call = call;
+	if (change->was->owner != BANS_OWN) {
+		peers_remove(protector->peers, call, &change->was, 1, &change->removal, peer_removed);
+		return;
+	}
 	change->exemption = exemption_of(protector, change->was);
 	change->change = (struct change){
 		.apply = remove_apply, .settle = remove_settle, .call = call, .loop = protector->loop};
@@ -168,12 +181,30 @@ static void lift_settle(struct change *change)
 	lift->settled(lift);
 }
 
-void protector_lift(struct protector *protector, struct rpc_call *call, struct lift_change *change)
+static void lift_own(struct peers_removal *removal)
 {
-	change->protector = protector;
+	struct lift_change *change = container_of(removal, struct lift_change, removal);
+	struct protector *protector = change->protector;
+
 	change->exemption =
 		exemption_of(protector, bans_of(protector->bans, &change->subject, BAN_BY_DETECTOR));
 	change->change = (struct change){
-		.apply = lift_apply, .settle = lift_settle, .call = call, .loop = protector->loop};
+		.apply = lift_apply, .settle = lift_settle, .call = removal->call, .loop = protector->loop};
 	change_submit(&change->change, protector->writer);
+}
+
+void protector_lift(struct protector *protector, struct rpc_call *call, struct lift_change *change)
+{
+	const int64_t now_ms = clock_wall_ms(protector->clock);
+	const struct ban *theirs[BANS_OF_PEERS_MAX];
+	size_t count = bans_of_peers(protector->bans, &change->subject, theirs), lifted = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const bool stays = theirs[i]->effect == BAN_ALLOWS || theirs[i]->effect == BAN_EXEMPTS;
+
+		if (!stays && ban_in_force(theirs[i], now_ms))
+			theirs[lifted++] = theirs[i];
+	}
+	change->protector = protector;
+	peers_remove(protector->peers, call, theirs, lifted, &change->removal, lift_own);
 }

@@ -24,7 +24,7 @@ static const struct rpc_access access[] = {
 	{"BatchCreateBans", ROLE_PROTECTOR},
 	{"GetBan", ROLE_GATEKEEPER},
 	{"ListBans", ROLE_GATEKEEPER | ROLE_PROTECTOR},
-	{"DeleteBan", ROLE_GATEKEEPER},
+	{"DeleteBan", ROLE_GATEKEEPER | ROLE_PROTECTOR},
 	{"CreateAllowance", ROLE_GATEKEEPER},
 	{"GetAllowance", ROLE_GATEKEEPER},
 	{"ListAllowances", ROLE_GATEKEEPER},

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
+#include "protector/peers.h"
 #include "protector/shelf.h"
 #include "protector/watching.h"
 
@@ -199,6 +200,8 @@ bool protector_start(struct service *service, struct error *error)
 		return false;
 	}
 	protector->writer = start_writer(protector, service);
+	protector->peers = peers_new(protector, &service->incarnation);
+	peers_open(protector->peers, service->discovery, service->tls);
 	service->state = protector;
 	log_info("the bans are read", LOG_INT("bans", (int64_t)bans_count(protector->bans, BANS_OWN)));
 	rpc_serve(service->server, &protector->methods.base);
@@ -211,6 +214,7 @@ void protector_stop(struct service *service)
 	struct protector *protector = service->state;
 
 	watching_stop(protector);
+	peers_close(protector->peers);
 	writer_free(protector->writer);
 }
 
@@ -219,6 +223,7 @@ void protector_release(struct service *service)
 	struct protector *protector = service->state;
 
 	watching_release(protector);
+	peers_free(protector->peers);
 	watch_board_free(protector->board);
 	bans_free(protector->bans);
 	free(protector);

@@ -11,6 +11,7 @@
 #include "flashsale/protector/v1/protector.pb-c.h"
 #include "protector/bans.h"
 #include "protector/messages.h"
+#include "protector/peers_remove.h"
 #include "rpc/change.h"
 #include "rpc/service.h"
 #include "rpc/watch.h"
@@ -38,6 +39,7 @@ struct protector {
 	int64_t exempt_ms; /* how long a lifted client is left alone */
 	void (*exempted)(struct protector *protector, const struct ban *exemption); /* tells the detectors; NULL: there are none */
 	struct watching *watching;
+	struct peers *peers; /* the other protectors */
 };
 
 /* The hooks of service_definition. */
@@ -77,8 +79,9 @@ void protector_ban_many(struct protector *protector, struct rpc_call *call, stru
 /* Whether one more of that subject and origin has room beside `new` others that are not stored yet. */
 bool protector_has_room(const struct protector *protector, const struct ban *ban, size_t new);
 
-struct remove_change { /* takes one away by its id: fill `was`, a copy in the call's arena, and `settled` */
+struct remove_change { /* takes one away by its id, wherever it is: fill `was`, a copy in the call's arena, and `settled` */
 	struct change change;
+	struct peers_removal removal; /* of a peer's */
 	struct protector *protector;
 	const struct ban *was;
 	struct ban exemption; /* what remains of a detector's; its effect 0: nothing */
@@ -87,8 +90,9 @@ struct remove_change { /* takes one away by its id: fill `was`, a copy in the ca
 };
 void protector_take_away(struct protector *protector, struct rpc_call *call, struct remove_change *change);
 
-struct lift_change { /* lifts all bans of a subject; an allowance and exemptions stay: fill `subject` and `settled` */
+struct lift_change { /* lifts all bans of a subject, peers' first; an allowance and exemptions stay: fill `subject` and `settled` */
 	struct change change;
+	struct peers_removal removal; /* of peers' */
 	struct protector *protector;
 	struct ban_subject subject;
 	struct ban exemption; /* as above */

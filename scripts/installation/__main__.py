@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 from . import certificates, demo
-from .layout import PROJECT, SERVICES, SHARDS_MAX, SOCKET_PATH_MAX, Home, Settings
+from .layout import PROJECT, PROTECTORS_MAX, SERVICES, SHARDS_MAX, SOCKET_PATH_MAX, Home, Settings
 from .supervisor import (Supervisor, children, complain, end_processes, is_healthy, is_port_free, stray_processes, tail,
                          wait_until)
 
@@ -59,7 +59,8 @@ def make_home(path):
 def settle(home, arguments, was_running):
     """The settings to run with: of a running home its own, and what is asked for must not differ; else what is asked for."""
     asked = {"port": arguments.port, "discovery": arguments.discovery, "hold_ttl": arguments.hold_ttl, "extra": arguments.set, "preset": arguments.preset,
-             "tls": arguments.tls, "inventory_shards": arguments.inventory_shards, "cart_shards": arguments.cart_shards}
+             "tls": arguments.tls, "inventory_shards": arguments.inventory_shards, "cart_shards": arguments.cart_shards,
+             "protectors": arguments.protectors}
     asked = {name: value for name, value in asked.items() if value}
     if not was_running:
         return settle_discovery(Settings(**(asked | settle_shards(home, asked))), arguments.discovery)
@@ -81,7 +82,16 @@ def settle_shards(home, asked):
             raise Failure(f"this home has the stores of {there} shard{'s' * (there > 1)} of {name}, not of {wanted}; "
                           f"docs/operations.md, \"Change the number of shards\", tells how that is done")
         counts[f"{name}_shards"] = there or wanted or 1
-    return counts
+    return counts | {"protectors": settle_protectors(home, asked.get("protectors", 0))}
+
+
+def settle_protectors(home, wanted):
+    """More can come at any time. With fewer the bans of those that are left out would not count, and nobody would say so."""
+    there = home.shards_stored("protector")
+    if there and wanted and wanted < there:
+        raise Failure(f"this home has the stores of {there} protectors, not of {wanted}: the bans in the others would not count. "
+                      f"docs/operations.md, \"Several protectors\", tells how to do with fewer")
+    return max(there, wanted, 1)
 
 
 def settle_discovery(settings, asked):
@@ -267,6 +277,7 @@ def main():
             command.add_argument("--hold-ttl")
             command.add_argument("--inventory-shards", type=int, choices=range(1, SHARDS_MAX + 1))
             command.add_argument("--cart-shards", type=int, choices=range(1, SHARDS_MAX + 1))
+            command.add_argument("--protectors", type=int, choices=range(1, PROTECTORS_MAX + 1))
             command.add_argument("--set", action="append", default=[])
             command.add_argument("--tls", action="store_true")
             command.add_argument("--no-demo", action="store_true")

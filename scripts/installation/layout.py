@@ -6,7 +6,7 @@
     HOME/log/SERVICE.log       a file a service, and access.log; consul.log when there is an agent of our own
     HOME/run/                  sockets and pids; run/SERVICE is the service's working folder
 
-Shard 0 of inventory and cart is SERVICE, shard 1 is SERVICE-1, and so on.
+Shard 0 of inventory and cart is SERVICE, shard 1 is SERVICE-1, and so on. So are several protectors called.
 """
 
 import json
@@ -31,7 +31,7 @@ class Service:
     has_store: bool = True
     shard: int = 0
     shards: int = 0  # 0: not sharded
-    shard_offset: int = 0  # of shard 1 and those after it: plus the shard's number
+    shard_offset: int = 0  # of number 1 and those after it: plus the number
 
     @property
     def program(self):
@@ -48,11 +48,12 @@ class Service:
 SERVICES = (
     Service("inventory", 3, shards=1, shard_offset=30),
     Service("policy", 2),
-    Service("protector", 1),
+    Service("protector", 1, shard_offset=5),  # not sharded: each has bans and traffic of its own, and all act as one
     Service("cart", 4, shards=1, shard_offset=50),
     Service("gatekeeper", 0, has_store=False),
 )
 SHARDS_MAX = 10  # on one machine
+PROTECTORS_MAX = 4
 
 
 # An agent of the installation's own, for `--discovery consul` without CONSUL_HTTP_ADDR: HTTP, gossip, RPC.
@@ -72,6 +73,7 @@ class Settings:
     hold_ttl: str = ""  # empty: inventory's own default
     inventory_shards: int = 1
     cart_shards: int = 1
+    protectors: int = 1
     extra: list = field(default_factory=list)  # "SERVICE.NAME=VALUE"
 
     def of(self, service):
@@ -101,8 +103,8 @@ class Home:
         return None
 
     def services(self):
-        """Every process of it, as often as there are shards."""
-        counts = {"inventory": self.settings.inventory_shards, "cart": self.settings.cart_shards}
+        """Every process of it, as often as there are shards, or protectors."""
+        counts = {"inventory": self.settings.inventory_shards, "cart": self.settings.cart_shards, "protector": self.settings.protectors}
         return [service.at(shard, service.shards and counts[service.name])
                 for service in SERVICES for shard in range(counts.get(service.name, 1))]
 
@@ -110,7 +112,7 @@ class Home:
         return next(service for service in self.services() if service.name == name)
 
     def shards_stored(self, name):
-        """How many shards of inventory or cart have a store here; 0: none."""
+        """How many of inventory, cart or protector have a store here; 0: none."""
         return len([*self.path.glob(f"store/{name}"), *self.path.glob(f"store/{name}-[1-9]")])
 
     def port(self, service):
