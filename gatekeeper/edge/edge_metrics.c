@@ -56,26 +56,6 @@ static struct metric degraded_buys = {
 	.help = "Answered buys that were judged by the last known bans or rules, because a service was away.",
 };
 
-#define CHALLENGES(text) \
-	{ \
-		.kind = METRIC_COUNTER, .name = "flashsale_gatekeeper_challenges_total", \
-		.help = "Challenges that were made, and the solutions that came, by what they were.", \
-		.labels = "outcome=\"" text "\"" \
-	}
-static struct metric challenges[CHALLENGE_COUNTS] = {
-	[CHALLENGES_MADE] = CHALLENGES("made"),
-	[CHALLENGES_SOLVED] = CHALLENGES("solved"),
-	[CHALLENGES_WRONG] = CHALLENGES("wrong"),
-	[CHALLENGES_EXPIRED] = CHALLENGES("expired"),
-	[CHALLENGES_REUSED] = CHALLENGES("reused"),
-	[CHALLENGES_NO_ROOM] = CHALLENGES("no_room"),
-};
-
-void edge_metrics_challenge(enum challenge_count count)
-{
-	metric_add(&challenges[count], 1);
-}
-
 static void init_family(
 	struct metric *family, int first, const char *name, const char *help, const char *label)
 {
@@ -107,8 +87,6 @@ void edge_metrics_init(void)
 		"Buys that were refused from a snapshot, without asking anybody.", "reason");
 	for (int i = 0; i < ANSWER_CLASSES; i++)
 		metrics_register(&answers[i]);
-	for (int i = 0; i < CHALLENGE_COUNTS; i++)
-		metrics_register(&challenges[i]);
 	metrics_register(&plain);
 	metrics_register(&degraded_buys);
 	metrics_register(&edge_metrics_open);

@@ -10,16 +10,6 @@ void edge_metrics_init(void); /* once is enough, more is harmless; not from two 
 void edge_metrics_answered(int status);
 void edge_metrics_buy(const struct problem *problem, bool degraded); /* NULL: granted */
 void edge_metrics_glance(const struct problem *problem);
-enum challenge_count {
-	CHALLENGES_MADE,    /* asked of a client */
-	CHALLENGES_SOLVED,  /* of the solutions that came: it counts, */
-	CHALLENGES_WRONG,   /* it is none, or of another challenge, */
-	CHALLENGES_EXPIRED, /* it came too late, */
-	CHALLENGES_REUSED,  /* it was used before, */
-	CHALLENGES_NO_ROOM, /* too many are remembered */
-	CHALLENGE_COUNTS
-};
-void edge_metrics_challenge(enum challenge_count count);
 extern struct metric edge_metrics_seconds_buy, edge_metrics_seconds_read, edge_metrics_seconds_write,
 	edge_metrics_seconds_echo;
 extern struct metric edge_metrics_open; /* requests on the loop */

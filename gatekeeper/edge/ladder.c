@@ -8,7 +8,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
-#include "gatekeeper/edge/edge_metrics.h"
+#include "base/metrics.h"
 
 #define WAYS 8 /* places that one client, or one solution, can have */
 #define BUCKET_SETS (LADDER_BUCKETS / WAYS)
@@ -32,6 +32,30 @@ struct memory {
 	uint8_t salt[16]; /* nobody chooses accounts that share places with another */
 	struct bucket buckets[BUCKET_SETS][WAYS];
 	struct used used[USED_SETS][WAYS];
+};
+
+enum challenge_count {
+	CHALLENGES_MADE,    /* asked of a client */
+	CHALLENGES_SOLVED,  /* of the solutions that came: it counts, */
+	CHALLENGES_WRONG,   /* it is none, or of another challenge, */
+	CHALLENGES_EXPIRED, /* it came too late, */
+	CHALLENGES_REUSED,  /* it was used before, */
+	CHALLENGES_NO_ROOM, /* too many are remembered */
+	CHALLENGE_COUNTS
+};
+#define CHALLENGES(text) \
+	{ \
+		.kind = METRIC_COUNTER, .name = "flashsale_gatekeeper_challenges_total", \
+		.help = "Challenges that were made, and the solutions that came, by what they were.", \
+		.labels = "outcome=\"" text "\"" \
+	}
+static struct metric challenges[CHALLENGE_COUNTS] = {
+	[CHALLENGES_MADE] = CHALLENGES("made"),
+	[CHALLENGES_SOLVED] = CHALLENGES("solved"),
+	[CHALLENGES_WRONG] = CHALLENGES("wrong"),
+	[CHALLENGES_EXPIRED] = CHALLENGES("expired"),
+	[CHALLENGES_REUSED] = CHALLENGES("reused"),
+	[CHALLENGES_NO_ROOM] = CHALLENGES("no_room"),
 };
 
 struct ladder {
@@ -85,6 +109,8 @@ struct ladder *ladder_new(const struct ladder_options *options, struct error *er
 	assert(options->difficulty <= CHALLENGE_DIFFICULTY_MAX && options->account_rate &&
 		options->address_rate);
 	ladder->options = *options;
+	for (int i = 0; i < CHALLENGE_COUNTS; i++)
+		metrics_register(&challenges[i]);
 	ladder->memory = options->memory;
 	if (!ladder->memory) {
 		ladder->memory = NEW(struct memory);
@@ -262,7 +288,7 @@ bool ladder_solved(struct ladder *ladder, const struct ladder_client *client, st
 	if (!solution.size)
 		return false;
 	count = judge(ladder, client, solution, now_ms / 1000, ret_why);
-	edge_metrics_challenge(count);
+	metric_add(&challenges[count], 1);
 	return count == CHALLENGES_SOLVED;
 }
 
@@ -273,5 +299,5 @@ void ladder_challenge(struct ladder *ladder, const struct ladder_client *client,
 
 	challenge_make(&ladder->key, &who, ladder->options.difficulty,
 		now_ms / 1000 + ladder->options.lifetime_s, ret);
-	edge_metrics_challenge(CHALLENGES_MADE);
+	metric_add(&challenges[CHALLENGES_MADE], 1);
 }
