@@ -245,8 +245,9 @@ bool analysis_configure(
 	struct analysis *analysis, const struct detector_settings *settings, struct error *error)
 {
 	const struct detector_settings before = analysis->settings;
+	const char *field;
 
-	if (!detector_settings_check(settings, error))
+	if (!detector_settings_check(settings, &field, error))
 		return false;
 	analysis->settings = *settings;
 	clear_windows(analysis, &before);

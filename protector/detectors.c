@@ -1,7 +1,10 @@
 #include "protector/detectors.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
+
+#include "protector/mix.h"
 
 #define SECONDS(n) ((int64_t)(n)*1000000)
 #define PERCENT_MAX 100
@@ -31,6 +34,7 @@ const struct detector_info detector_infos[DETECTORS] = {
 		.purpose = "what part of the accounts of one address behave like programs",
 		.unit = "percent of the accounts in the window",
 		.highest = PERCENT_MAX,
+		.least_max = MIX_MEMBERS,
 		.standard = {true, false, SECONDS(60), 10, 0, 30, 80}},
 	[DETECTOR_ACCOUNT_ADDRESSES] = {.name = "account-addresses",
 		.purpose = "addresses that one account comes from",
@@ -48,6 +52,7 @@ const struct detector_info detector_infos[DETECTORS] = {
 			   "throttled",
 		.unit = "percent of the requests in the window",
 		.highest = PERCENT_MAX,
+		.least_max = 100000,
 		.standard = {true, false, SECONDS(10), 60, 60, 90, 0}},
 	[DETECTOR_REGULARITY] = {.name = "regularity",
 		.purpose = "how even the last 32 gaps between an account's attempts are",
@@ -77,60 +82,80 @@ void detector_settings_standard(struct detector_settings *settings)
 		settings->of[i] = detector_infos[i].standard;
 }
 
-/* Steps that are not left out ascend. */
-static bool ascend(const struct detector_setting *setting)
+#define STEPS 3
+
+/* Steps that are not left out ascend, and can be counted to. */
+static bool check_steps(const struct detector_info *info, const struct detector_setting *setting,
+	const char **ret_field, struct error *error)
 {
-	const uint32_t steps[] = {setting->slow, setting->challenge, setting->ban};
+	static const char *const names[STEPS] = {"slow", "challenge", "ban"};
+	const uint32_t steps[STEPS] = {setting->slow, setting->challenge, setting->ban};
 	uint32_t before = 0;
 
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		if (!steps[i])
-			continue;
-		if (steps[i] <= before)
-			return false;
-		before = steps[i];
+	for (int i = 0; i < STEPS; i++) {
+		*ret_field = names[i];
+		if (steps[i] > info->highest)
+			return error_set(error, "%s: the highest threshold is %u (%s)", info->name,
+				info->highest, info->unit);
+		if (steps[i] && steps[i] <= before)
+			return error_set(error,
+				"%s: slow, challenge and ban must ascend (0 leaves a step out); they are %u, "
+				"%u, %u",
+				info->name, setting->slow, setting->challenge, setting->ban);
+		before = steps[i] ? steps[i] : before;
 	}
 	return true;
 }
 
-static bool check_one(
-	const struct detector_info *info, const struct detector_setting *setting, struct error *error)
+static bool check_one(const struct detector_info *info, const struct detector_setting *setting,
+	const char **ret_field, struct error *error)
 {
+	*ret_field = "window";
 	if (setting->window_us < DETECTOR_WINDOW_MIN_US || setting->window_us > DETECTOR_WINDOW_MAX_US)
 		return error_set(error, "%s: the window must be 1 second to 10 minutes", info->name);
-	if (!ascend(setting))
+	*ret_field = "least";
+	if (setting->least > info->least_max)
 		return error_set(error,
-			"%s: slow, challenge and ban must ascend (0 leaves a step out); they are %u, %u, %u",
-			info->name, setting->slow, setting->challenge, setting->ban);
-	if (setting->slow > info->highest || setting->challenge > info->highest ||
-		setting->ban > info->highest)
-		return error_set(
-			error, "%s: the highest threshold is %u (%s)", info->name, info->highest, info->unit);
-	return true;
+			info->least_max ? "%s: at most %u" : "%s looks at every client: at most %u",
+			info->name, info->least_max);
+	return check_steps(info, setting, ret_field, error);
 }
 
-static bool check_duration(const char *name, int64_t us, struct error *error)
+static const struct {
+	const char *field, *what;
+	size_t offset;
+} durations[] = {
+	{"slow", "the time of slowing", offsetof(struct detector_settings, slow_us)},
+	{"challenge", "the time of challenging", offsetof(struct detector_settings, challenge_us)},
+	{"ban", "the first ban", offsetof(struct detector_settings, ban_us)},
+	{"ban_longest", "the longest ban", offsetof(struct detector_settings, ban_longest_us)},
+	{"decay", "the time of decay", offsetof(struct detector_settings, decay_us)},
+	{"exempt", "the time of exemption", offsetof(struct detector_settings, exempt_us)},
+};
+
+static bool check_durations(
+	const struct detector_settings *settings, const char **ret_field, struct error *error)
 {
-	if (us < DURATION_MIN_US || us > DURATION_MAX_US)
-		return error_set(error, "%s must be 1 second to 400 days", name);
-	return true;
+	for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++) {
+		const int64_t us =
+			*(const int64_t *)(const void *)((const char *)settings + durations[i].offset);
+
+		*ret_field = durations[i].field;
+		if (us < DURATION_MIN_US || us > DURATION_MAX_US)
+			return error_set(error, "%s must be 1 second to 400 days", durations[i].what);
+	}
+	*ret_field = "ban_longest";
+	return settings->ban_longest_us >= settings->ban_us ||
+	       error_set(error, "the longest ban is shorter than the first");
 }
 
-bool detector_settings_check(const struct detector_settings *settings, struct error *error)
+bool detector_settings_check(
+	const struct detector_settings *settings, const char **ret_field, struct error *error)
 {
 	for (int i = DETECTOR_NONE + 1; i < DETECTORS; i++)
-		if (!check_one(&detector_infos[i], &settings->of[i], error))
+		if (!check_one(&detector_infos[i], &settings->of[i], ret_field, error))
 			return false;
-	if (!check_duration("the time of slowing", settings->slow_us, error) ||
-		!check_duration("the time of challenging", settings->challenge_us, error) ||
-		!check_duration("the first ban", settings->ban_us, error) ||
-		!check_duration("the longest ban", settings->ban_longest_us, error) ||
-		!check_duration("the time of decay", settings->decay_us, error) ||
-		!check_duration("the time of exemption", settings->exempt_us, error))
-		return false;
-	if (settings->ban_longest_us < settings->ban_us)
-		return error_set(error, "the longest ban is shorter than the first");
-	return true;
+	return check_durations(settings, ret_field, error);
 }
 
 /* "163 requests", "92 % of 100 accounts", ... */

@@ -33,7 +33,7 @@ struct detector_setting {
 	bool enabled;
 	bool shadow; /* its decisions are recorded (BAN_SHADOWS) and refuse nobody */
 	int64_t window_us;
-	uint32_t least; /* so many requests must be in the window before it says anything; 0: no matter */
+	uint32_t least; /* so many requests (address-mix: accounts) must be in the window before it says anything; 0: no matter */
 	uint32_t slow, challenge, ban; /* in the detector's own unit, ascending; 0: this step is left out */
 };
 
@@ -50,13 +50,16 @@ struct detector_info {
 	const char *purpose; /* one line */
 	const char *unit;    /* of its thresholds: "requests in the window" */
 	uint32_t highest;    /* greatest threshold that it can count to */
+	uint32_t least_max;  /* greatest `least`; 0: it does not look at that */
 	struct detector_setting standard;
 };
 extern const struct detector_info detector_infos[DETECTORS];
 enum detector detector_find(const char *name, size_t length); /* DETECTOR_NONE: there is none of that name */
 
 void detector_settings_standard(struct detector_settings *settings);
-bool detector_settings_check(const struct detector_settings *settings, struct error *error);
+/* False: *ret_field is the name of what can't be, of a detector or of the ladder, as in protector.proto. */
+bool detector_settings_check(
+	const struct detector_settings *settings, const char **ret_field, struct error *error);
 
 /* What a detector saw. Counts that it does not keep are 0. */
 struct evidence {

@@ -41,6 +41,7 @@ static const struct rpc_access access[] = {
 	{"ListDetectors", ROLE_GATEKEEPER},
 	{"GetDetector", ROLE_GATEKEEPER},
 	{"UpdateDetector", ROLE_GATEKEEPER},
+	{"GetLadder", ROLE_GATEKEEPER},
 	{"UpdateLadder", ROLE_GATEKEEPER},
 	{"ListTopClients", ROLE_GATEKEEPER},
 	{"WatchBans", ROLE_GATEKEEPER | ROLE_PROTECTOR},

@@ -140,6 +140,7 @@ PROTECTOR_METHOD(report_traffic, ReportTraffic);
 PROTECTOR_METHOD(list_detectors, ListDetectors);
 PROTECTOR_METHOD(get_detector, GetDetector);
 PROTECTOR_METHOD(update_detector, UpdateDetector);
+PROTECTOR_METHOD(get_ladder, GetLadder);
 PROTECTOR_METHOD(update_ladder, UpdateLadder);
 PROTECTOR_METHOD(list_top_clients, ListTopClients);
 /* rpc_badlist.c */

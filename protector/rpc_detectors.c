@@ -120,6 +120,18 @@ PROTECTOR_METHOD(get_detector, GetDetector)
 		protector_fail_too_large(call);
 }
 
+PROTECTOR_METHOD(get_ladder, GetLadder)
+{
+	const struct protector *protector = container_of(service, struct protector, methods);
+	Protector__GetLadderResponse response = PROTECTOR__GET_LADDER_RESPONSE__INIT;
+
+	response.ladder = message_ladder(rpc_arena(call), &protector->watching->settings);
+	if (response.ladder)
+		answer(&response, call);
+	else
+		protector_fail_too_large(call);
+}
+
 /* ---- changing: stored, then in effect ---- */
 
 struct setting_change {
@@ -192,9 +204,10 @@ static void change_settings(struct protector *protector, const struct detector_s
 {
 	struct setting_change *change;
 	struct error error;
+	const char *field;
 
-	if (!detector_settings_check(settings, &error)) {
-		rpc_refuse(call, detector == DETECTOR_NONE ? "ladder" : "detector", "%s", error.text);
+	if (!detector_settings_check(settings, &field, &error)) {
+		rpc_refuse(call, field, "%s", error.text);
 		return;
 	}
 	change = ARENA_NEW(rpc_arena(call), struct setting_change);

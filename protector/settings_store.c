@@ -58,9 +58,10 @@ int settings_store_put(
 /* Takes what was read into *settings if all of it can be. */
 static void take(struct detector_settings *settings, const struct detector_settings *read, const char *name)
 {
+	const char *field;
 	struct error error;
 
-	if (detector_settings_check(read, &error))
+	if (detector_settings_check(read, &field, &error))
 		*settings = *read;
 	else
 		log_warn("a stored setting can not be any more; the standard counts",

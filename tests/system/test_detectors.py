@@ -136,11 +136,15 @@ def test_settings_change_at_run_time_and_stay(sale, fresh):
     assert sale.rest.get("/v1/detectors/nothing").status_code == 404
     wrong = sale.rest.put(RATE, {"slow": 500})
     assert wrong.status_code == 400 and "ascend" in wrong.json()["detail"]
-    assert sale.rest.put(RATE, {"window": "0.5s"}).status_code == 400
+    for name, value in ("window", "0.5s"), ("ban", 100001), ("least", 1):
+        wrong = sale.rest.put(RATE, {name: value})
+        assert (wrong.status_code, wrong.json()["field"]) == (400, name)
     assert sale.rest.get(RATE).json() == rate
 
     # A short ban ends on time, and by itself.
-    assert sale.rest.put("/v1/ladder", {"ban": "3s", "slow": "1s", "challenge": "1s"}).json()["ban"] == "3s"
+    assert sale.rest.put("/v1/ladder", {"banLongest": "1s"}).json()["field"] == "banLongest"
+    ladder = sale.rest.put("/v1/ladder", {"ban": "3s", "slow": "1s", "challenge": "1s"}).json()
+    assert ladder["ban"] == "3s" and ladder == sale.rest.get("/v1/ladder").json()
     assert sale.rest.get("/v1/detectors/refusals").json()["enabled"] is False
     changed = sale.rest.put(RATE, {"slow": 0, "challenge": 0, "ban": 40, "window": "30s"}).json()
     assert (changed["ban"], changed["window"], changed["slow"]) == (40, "30s", 0)

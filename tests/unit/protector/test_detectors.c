@@ -10,11 +10,13 @@ static struct detector_settings standard(void)
 	return settings;
 }
 
-static void refuse(const struct detector_settings *settings, const char *word)
+static void refuse(const struct detector_settings *settings, const char *wanted, const char *word)
 {
+	const char *field = NULL;
 	struct error error;
 
-	assert_false(detector_settings_check(settings, &error));
+	assert_false(detector_settings_check(settings, &field, &error));
+	assert_string_equal(field, wanted);
 	assert_non_null(strstr(error.text, word));
 }
 
@@ -31,7 +33,9 @@ static void test_the_standard_is_allowed(void **state)
 {
 	const struct detector_settings settings = standard();
 
-	assert_true(detector_settings_check(&settings, NULL));
+	const char *field;
+
+	assert_true(detector_settings_check(&settings, &field, NULL));
 	assert_true(settings.of[DETECTOR_REGULARITY].shadow);
 }
 
@@ -40,20 +44,30 @@ static void test_what_cannot_be(void **state)
 	struct detector_settings settings = standard();
 
 	settings.of[DETECTOR_REFUSALS].window_us = DETECTOR_WINDOW_MIN_US - 1;
-	refuse(&settings, "refusals: the window");
+	refuse(&settings, "window", "refusals: the window");
 	settings.of[DETECTOR_REFUSALS].window_us = DETECTOR_WINDOW_MAX_US + 1;
-	refuse(&settings, "refusals: the window");
+	refuse(&settings, "window", "refusals: the window");
 	settings = standard();
 	settings.of[DETECTOR_ACCOUNT_RATE].challenge = settings.of[DETECTOR_ACCOUNT_RATE].slow;
-	refuse(&settings, "ascend");
+	refuse(&settings, "challenge", "ascend");
 	settings = standard();
 	settings.of[DETECTOR_ADDRESS_MIX].ban = 101;
-	refuse(&settings, "highest threshold is 100");
+	refuse(&settings, "ban", "highest threshold is 100");
 	settings = standard();
 	settings.of[DETECTOR_ADDRESS_MIX] = (struct detector_setting){true, false, 5000000, 0, 101, 0, 0};
-	refuse(&settings, "highest");
+	refuse(&settings, "slow", "highest");
 	settings.of[DETECTOR_ADDRESS_MIX] = (struct detector_setting){true, false, 5000000, 0, 0, 101, 0};
-	refuse(&settings, "highest");
+	refuse(&settings, "challenge", "highest");
+	settings.of[DETECTOR_ADDRESS_MIX] = (struct detector_setting){true, false, 5000000, 0, 0, 0, 0};
+	settings.of[DETECTOR_ADDRESS_MIX].least = 129;
+	refuse(&settings, "least", "at most 128");
+	settings = standard();
+	settings.of[DETECTOR_ACCOUNT_RATE].least = 1; /* which would change nothing */
+	refuse(&settings, "least", "every client");
+	settings = standard();
+	settings.of[DETECTOR_ACCOUNT_RATE].challenge = 0;
+	settings.of[DETECTOR_ACCOUNT_RATE].slow = settings.of[DETECTOR_ACCOUNT_RATE].ban;
+	refuse(&settings, "ban", "ascend");
 }
 
 static void test_times_that_cannot_be(void **state)
@@ -62,15 +76,17 @@ static void test_times_that_cannot_be(void **state)
 	int64_t *const times[] = {&settings.slow_us, &settings.challenge_us, &settings.ban_us,
 		&settings.ban_longest_us, &settings.decay_us, &settings.exempt_us};
 
+	static const char *const fields[] = {"slow", "challenge", "ban", "ban_longest", "decay", "exempt"};
+
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 		*times[i] = 999999;
-		refuse(&settings, "must be 1 second");
+		refuse(&settings, fields[i], "must be 1 second");
 		*times[i] = INT64_MAX;
-		refuse(&settings, "400 days");
+		refuse(&settings, fields[i], "400 days");
 		settings = standard();
 	}
 	settings.ban_longest_us = settings.ban_us - 1;
-	refuse(&settings, "shorter than the first");
+	refuse(&settings, "ban_longest", "shorter than the first");
 }
 
 static void check_words(enum detector detector, const char *reason, const char *evidence)
