@@ -74,7 +74,10 @@ bool address_parse_range(const char *text, size_t length, struct address *ret)
 	bits = family_bits;
 	if (slash && (!parse_bits(slash + 1, length - head - 1, &bits) || bits > family_bits))
 		return false;
-	*ret = address_prefix(&address, ADDRESS_BITS - family_bits + bits);
+	bits += ADDRESS_BITS - family_bits;
+	if (bits < V4_LEAD && address_is_v4(&address))
+		return false;
+	*ret = address_prefix(&address, bits);
 	return true;
 }
 

@@ -21,7 +21,8 @@ struct address {
 
 /* "192.0.2.1", "2001:db8::1": one address. No zone, no port, no spaces. `text` need not be terminated. */
 bool address_parse(const char *text, size_t length, struct address *ret);
-/* The same or a range, "192.0.2.0/24", "2001:db8::/32"; bits past the prefix are cleared. "1.2.3.4/32" is one address. */
+/* The same or a range, "192.0.2.0/24", "2001:db8::/32"; bits past the prefix are cleared. "1.2.3.4/32" is one address.
+ * A mapped address has the 128 bits' prefix: "::ffff:10.0.0.0/104" is 10.0.0.0/8; below 96 it is not read, for "::ffff:10.0.0.0/8" is hardly meant to be all of ::/8. */
 bool address_parse_range(const char *text, size_t length, struct address *ret);
 
 /* The canonical text: IPv4 dotted, IPv6 by RFC 5952, "/bits" only for ranges; address_parse_range reads it back as the same. */
