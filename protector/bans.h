@@ -44,8 +44,8 @@ struct ban {
 	struct ban_subject subject;
 	enum ban_origin origin;
 	enum ban_effect effect;
-	int64_t create_ms, expire_ms;  /* in force while now < expire_ms; or BANS_NEVER */
-	const char *reason, *evidence; /* never NULL */
+	int64_t create_ms, expire_ms;	   /* in force while now < expire_ms; or BANS_NEVER */
+	const char *reason, *evidence;	   /* never NULL */
 	const struct detection *detection; /* of a detector's; else NULL (protector/detection.h) */
 	uint32_t exempts;		   /* of BAN_EXEMPTS: the detectors, as bits; else 0 */
 	uint8_t owner;			   /* BANS_OWN, or the peer that told of it */
@@ -55,6 +55,18 @@ struct ban {
 #define BANS_OWN 0
 #define BANS_PEERS_MAX 16
 #define BANS_OWNERS_MAX (1 + BANS_PEERS_MAX)
+
+/* A ban that is over (protector/history.h). */
+enum ban_end { BAN_EXPIRED = 1, BAN_LIFTED, BAN_REPLACED, BAN_ENDS }; /* stored by number: append only */
+#define SUBJECT_HASH_BYTES 16
+struct ended_ban {
+	struct ban ban;
+	enum ban_end how;
+	int64_t end_ms;
+	struct id replaced_by; /* of BAN_REPLACED, else zero */
+	bool erased; /* an address is all zeros, of its family and length; there is none in the texts */
+	uint8_t subject_hash[SUBJECT_HASH_BYTES]; /* keyed; of what the subject was */
+};
 
 /* The subject as bytes: kind, then the account's name, or the address as address_pack writes it. In the order of lists; keys of hash tables and of the store. */
 #define SUBJECT_KEY_MAX (1 + BANS_USER_MAX)

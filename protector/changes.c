@@ -19,7 +19,7 @@ static int ban_apply(struct change *change, void *domain, MDB_txn *txn, int64_t 
 {
 	struct ban_change *ban = container_of(change, struct ban_change, change);
 
-	return shelf_put(ban->protector->store, txn, &ban->ban);
+	return shelf_put(&ban->protector->history, txn, &ban->ban, now_ms);
 }
 
 static void ban_settle(struct change *change)
@@ -61,7 +61,7 @@ static int many_apply(struct change *change, void *domain, MDB_txn *txn, int64_t
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < bans->count; i++)
-		rc = shelf_put(bans->protector->store, txn, &bans->bans[i]);
+		rc = shelf_put(&bans->protector->history, txn, &bans->bans[i], now_ms);
 	return rc;
 }
 
@@ -114,11 +114,12 @@ static struct ban exemption_of(struct protector *protector, const struct ban *wa
 static int remove_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)
 {
 	struct remove_change *remove = container_of(change, struct remove_change, change);
-	struct store *store = remove->protector->store;
-	int rc = shelf_remove(store, txn, &remove->was->id, &remove->found);
+	struct history *history = &remove->protector->history;
+	int rc = shelf_remove(history, txn, &remove->was->id, now_ms, &remove->found);
 
+	remove->end_ms = now_ms;
 	if (!rc && remove->found && remove->exemption.effect)
-		rc = shelf_put(store, txn, &remove->exemption);
+		rc = shelf_put(history, txn, &remove->exemption, now_ms);
 	return rc;
 }
 
@@ -161,11 +162,11 @@ void protector_take_away(struct protector *protector, struct rpc_call *call, str
 static int lift_apply(struct change *change, void *domain, MDB_txn *txn, int64_t now_ms)
 {
 	struct lift_change *lift = container_of(change, struct lift_change, change);
-	struct store *store = lift->protector->store;
-	int rc = shelf_lift(store, txn, &lift->subject, lift->ids, &lift->count);
+	struct history *history = &lift->protector->history;
+	int rc = shelf_lift(history, txn, &lift->subject, now_ms, lift->ids, &lift->count);
 
 	if (!rc && lift->exemption.effect)
-		rc = shelf_put(store, txn, &lift->exemption);
+		rc = shelf_put(history, txn, &lift->exemption, now_ms);
 	return rc;
 }
 

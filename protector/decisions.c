@@ -91,7 +91,7 @@ static int apply(struct command *command, void *domain, MDB_txn *txn, int64_t no
 {
 	struct making *making = container_of(command, struct making, command);
 
-	return shelf_put(making->decisions->protector->store, txn, &making->ban);
+	return shelf_put(&making->decisions->protector->history, txn, &making->ban, now_ms);
 }
 
 static void settle(struct rpc_task *task)

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 
-#define REPETITION_MAX 30 /* of doublings: longer than any longest ban */
 #define REVOKED_PAUSE_US INT64_C(10000000)
 
 struct record {
@@ -85,7 +84,7 @@ bool ladder_climb(struct ladder *ladder, uint64_t client, enum detector detector
 	*until_us = now_us + rung_length_us(ladder->settings, rung, repetition);
 	*ret = (struct ladder_step){.expire_us = *until_us, .repetition = repetition};
 	if (rung == RUNG_BAN && !shadow) {
-		record->repetition = repetition < REPETITION_MAX ? repetition + 1 : repetition;
+		record->repetition = repetition < LADDER_REPETITION_MAX ? repetition + 1 : repetition;
 		record->ban_us = now_us;
 	}
 	return true;
@@ -127,7 +126,8 @@ void ladder_restore(struct ladder *ladder, uint64_t client, enum rung rung, int6
 	}
 	if (rung == RUNG_BAN && create_us >= record->ban_us) {
 		record->ban_us = create_us;
-		record->repetition = repetition < REPETITION_MAX ? repetition + 1 : REPETITION_MAX;
+		record->repetition =
+			repetition < LADDER_REPETITION_MAX ? repetition + 1 : LADDER_REPETITION_MAX;
 	}
 }
 

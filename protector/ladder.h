@@ -10,6 +10,8 @@
 #include "protector/detectors.h"
 #include "protector/nest.h"
 
+#define LADDER_REPETITION_MAX 30 /* of doublings: longer than any longest ban */
+
 enum rung { RUNG_NONE, RUNG_SLOW, RUNG_CHALLENGE, RUNG_BAN };
 static inline enum ban_effect rung_effect(enum rung rung)
 {

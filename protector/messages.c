@@ -1,5 +1,6 @@
 #include "protector/messages.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "protector/detection.h"
@@ -191,6 +192,7 @@ Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
 	message->evidence = (char *)(uintptr_t)ban->evidence;
 	message->source = sources[ban->origin];
 	message->effect = message_effect(ban->effect);
+	message->state = PROTECTOR__BAN_STATE__BAN_STATE_IN_FORCE;
 	message->create_time = timestamp_new(arena, ban->create_ms);
 	if (ban->expire_ms != BANS_NEVER)
 		message->expire_time = timestamp_new(arena, ban->expire_ms);
@@ -201,6 +203,38 @@ Protector__Ban *message_ban(struct arena *arena, const struct ban *ban)
 		(ban->expire_ms != BANS_NEVER && !message->expire_time))
 		return NULL;
 	return message;
+}
+
+static bool set_hash(struct arena *arena, const uint8_t hash[SUBJECT_HASH_BYTES], Protector__Ban *message)
+{
+	char text[2 * SUBJECT_HASH_BYTES + 1];
+
+	for (size_t i = 0; i < SUBJECT_HASH_BYTES; i++)
+		snprintf(text + 2 * i, 3, "%02x", hash[i]);
+	message->subject_case = PROTECTOR__BAN__SUBJECT_ADDRESS_HASH;
+	message->address_hash = arena_text(arena, text, sizeof(text) - 1);
+	return message->address_hash != NULL;
+}
+
+Protector__Ban *message_ended(struct arena *arena, const struct ended_ban *ended)
+{
+	static const Protector__BanState states[BAN_ENDS] = {
+		[BAN_EXPIRED] = PROTECTOR__BAN_STATE__BAN_STATE_EXPIRED,
+		[BAN_LIFTED] = PROTECTOR__BAN_STATE__BAN_STATE_LIFTED,
+		[BAN_REPLACED] = PROTECTOR__BAN_STATE__BAN_STATE_REPLACED,
+	};
+	Protector__Ban *message = message_ban(arena, &ended->ban);
+
+	if (!message)
+		return NULL;
+	message->state = states[ended->how];
+	message->end_time = timestamp_new(arena, ended->end_ms);
+	if (ended->how == BAN_REPLACED && !(message->replaced_by = id_text(arena, &ended->replaced_by)))
+		return NULL;
+	if (ended->erased && ended->ban.subject.kind == BAN_OF_ADDRESS &&
+		!set_hash(arena, ended->subject_hash, message))
+		return NULL;
+	return message->end_time ? message : NULL;
 }
 
 Protector__Allowance *message_allowance(struct arena *arena, const struct ban *ban)

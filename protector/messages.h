@@ -28,7 +28,8 @@ struct complaint allowance_from_request(
 	const Protector__CreateAllowanceRequest *request, int64_t now_ms, struct ban *ret);
 
 Protector__BanEffect message_effect(enum ban_effect effect);
-Protector__Ban *message_ban(struct arena *arena, const struct ban *ban);
+Protector__Ban *message_ban(struct arena *arena, const struct ban *ban); /* of one in force */
+Protector__Ban *message_ended(struct arena *arena, const struct ended_ban *ended);
 Protector__Allowance *message_allowance(struct arena *arena, const struct ban *ban);
 struct ban *message_keep(struct arena *arena, const struct ban *ban); /* a copy of one that may go */
 /* INVALID, with the complaint. */

@@ -168,6 +168,15 @@ static struct writer *start_writer(struct protector *protector, struct service *
 	return writer_new(&options);
 }
 
+static bool open_history(struct protector *protector, struct error *error)
+{
+	const struct history_limits limits = {.retention_ms = protector->settings->history_retention_ms,
+		.address_ms = protector->settings->address_retention_ms,
+		.rows_max = protector->settings->history_max};
+
+	return history_open(&protector->history, protector->store, &limits, error);
+}
+
 bool protector_start(struct service *service, struct error *error)
 {
 	struct protector *protector = NEW(struct protector);
@@ -181,7 +190,7 @@ bool protector_start(struct service *service, struct error *error)
 	protector->bans = bans_new();
 	protector->exempt_ms = EXEMPT_MS;
 	id_generator_init(&protector->ids, service->clock);
-	if (!shelf_load(service->store, protector->bans, error)) {
+	if (!open_history(protector, error) || !shelf_load(service->store, protector->bans, error)) {
 		bans_free(protector->bans);
 		free(protector);
 		return false;
@@ -189,6 +198,7 @@ bool protector_start(struct service *service, struct error *error)
 	put_allowed(protector);
 	for (int i = 0; i < BAN_ORIGINS; i++)
 		metrics_register(&metric_bans[i]);
+	protector_register_history();
 	protector_register_checks();
 	protector->board = watch_board_new(&protector__watch_bans_response__descriptor, &service->incarnation,
 		WATCH_ITEMS_MAX, WATCH_REMOVED_MAX);

@@ -1,8 +1,8 @@
 /* protector/protector.h - the protector service: what its RPC files share.
  *
- * The bans in memory, the watch board and the maker of ids belong to the loop's thread; every method runs there, and none of those that read
- * touches the store. The store belongs to the writer's thread: a change is committed by it, then takes effect on the loop, then is answered
- * (rpc/change.h). The writer's tick removes bans that have ended, some at a time; the loop hears of it after the commit. Nobody waits for
+ * The bans in memory, the watch board and the maker of ids belong to the loop's thread; every method runs there, and none of those that read what
+ * is in force touches the store. The store belongs to the writer's thread: a change is committed by it, then takes effect on the loop, then is answered
+ * (rpc/change.h). Bans that are over are in the store only, and the loop reads them there. The writer's tick removes bans that have ended, some at a time; the loop hears of it after the commit. Nobody waits for
  * that: every look at a ban compares its end with the clock. Before the port is open, protector_start fills both from the store on the main thread. */
 #ifndef FLASHSALE_PROTECTOR_PROTECTOR_H
 #define FLASHSALE_PROTECTOR_PROTECTOR_H
@@ -10,6 +10,7 @@
 #include "base/writer.h"
 #include "flashsale/protector/v1/protector.pb-c.h"
 #include "protector/bans.h"
+#include "protector/history.h"
 #include "protector/messages.h"
 #include "protector/peers_remove.h"
 #include "rpc/change.h"
@@ -18,9 +19,10 @@
 
 struct protector_settings {
 	struct service_settings common;
-	char *allow;	  /* --allow 127.0.0.0/8,::1/128 */
-	int64_t bans_max; /* --bans-max */
-	char *record;	  /* --record FILE; NULL: nothing is recorded */
+	char *allow;							 /* --allow 127.0.0.0/8,::1/128 */
+	int64_t bans_max;						 /* --bans-max */
+	int64_t history_retention_ms, address_retention_ms, history_max; /* protector/history.h */
+	char *record;	    /* --record FILE; NULL: nothing is recorded */
 	int64_t record_max; /* --record-max */
 };
 
@@ -30,14 +32,16 @@ struct protector {
 	const struct protector_settings *settings;
 	const struct clock_source *clock;
 	struct rpc_loop *loop;
-	struct store *store; /* the writer's */
+	struct store *store;	/* the writer's */
+	struct history history; /* the writer's; what reads takes it as const */
 	struct writer *writer;
 	struct ended_bans *ended; /* the writer's: removed by the tick of this group; NULL: none */
 	struct bans *bans;
 	struct watch_board *board;
 	struct id_generator ids;
 	int64_t exempt_ms; /* how long a lifted client is left alone */
-	void (*exempted)(struct protector *protector, const struct ban *exemption); /* tells the detectors; NULL: there are none */
+	void (*exempted)(struct protector *protector,
+		const struct ban *exemption); /* tells the detectors; NULL: there are none */
 	struct watching *watching;
 	struct peers *peers; /* the other protectors */
 };
@@ -52,7 +56,8 @@ void protector_release(struct service *service);
 void protector_put(struct protector *protector, const struct ban *ban);
 void protector_remove(struct protector *protector, const struct id *id);
 
-/* ended.c: the removal of ended bans; fit writer_options. */
+/* ended.c: the removal of ended bans, and later of what is known of them; fit writer_options. */
+void protector_register_history(void); /* its metric */
 int protector_tick(void *domain, MDB_txn *txn, int64_t now_ms, int64_t *ret_next_ms, bool *ret_changed);
 void protector_rollback(void *domain);
 void protector_committed(void *domain);
@@ -85,7 +90,8 @@ struct remove_change { /* takes one away by its id, wherever it is: fill `was`, 
 	struct protector *protector;
 	const struct ban *was;
 	struct ban exemption; /* what remains of a detector's; its effect 0: nothing */
-	bool found; /* it was still there */
+	bool found;	      /* it was still there, and ended then: */
+	int64_t end_ms;
 	void (*settled)(struct remove_change *change);
 };
 void protector_take_away(struct protector *protector, struct rpc_call *call, struct remove_change *change);
@@ -118,7 +124,6 @@ PROTECTOR_METHOD(batch_validate_clients, BatchValidateClients);
 PROTECTOR_METHOD(create_ban, CreateBan);
 PROTECTOR_METHOD(batch_create_bans, BatchCreateBans);
 PROTECTOR_METHOD(get_ban, GetBan);
-PROTECTOR_METHOD(list_bans, ListBans);
 PROTECTOR_METHOD(delete_ban, DeleteBan);
 PROTECTOR_METHOD(watch_bans, WatchBans);
 /* What bans and allowances share: the entry of this id that is in force, or NULL and the call is over; its removal; the arguments of a page. */
@@ -129,6 +134,12 @@ bool rpc_start_removal(struct protector *protector, struct rpc_call *call, const
 void rpc_ban_gone(struct rpc_call *call, const struct ban *was);
 bool rpc_read_page(struct rpc_call *call, uint32_t page_size, const char *page_token, size_t *ret_max,
 	struct id *ret_at);
+bool rpc_read_ban_id(struct rpc_call *call, const char *field, const char *text, struct id *ret);
+/* rpc_history.c */
+PROTECTOR_METHOD(list_bans, ListBans);
+/* One that is over; *ret NULL: no memory. False: there is none, and the call is over. */
+bool rpc_find_ended(
+	struct protector *protector, struct rpc_call *call, const struct id *id, Protector__Ban **ret);
 /* rpc_allowlist.c */
 PROTECTOR_METHOD(create_allowance, CreateAllowance);
 PROTECTOR_METHOD(get_allowance, GetAllowance);

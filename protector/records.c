@@ -152,6 +152,35 @@ bool ban_unpack(const void *key, size_t key_size, const void *record, size_t rec
 	return true;
 }
 
+size_t ended_record_pack(const struct ended_ban *ended, uint8_t to[ENDED_RECORD_MAX])
+{
+	to[0] = (uint8_t)ended->how;
+	to[1] = ended->erased;
+	store_put_be64(to + 2, (uint64_t)ended->end_ms);
+	memcpy(to + 10, ended->replaced_by.bytes, ID_BYTES);
+	memcpy(to + 10 + ID_BYTES, ended->subject_hash, SUBJECT_HASH_BYTES);
+	return ENDED_FIXED_BYTES + ban_record_pack(&ended->ban, to + ENDED_FIXED_BYTES);
+}
+
+bool ended_unpack(const void *key, size_t key_size, const void *record, size_t record_size,
+	struct ended_ban *ret, struct ban_texts *texts)
+{
+	const uint8_t *from = record;
+	struct ended_ban ended;
+
+	if (record_size < ENDED_FIXED_BYTES || from[0] < BAN_EXPIRED || from[0] >= BAN_ENDS || from[1] > 1 ||
+		!ban_unpack(key, key_size, from + ENDED_FIXED_BYTES, record_size - ENDED_FIXED_BYTES,
+			&ended.ban, texts))
+		return false;
+	ended.how = from[0];
+	ended.erased = from[1];
+	ended.end_ms = (int64_t)store_get_be64(from + 2);
+	memcpy(ended.replaced_by.bytes, from + 10, ID_BYTES);
+	memcpy(ended.subject_hash, from + 10 + ID_BYTES, SUBJECT_HASH_BYTES);
+	*ret = ended;
+	return true;
+}
+
 size_t subject_row_key_pack(
 	const struct ban_subject *subject, enum ban_origin origin, uint8_t to[SUBJECT_ROW_KEY_MAX])
 {
@@ -159,6 +188,13 @@ size_t subject_row_key_pack(
 
 	to[size] = (uint8_t)origin;
 	return size + 1;
+}
+
+void ended_subject_key_pack(
+	const uint8_t hash[SUBJECT_HASH_BYTES], const struct id *id, uint8_t to[ENDED_SUBJECT_KEY_BYTES])
+{
+	memcpy(to, hash, SUBJECT_HASH_BYTES);
+	memcpy(to + SUBJECT_HASH_BYTES, id->bytes, ID_BYTES);
 }
 
 void expiry_key_pack(int64_t expire_ms, const struct id *id, uint8_t to[EXPIRY_KEY_BYTES])

@@ -22,16 +22,22 @@ void rpc_ban_gone(struct rpc_call *call, const struct ban *was)
 	fail_not_found(call, &was->id, was->effect == BAN_ALLOWS);
 }
 
+bool rpc_read_ban_id(struct rpc_call *call, const char *field, const char *text, struct id *ret)
+{
+	if (id_parse(text, ret))
+		return true;
+	rpc_refuse(call, field, "expected an id such as 01890a5d-ac96-774b-bcce-b302099a8057");
+	return false;
+}
+
 const struct ban *rpc_find_ban(struct protector *protector, struct rpc_call *call, const char *field,
 	const char *text, bool allowance)
 {
 	const struct ban *ban;
 	struct id id;
 
-	if (!id_parse(text, &id)) {
-		rpc_refuse(call, field, "expected an id such as 01890a5d-ac96-774b-bcce-b302099a8057");
+	if (!rpc_read_ban_id(call, field, text, &id))
 		return NULL;
-	}
 	ban = bans_get(protector->bans, &id);
 	if (ban && ban_in_force(ban, clock_wall_ms(protector->clock)) &&
 		(!allowance || ban->effect == BAN_ALLOWS))
@@ -227,7 +233,8 @@ static void delete_settled(struct remove_change *change)
 		rpc_ban_gone(call, change->was);
 		return;
 	}
-	response.ban = message_ban(rpc_arena(call), change->was);
+	response.ban = message_ended(rpc_arena(call),
+		&(struct ended_ban){.ban = *change->was, .how = BAN_LIFTED, .end_ms = change->end_ms});
 	if (response.ban)
 		delete->answer(&response, call);
 	else
@@ -258,54 +265,20 @@ PROTECTOR_METHOD(get_ban, GetBan)
 {
 	struct protector *protector = container_of(service, struct protector, methods);
 	Protector__GetBanResponse response = PROTECTOR__GET_BAN_RESPONSE__INIT;
-	const struct ban *ban = rpc_find_ban(protector, call, "ban_id", request->ban_id, false);
+	const struct ban *ban;
+	struct id id;
 
-	if (!ban)
+	if (!rpc_read_ban_id(call, "ban_id", request->ban_id, &id))
 		return;
-	response.ban = message_ban(rpc_arena(call), ban);
+	ban = bans_get(protector->bans, &id);
+	if (ban && ban_in_force(ban, clock_wall_ms(protector->clock)))
+		response.ban = message_ban(rpc_arena(call), ban);
+	else if (!rpc_find_ended(protector, call, &id, &response.ban))
+		return;
 	if (response.ban)
 		answer(&response, call);
 	else
 		protector_fail_too_large(call);
-}
-
-static const struct ban *next_in_force(const struct bans *bans, const struct id *after, int64_t now_ms)
-{
-	const struct ban *ban = bans_after(bans, after);
-
-	while (ban && !bans_shows(bans, ban, now_ms))
-		ban = bans_after(bans, &ban->id);
-	return ban;
-}
-
-PROTECTOR_METHOD(list_bans, ListBans)
-{
-	struct protector *protector = container_of(service, struct protector, methods);
-	Protector__ListBansResponse response = PROTECTOR__LIST_BANS_RESPONSE__INIT;
-	int64_t now_ms = clock_wall_ms(protector->clock);
-	char token[ID_TEXT_LENGTH + 1];
-	struct arena *arena = rpc_arena(call);
-	const struct ban *ban;
-	struct id at;
-	size_t max;
-
-	if (!rpc_read_page(call, request->page_size, request->page_token, &max, &at))
-		return;
-	response.bans = ARENA_ARRAY(arena, max, Protector__Ban *);
-	while (response.bans && response.n_bans < max &&
-		(ban = next_in_force(protector->bans, &at, now_ms))) {
-		response.bans[response.n_bans] = message_ban(arena, ban);
-		if (!response.bans[response.n_bans++])
-			break;
-		at = ban->id;
-	}
-	if (arena_exhausted(arena)) {
-		protector_fail_too_large(call);
-		return;
-	}
-	if (response.n_bans == max && next_in_force(protector->bans, &at, now_ms))
-		response.next_page_token = id_format(&at, token);
-	answer(&response, call);
 }
 
 PROTECTOR_METHOD(watch_bans, WatchBans)

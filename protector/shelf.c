@@ -4,9 +4,15 @@
 
 #include "protector/records.h"
 
-enum { TABLE_BANS, TABLE_SUBJECTS, TABLE_EXPIRY };
 const char *const shelf_tables[SHELF_TABLE_COUNT] = {
-	[TABLE_BANS] = "bans", [TABLE_SUBJECTS] = "subjects", [TABLE_EXPIRY] = "expiry"};
+	[TABLE_BANS] = "bans",
+	[TABLE_SUBJECTS] = "subjects",
+	[TABLE_EXPIRY] = "expiry",
+	[TABLE_ENDED] = "ended",
+	[TABLE_ENDED_TIMES] = "ended_times",
+	[TABLE_ENDED_RAW] = "ended_raw",
+	[TABLE_ENDED_SUBJECTS] = "ended_subjects",
+};
 
 static int load_rows(MDB_cursor *cursor, struct bans *bans)
 {
@@ -44,23 +50,6 @@ bool shelf_load(struct store *store, struct bans *bans, struct error *error)
 	return true;
 }
 
-static int put_row(struct store *store, MDB_txn *txn, int table, void *key, size_t key_size, const void *data,
-	size_t size)
-{
-	MDB_val k = {key_size, key}, v = {size, (void *)(uintptr_t)data};
-
-	return mdb_put(txn, store->tables[table], &k, &v, 0);
-}
-
-/* Its row must be there: the tables go together. */
-static int delete_row(struct store *store, MDB_txn *txn, int table, void *key, size_t key_size)
-{
-	MDB_val k = {key_size, key};
-	int rc = mdb_del(txn, store->tables[table], &k, NULL);
-
-	return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
-}
-
 static int get_ban(
 	struct store *store, MDB_txn *txn, const struct id *id, struct ban *ret, struct ban_texts *texts)
 {
@@ -93,62 +82,74 @@ static int remove_ban(struct store *store, MDB_txn *txn, const struct ban *ban)
 {
 	uint8_t subject[SUBJECT_ROW_KEY_MAX], expiry[EXPIRY_KEY_BYTES];
 	struct id id = ban->id;
-	int rc = delete_row(store, txn, TABLE_SUBJECTS, subject,
+	int rc = row_delete(store, txn, TABLE_SUBJECTS, subject,
 		subject_row_key_pack(&ban->subject, ban->origin, subject));
 
 	if (!rc && ban->expire_ms != BANS_NEVER) {
 		expiry_key_pack(ban->expire_ms, &ban->id, expiry);
-		rc = delete_row(store, txn, TABLE_EXPIRY, expiry, sizeof(expiry));
+		rc = row_delete(store, txn, TABLE_EXPIRY, expiry, sizeof(expiry));
 	}
-	return rc ? rc : delete_row(store, txn, TABLE_BANS, id.bytes, ID_BYTES);
+	return rc ? rc : row_delete(store, txn, TABLE_BANS, id.bytes, ID_BYTES);
 }
 
-int shelf_remove(struct store *store, MDB_txn *txn, const struct id *id, bool *ret_found)
+/* From the shelf to the history. */
+static int end_ban(struct history *history, MDB_txn *txn, const struct id *id, enum ban_end how,
+	const struct id *replaced_by, int64_t now_ms)
 {
 	struct ban_texts texts;
 	struct ban ban;
-	int rc = get_ban(store, txn, id, &ban, &texts);
+	int rc = get_ban(history->store, txn, id, &ban, &texts);
+
+	if (!rc)
+		rc = remove_ban(history->store, txn, &ban);
+	return rc ? rc : history_keep(history, txn, &ban, how, replaced_by, now_ms);
+}
+
+int shelf_remove(struct history *history, MDB_txn *txn, const struct id *id, int64_t now_ms, bool *ret_found)
+{
+	int rc = end_ban(history, txn, id, BAN_LIFTED, NULL, now_ms);
 
 	*ret_found = rc == 0;
-	if (rc)
-		return rc == MDB_NOTFOUND ? 0 : rc;
-	return remove_ban(store, txn, &ban);
+	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int remove_known(struct store *store, MDB_txn *txn, const struct id *id)
+/* One that an index names. */
+static int end_known(struct history *history, MDB_txn *txn, const struct id *id, enum ban_end how,
+	const struct id *replaced_by, int64_t now_ms)
 {
-	bool found;
-	int rc = shelf_remove(store, txn, id, &found);
+	int rc = end_ban(history, txn, id, how, replaced_by, now_ms);
 
-	return !rc && !found ? MDB_CORRUPTED : rc;
+	return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
 }
 
-int shelf_put(struct store *store, MDB_txn *txn, const struct ban *ban)
+int shelf_put(struct history *history, MDB_txn *txn, const struct ban *ban, int64_t now_ms)
 {
+	struct store *store = history->store;
 	uint8_t record[BAN_RECORD_MAX], subject[SUBJECT_ROW_KEY_MAX], expiry[EXPIRY_KEY_BYTES];
 	struct id id = ban->id, older;
 	int rc = get_id(store, txn, &ban->subject, ban->origin, &older);
 
 	if (!rc)
-		rc = remove_known(store, txn, &older);
+		rc = end_known(history, txn, &older, BAN_REPLACED, &ban->id, now_ms);
 	else if (rc == MDB_NOTFOUND)
 		rc = 0;
 	if (!rc)
-		rc = put_row(
+		rc = row_put(
 			store, txn, TABLE_BANS, id.bytes, ID_BYTES, record, ban_record_pack(ban, record));
 	if (!rc)
-		rc = put_row(store, txn, TABLE_SUBJECTS, subject,
+		rc = row_put(store, txn, TABLE_SUBJECTS, subject,
 			subject_row_key_pack(&ban->subject, ban->origin, subject), id.bytes, ID_BYTES);
 	if (rc || ban->expire_ms == BANS_NEVER)
 		return rc;
 	expiry_key_pack(ban->expire_ms, &ban->id, expiry);
-	return put_row(store, txn, TABLE_EXPIRY, expiry, sizeof(expiry), "", 0);
+	return row_put(store, txn, TABLE_EXPIRY, expiry, sizeof(expiry), "", 0);
 }
 
-int shelf_lift(struct store *store, MDB_txn *txn, const struct ban_subject *subject,
+int shelf_lift(struct history *history, MDB_txn *txn, const struct ban_subject *subject, int64_t now_ms,
 	struct id ret_ids[BAN_ORIGINS], size_t *ret_count)
 {
 	struct ban_texts texts;
+	struct store *store = history->store;
 	struct ban ban;
 
 	*ret_count = 0;
@@ -164,7 +165,7 @@ int shelf_lift(struct store *store, MDB_txn *txn, const struct ban_subject *subj
 			return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
 		if (ban.effect == BAN_ALLOWS || ban.effect == BAN_EXEMPTS)
 			continue;
-		rc = remove_ban(store, txn, &ban);
+		rc = end_known(history, txn, &id, BAN_LIFTED, NULL, now_ms);
 		if (rc)
 			return rc;
 		ret_ids[(*ret_count)++] = id;
@@ -188,21 +189,21 @@ static int first_to_end(struct store *store, MDB_txn *txn, int64_t *ret_ms, stru
 	return rc;
 }
 
-int shelf_expire(struct store *store, MDB_txn *txn, int64_t now_ms, size_t max, struct id *ret_ids,
+int shelf_expire(struct history *history, MDB_txn *txn, int64_t now_ms, size_t max, struct id *ret_ids,
 	size_t *ret_count, int64_t *ret_next_ms)
 {
 	*ret_next_ms = INT64_MAX;
 	for (*ret_count = 0;; ++*ret_count) {
 		struct id id;
 		int64_t at_ms;
-		int rc = first_to_end(store, txn, &at_ms, &id);
+		int rc = first_to_end(history->store, txn, &at_ms, &id);
 
 		if (rc)
 			return rc == MDB_NOTFOUND ? 0 : rc;
 		*ret_next_ms = at_ms;
 		if (at_ms > now_ms || *ret_count == max)
 			return 0;
-		rc = remove_known(store, txn, &id);
+		rc = end_known(history, txn, &id, BAN_EXPIRED, NULL, now_ms);
 		if (rc)
 			return rc;
 		ret_ids[*ret_count] = id;

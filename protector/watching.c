@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "protector/detection.h"
 #include "protector/recorder.h"
+#include "protector/restoring.h"
 #include "protector/settings_store.h"
 
 static bool open_recorder(
@@ -21,26 +22,18 @@ static bool open_recorder(
 
 /* ---- what is known of bans, told to the analysis ---- */
 
-static void tell_exemption(
-	struct analysis *analysis, const struct ban_subject *subject, uint32_t detectors, int64_t until_us)
+static bool restore(struct protector *protector, struct analysis *analysis, struct error *error)
 {
-	for (enum detector detector = DETECTOR_NONE + 1; detector < DETECTORS; detector++) {
-		if (detectors & DETECTOR_BIT(detector))
-			analysis_exempt(analysis, subject, detector, until_us);
-	}
-}
+	MDB_txn *txn;
+	int rc = store_read_begin(protector->store, &txn);
 
-/* The bans that were stored, before it begins. */
-static void restore(const struct bans *bans, struct analysis *analysis)
-{
-	const struct id first = {{0}};
-
-	for (const struct ban *ban = bans_after(bans, &first); ban; ban = bans_after(bans, &ban->id)) {
-		if (ban->effect == BAN_EXEMPTS)
-			tell_exemption(analysis, &ban->subject, ban->exempts, ban->expire_ms * 1000);
-		else if (ban->detection)
-			analysis_restore(analysis, ban, ban->detection->detector, ban->detection->repetition);
+	if (!rc) {
+		rc = restore_analysis(
+			analysis, protector->bans, &protector->history, txn, clock_wall_ms(protector->clock));
+		mdb_txn_abort(txn);
 	}
+	return !rc || error_set(error, "store %s: bans that are over can't be read, restore a backup: %s",
+			      protector->store->directory, mdb_strerror(rc));
 }
 
 struct exemption {
@@ -54,7 +47,7 @@ static void exempt(struct stream_errand *errand, struct analysis *analysis)
 {
 	struct exemption *exemption = container_of(errand, struct exemption, errand);
 
-	tell_exemption(analysis, &exemption->subject, exemption->detectors, exemption->until_us);
+	restore_exemption(analysis, &exemption->subject, exemption->detectors, exemption->until_us);
 	free(exemption);
 }
 
@@ -132,8 +125,7 @@ bool watching_start(struct protector *protector, struct error *error)
 	struct detector_settings settings;
 	struct id seed;
 
-	if (!settings_store_load(protector->store, &settings, error) ||
-		!open_recorder(protector->settings, &stream.recorder, error))
+	if (!settings_store_load(protector->store, &settings, error))
 		return false;
 	watching = NEW(struct watching);
 	watching->decisions = decisions_new(protector, revoked);
@@ -144,7 +136,13 @@ bool watching_start(struct protector *protector, struct error *error)
 		.decided = decisions_decided,
 		.context = watching->decisions};
 	stream.analysis = analysis_new(&options);
-	restore(protector->bans, stream.analysis);
+	if (!restore(protector, stream.analysis, error) ||
+		!open_recorder(protector->settings, &stream.recorder, error)) {
+		analysis_free(stream.analysis);
+		decisions_free(watching->decisions);
+		free(watching);
+		return false;
+	}
 	watching->stream = stream_new(&stream);
 	protector->watching = watching;
 	protector->exempt_ms = watching->settings.exempt_us / 1000;

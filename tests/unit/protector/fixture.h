@@ -10,14 +10,24 @@ struct fixture {
 	char directory[FOLDER_TEXT_MAX];
 	struct store_options options;
 	struct store *store;
+	struct history history;
 };
+
+#define FIXTURE_LIMITS \
+	{ \
+		.retention_ms = 10000, .address_ms = 1000, .rows_max = 100000 \
+	}
 
 static inline void fixture_open(struct fixture *f)
 {
+	const struct history_limits limits = FIXTURE_LIMITS;
 	struct error error;
+	bool made;
 
 	f->store = store_open(&f->options, &error);
 	assert(f->store);
+	made = history_open(&f->history, f->store, &limits, &error);
+	assert(made);
 }
 
 static inline void fixture_init(struct fixture *f)

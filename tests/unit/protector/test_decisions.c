@@ -96,6 +96,7 @@ static int setup(void **state)
 	w.protector.settings = &w.settings;
 	w.protector.clock = &w.clock.base;
 	w.protector.store = w.f.store;
+	w.protector.history = w.f.history;
 	w.protector.loop = rpc_loop_new("test");
 	w.protector.bans = bans_new();
 	w.protector.board =

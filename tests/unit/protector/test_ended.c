@@ -44,6 +44,7 @@ static int setup(void **state)
 	id_random(&w.incarnation);
 	w.protector.clock = &w.clock.base;
 	w.protector.store = w.f.store;
+	w.protector.history = w.f.history;
 	w.protector.loop = rpc_loop_new("test");
 	w.protector.bans = bans_new();
 	w.protector.board =
@@ -85,7 +86,7 @@ static void add(struct world *w, uint64_t number, const char *subject, int64_t e
 {
 	struct ban ban = make_ban(number, subject, BAN_DENIES, expire_ms);
 
-	assert_int_equal(shelf_put(w->f.store, txn, &ban), 0);
+	assert_int_equal(shelf_put(&w->f.history, txn, &ban, 0), 0);
 	protector_put(&w->protector, &ban);
 }
 

@@ -122,6 +122,7 @@ static void test_a_lifted_client_is_left_alone_by_that_detector(void **state)
 	assert_false(ban(&f, NOW_US + HOUR_US - 1));
 	assert_true(climb(&f, DETECTOR_REFUSALS, RUNG_SLOW, NOW_US + 1));
 	assert_true(ban(&f, NOW_US + HOUR_US));
+	assert_int_equal(f.step.repetition, 0); /* the lifted one counts for nothing */
 	ladder_release(&f.ladder);
 }
 

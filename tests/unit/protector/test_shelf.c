@@ -10,6 +10,8 @@
 #include "tests/unit/protector/fixture.h"
 #include "tests/unit/protector/make_ban.h"
 
+#define NOW_MS 50
+
 static int setup(void **state)
 {
 	static struct fixture f;
@@ -32,7 +34,7 @@ static void put_by(struct fixture *f, enum ban_origin origin, uint64_t number, c
 	MDB_txn *txn = fixture_begin(f);
 
 	ban.origin = origin;
-	assert_int_equal(shelf_put(f->store, txn, &ban), 0);
+	assert_int_equal(shelf_put(&f->history, txn, &ban, NOW_MS), 0);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 }
 
@@ -48,7 +50,7 @@ static bool remove_one(struct fixture *f, uint64_t number)
 	struct id id = make_id(number);
 	bool found;
 
-	assert_int_equal(shelf_remove(f->store, txn, &id, &found), 0);
+	assert_int_equal(shelf_remove(&f->history, txn, &id, NOW_MS, &found), 0);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	return found;
 }
@@ -60,7 +62,7 @@ static size_t lift(struct fixture *f, const char *text)
 	MDB_txn *txn = fixture_begin(f);
 	size_t count;
 
-	assert_int_equal(shelf_lift(f->store, txn, &subject, ids, &count), 0);
+	assert_int_equal(shelf_lift(&f->history, txn, &subject, NOW_MS, ids, &count), 0);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	return count;
 }
@@ -70,7 +72,7 @@ static size_t expire(struct fixture *f, int64_t now_ms, size_t max, struct id *i
 	MDB_txn *txn = fixture_begin(f);
 	size_t count;
 
-	assert_int_equal(shelf_expire(f->store, txn, now_ms, max, ids, &count, ret_next_ms), 0);
+	assert_int_equal(shelf_expire(&f->history, txn, now_ms, max, ids, &count, ret_next_ms), 0);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	return count;
 }
