@@ -44,8 +44,8 @@ struct ban {
 	struct ban_subject subject;
 	enum ban_origin origin;
 	enum ban_effect effect;
-	int64_t create_ms, expire_ms;	   /* in force while now < expire_ms; or BANS_NEVER */
-	const char *reason, *evidence;	   /* never NULL */
+	int64_t create_ms, expire_ms;  /* in force while now < expire_ms; or BANS_NEVER */
+	const char *reason, *evidence; /* never NULL */
 	const struct detection *detection; /* of a detector's; else NULL (protector/detection.h) */
 	uint32_t exempts;		   /* of BAN_EXEMPTS: the detectors, as bits; else 0 */
 	uint8_t owner;			   /* BANS_OWN, or the peer that told of it */

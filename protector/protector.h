@@ -19,10 +19,10 @@
 
 struct protector_settings {
 	struct service_settings common;
-	char *allow;							 /* --allow 127.0.0.0/8,::1/128 */
-	int64_t bans_max;						 /* --bans-max */
+	char *allow;	  /* --allow 127.0.0.0/8,::1/128 */
+	int64_t bans_max; /* --bans-max */
 	int64_t history_retention_ms, address_retention_ms, history_max; /* protector/history.h */
-	char *record;	    /* --record FILE; NULL: nothing is recorded */
+	char *record;	  /* --record FILE; NULL: nothing is recorded */
 	int64_t record_max; /* --record-max */
 };
 
@@ -40,8 +40,7 @@ struct protector {
 	struct watch_board *board;
 	struct id_generator ids;
 	int64_t exempt_ms; /* how long a lifted client is left alone */
-	void (*exempted)(struct protector *protector,
-		const struct ban *exemption); /* tells the detectors; NULL: there are none */
+	void (*exempted)(struct protector *protector, const struct ban *exemption); /* tells the detectors; NULL: there are none */
 	struct watching *watching;
 	struct peers *peers; /* the other protectors */
 };

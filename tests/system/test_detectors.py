@@ -1,11 +1,12 @@
 """Bots are banned by themselves: from what the gatekeepers report, at the edge, explained, for a time, also over crashes.
 
-One installation. Windows are long, so that a bot on a slow machine is one too.
+One installation. Windows are long, so that a bot on a slow machine is one too. Addresses are erased a moment after a ban's end.
 """
 
 import itertools
 import os
 import time
+from datetime import datetime
 
 import pytest
 import requests
@@ -21,7 +22,7 @@ SETTINGS = ("enabled", "shadow", "window", "slow", "challenge", "ban")
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    yield from run_installation(tmp_path_factory.mktemp("guarded"))
+    yield from run_installation(tmp_path_factory.mktemp("guarded"), "--set", "protector.address-retention=1s")
 
 
 @pytest.fixture
@@ -56,19 +57,32 @@ def is_back(sale):
     return sale.is_healthy("protector") and sale.rest.get("/v1/detectors").status_code == 200
 
 
-def decisions_about(sale, user):
-    """What was decided about an account, but for what is in shadow."""
-    found, token = [], ""
-    while True:
-        page = sale.rest.get(f"/v1/bans?pageSize=1000&pageToken={token}").json()
-        found += [ban for ban in page["bans"] if ban.get("userID") == user and ban["effect"] != "BAN_EFFECT_SHADOW"]
-        token = page["nextPageToken"]
-        if not token:
-            return found
+def decisions_about(sale, query):
+    """What was decided, but for what is in shadow; the oldest first. By `userID=...`, with `&ended=true` what is over."""
+    return [ban for ban in sale.rest.get(f"/v1/bans?{query}").json()["bans"] if ban["effect"] != "BAN_EFFECT_SHADOW"]
+
+
+def bans_of(sale, query):
+    return [ban for ban in decisions_about(sale, query) if ban["effect"] == "BAN_EFFECT_DENY"]
 
 
 def ban_of(sale, user):
-    return next((ban for ban in decisions_about(sale, user) if ban["effect"] == "BAN_EFFECT_DENY"), None)
+    """The one in force."""
+    return next(iter(bans_of(sale, f"userID={user}")), None)
+
+
+def last_ban_of(sale, user):
+    """Also if it is over by now."""
+    return ban_of(sale, user) or bans_of(sale, f"userID={user}&ended=true")[-1]
+
+
+def length_s(ban):
+    made, ends = (datetime.fromisoformat(ban[name].replace("Z", "+00:00")) for name in ("createTime", "expireTime"))
+    return (ends - made).total_seconds()
+
+
+def without_end(ban):
+    return {name: value for name, value in ban.items() if name not in ("state", "endTime")}
 
 
 def test_a_burst_is_fine_and_hundreds_a_second_are_not(guarded, fresh):
@@ -79,11 +93,11 @@ def test_a_burst_is_fine_and_hundreds_a_second_are_not(guarded, fresh):
     answers = crowd(sale, sku, [(person, 1, None)] * 150)
     assert {answer.reason for answer in answers} <= {"", "LIMIT_REACHED", "IN_PROGRESS"}
     wait_until(lambda: counted(sale.port + 11, ANALYSED) >= before + 150)
-    assert decisions_about(sale, person) == []
+    assert decisions_about(sale, f"userID={person}") == []
     crowd(sale, sku, [(bot, 1, None)] * 300)
     wait_until(lambda: reason_of(sale, bot) == "BANNED")
     assert ban_of(sale, bot)["detection"]["detector"] == "account-rate"
-    assert decisions_about(sale, person) == []
+    assert decisions_about(sale, f"userID={person}") == []
 
 
 def test_a_bot_is_banned_and_its_ban_explains_itself(sale, fresh):
@@ -127,6 +141,13 @@ def test_a_bot_is_banned_and_its_ban_explains_itself(sale, fresh):
         assert reason_of(sale, bot) != "BANNED"
     assert ban_of(sale, bot) is None
 
+    # What became of it is known, and what it was.
+    lifted = sale.rest.get(f"/v1/bans/{ban['banId']}").json()
+    assert lifted["state"] == "BAN_STATE_LIFTED" and ban["createTime"] < lifted["endTime"] < ban["expireTime"]
+    assert without_end(lifted) == without_end(ban) and ban["state"] == "BAN_STATE_IN_FORCE" and "endTime" not in ban
+    assert bans_of(sale, f"userID={bot}&ended=true") == [lifted]
+    assert sale.rest.delete(f"/v1/bans/{ban['banId']}").status_code == 404
+
 
 def test_settings_change_at_run_time_and_stay(sale, fresh):
     listed = sale.rest.get("/v1/detectors").json()
@@ -150,10 +171,12 @@ def test_settings_change_at_run_time_and_stay(sale, fresh):
     assert (changed["ban"], changed["window"], changed["slow"]) == (40, "30s", 0)
     bot = fresh("bot")
     assert hammer(sale, bot) > 40
-    ban = ban_of(sale, bot)
-    assert ban["detection"]["threshold"] == 40
+    ban = last_ban_of(sale, bot)
+    assert ban["detection"]["threshold"] == 40 and (ban["detection"]["repetition"], length_s(ban)) == (0, 3)
     wait_until(lambda: reason_of(sale, bot) != "BANNED")
-    assert sale.rest.get(f"/v1/bans/{ban['banId']}").status_code == 404
+    ended = sale.rest.get(f"/v1/bans/{ban['banId']}").json()
+    assert (ended["state"], ended["endTime"]) == ("BAN_STATE_EXPIRED", ban["expireTime"])
+    assert without_end(ended) == without_end(ban)
 
     # In shadow it is recorded and refuses nobody; and all of it stays over a crash.
     assert sale.rest.put(RATE, {"shadow": True}).json()["shadow"] is True
@@ -161,6 +184,14 @@ def test_settings_change_at_run_time_and_stay(sale, fresh):
     wait_until(lambda: is_back(sale))
     assert sale.rest.get(RATE).json() == {**changed, "shadow": True}
     assert sale.rest.get("/v1/detectors").json()["ladder"]["ban"] == "3s"
+    assert sale.rest.get(f"/v1/bans/{ban['banId']}").json() == ended
+
+    # That it was banned before is known too: now for twice as long.
+    assert sale.rest.put(RATE, {"shadow": False}).status_code == 200
+    hammer(sale, bot)
+    again = last_ban_of(sale, bot)
+    assert again["banId"] != ban["banId"] and (again["detection"]["repetition"], length_s(again)) == (1, 6)
+    assert sale.rest.put(RATE, {"shadow": True}).status_code == 200
     bot = fresh("bot")
 
     def is_recorded():
@@ -169,6 +200,26 @@ def test_settings_change_at_run_time_and_stay(sale, fresh):
                    for one in sale.rest.get("/v1/bans?pageSize=1000").json()["bans"])
 
     wait_until(lambda: [is_recorded() for _ in range(20)][-1])
+
+
+def test_addresses_go_and_what_was_said_of_them_stays(sale):
+    address = "198.51.100.77"
+    made = sale.rest.post("/v1/bans", {"address": address, "reason": f"seen at {address}"}).json()
+    other = sale.rest.post("/v1/bans", {"address": address, "reason": "again"}).json()
+    assert sale.rest.delete(f"/v1/bans/{other['banId']}").json()["state"] == "BAN_STATE_LIFTED"
+    get = lambda: sale.rest.get(f"/v1/bans/{made['banId']}").json()
+    assert (get()["state"], get()["replacedBy"]) == ("BAN_STATE_REPLACED", other["banId"])
+    wait_until(lambda: "address" not in get())
+    erased = get()
+    assert erased["reason"] == "seen at [address]" and len(erased["addressHash"]) == 32
+    assert erased["state"] == "BAN_STATE_REPLACED" and erased["createTime"] == made["createTime"]
+    # Who has the address finds them, in pages too; nobody finds the address.
+    found = sale.rest.get(f"/v1/bans?address={address}&ended=true&pageSize=1").json()
+    rest = sale.rest.get(f"/v1/bans?address={address}&ended=true&pageToken={found['nextPageToken']}").json()
+    assert [ban["banId"] for ban in found["bans"] + rest["bans"]] == [made["banId"], other["banId"]] and rest["nextPageToken"] == ""
+    assert bans_of(sale, f"address={address}") == [] == bans_of(sale, "address=198.51.100.78&ended=true")
+    wait_until(lambda: address not in sale.rest.get("/v1/bans?ended=true&pageSize=1000").text)
+    assert sale.rest.get("/v1/bans?address=nowhere").status_code == 400
 
 
 def counted(port, line):

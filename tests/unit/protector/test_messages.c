@@ -142,6 +142,34 @@ static void test_a_ban_message(void **state)
 	assert_int_equal(message->source, PROTECTOR__BAN_SOURCE__BAN_SOURCE_DETECTOR);
 	assert_int_equal(message->expire_time->seconds, 1);
 	assert_int_equal(message->expire_time->nanos, 500000000);
+	assert_int_equal(message->state, PROTECTOR__BAN_STATE__BAN_STATE_IN_FORCE);
+	assert_null(message->end_time);
+}
+
+static void test_a_message_of_one_that_is_over(void **state)
+{
+	struct ended_ban ended = {
+		.ban = make_ban(1, "10.1.2.3", BAN_DENIES, 9), .how = BAN_EXPIRED, .end_ms = 2500};
+	const Protector__Ban *message = message_ended(&arena, &ended);
+
+	assert_int_equal(message->state, PROTECTOR__BAN_STATE__BAN_STATE_EXPIRED);
+	assert_int_equal(message->end_time->seconds, 2);
+	assert_string_equal(message->address, "10.1.2.3");
+	assert_string_equal(message->replaced_by, "");
+	ended.how = BAN_REPLACED;
+	ended.replaced_by = make_id(2);
+	ended.erased = true;
+	memset(ended.subject_hash, 0x0f, sizeof(ended.subject_hash));
+	message = message_ended(&arena, &ended);
+	assert_int_equal(message->state, PROTECTOR__BAN_STATE__BAN_STATE_REPLACED);
+	assert_string_equal(message->replaced_by, "00000000-0000-0000-0000-000000000002");
+	assert_int_equal(message->subject_case, PROTECTOR__BAN__SUBJECT_ADDRESS_HASH);
+	assert_string_equal(message->address_hash, "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f");
+	ended.ban = make_ban(1, "mallory", BAN_DENIES, 9);
+	ended.how = BAN_LIFTED;
+	message = message_ended(&arena, &ended);
+	assert_int_equal(message->state, PROTECTOR__BAN_STATE__BAN_STATE_LIFTED);
+	assert_string_equal(message->user_id, "mallory");
 }
 
 static void test_an_allowance(void **state)
@@ -272,6 +300,7 @@ int main(void)
 		TEST(test_a_ban_from_a_request),
 		TEST(test_each_field_is_named),
 		TEST(test_a_ban_message),
+		TEST(test_a_message_of_one_that_is_over),
 		TEST(test_an_allowance),
 		TEST(test_outcomes),
 		TEST(test_a_full_arena_is_told),

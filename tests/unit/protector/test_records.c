@@ -140,6 +140,49 @@ static void test_damage_is_seen(void **state)
 	}
 }
 
+static struct ended_ban make_ended(uint64_t number, const char *subject)
+{
+	struct ended_ban ended = {
+		.ban = make_ban(number, subject, BAN_DENIES, 258), .how = BAN_REPLACED, .end_ms = 257};
+
+	ended.replaced_by = make_id(7);
+	memset(ended.subject_hash, 0xab, sizeof(ended.subject_hash));
+	return ended;
+}
+
+static void test_ended_ones(void **state)
+{
+	static const uint8_t fixed[] = {
+		3, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7};
+	struct ended_ban ended = make_ended(1, "me"), back;
+	uint8_t record[ENDED_RECORD_MAX], key[ENDED_SUBJECT_KEY_BYTES];
+	struct ban_texts texts;
+	size_t size;
+
+	ended.erased = true;
+	size = ended_record_pack(&ended, record);
+	assert_memory_equal(record, fixed, sizeof(fixed));
+	assert_int_equal(record[sizeof(fixed)], 0xab);
+	assert_true(ended_unpack(ended.ban.id.bytes, ID_BYTES, record, size, &back, &texts));
+	assert_int_equal(back.how, BAN_REPLACED);
+	assert_true(back.erased && back.end_ms == 257);
+	assert_memory_equal(back.replaced_by.bytes, ended.replaced_by.bytes, ID_BYTES);
+	assert_memory_equal(back.subject_hash, ended.subject_hash, SUBJECT_HASH_BYTES);
+	assert_string_equal(back.ban.subject.user_id, "me");
+	ended_subject_key_pack(ended.subject_hash, &ended.ban.id, key);
+	assert_memory_equal(key, ended.subject_hash, SUBJECT_HASH_BYTES);
+	assert_memory_equal(key + SUBJECT_HASH_BYTES, ended.ban.id.bytes, ID_BYTES);
+	for (size_t cut = 0; cut < size; cut++)
+		assert_false(ended_unpack(ended.ban.id.bytes, ID_BYTES, record, cut, &back, &texts));
+	record[0] = BAN_ENDS;
+	assert_false(ended_unpack(ended.ban.id.bytes, ID_BYTES, record, size, &back, &texts));
+	record[0] = 0;
+	assert_false(ended_unpack(ended.ban.id.bytes, ID_BYTES, record, size, &back, &texts));
+	record[0] = BAN_LIFTED;
+	record[1] = 2;
+	assert_false(ended_unpack(ended.ban.id.bytes, ID_BYTES, record, size, &back, &texts));
+}
+
 static void test_ends_sort(void **state)
 {
 	static const int64_t ascending[] = {INT64_MIN, -5, 0, 3, 256, 1767225600000, INT64_MAX};
@@ -165,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_detectors_that_are_not_known),
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_damage_is_seen),
+		cmocka_unit_test(test_ended_ones),
 		cmocka_unit_test(test_ends_sort),
 	};
 
