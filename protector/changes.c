@@ -115,7 +115,7 @@ static int remove_apply(struct change *change, void *domain, MDB_txn *txn, int64
 {
 	struct remove_change *remove = container_of(change, struct remove_change, change);
 	struct history *history = &remove->protector->history;
-	int rc = shelf_remove(history, txn, &remove->was->id, now_ms, &remove->found);
+	int rc = shelf_remove(history, txn, &remove->was->id, BAN_LIFTED, NULL, now_ms, &remove->found);
 
 	remove->end_ms = now_ms;
 	if (!rc && remove->found && remove->exemption.effect)

@@ -42,11 +42,11 @@ static void obey(struct peers *peers, const struct ban *heard)
 	if (!ban_in_force(heard, clock_wall_ms(peers->protector->clock)))
 		return;
 	if (heard->origin == BAN_BY_OPERATOR && said && id_compare(&said->id, &heard->id) < 0)
-		retire(peers->retirements, &said->id);
+		retire(peers->retirements, &said->id, &heard->id);
 	if (heard->effect != BAN_EXEMPTS)
 		return;
 	if (found && found->detection && (heard->exempts & DETECTOR_BIT(found->detection->detector)))
-		retire(peers->retirements, &found->id);
+		retire(peers->retirements, &found->id, NULL);
 	if (peers->protector->exempted)
 		peers->protector->exempted(peers->protector, heard);
 }

@@ -16,7 +16,7 @@ struct retirement {
 	struct rpc_task task;
 	struct command command;
 	enum writer_result result;
-	struct id id;
+	struct id id, replaced_by; /* the zero id: it is lifted */
 	bool found;
 };
 
@@ -36,8 +36,10 @@ static int apply(struct command *command, void *domain, MDB_txn *txn, int64_t no
 {
 	struct retirement *retirement = container_of(command, struct retirement, command);
 
-	return shelf_remove(
-		retirement->retirements->protector->store, txn, &retirement->id, &retirement->found);
+	const bool lifted = id_is_zero(&retirement->replaced_by);
+
+	return shelf_remove(&retirement->retirements->protector->history, txn, &retirement->id,
+		lifted ? BAN_LIFTED : BAN_REPLACED, &retirement->replaced_by, now_ms, &retirement->found);
 }
 
 static void settle(struct rpc_task *task)
@@ -79,7 +81,7 @@ static void submit_again(struct rpc_task *task)
 	submit(container_of(task, struct retirement, retry.task));
 }
 
-void retire(struct retirements *retirements, const struct id *id)
+void retire(struct retirements *retirements, const struct id *id, const struct id *replaced_by)
 {
 	struct retirement *retirement;
 
@@ -88,6 +90,8 @@ void retire(struct retirements *retirements, const struct id *id)
 	retirement = NEW(struct retirement);
 	retirement->retirements = retirements;
 	retirement->id = *id;
+	if (replaced_by)
+		retirement->replaced_by = *replaced_by;
 	retirement->retry.task.run = submit_again;
 	retirement->task.run = settle;
 	TAILQ_INSERT_TAIL(&retirements->open, retirement, link);

@@ -11,6 +11,7 @@ struct retirements *retirements_new(struct protector *protector);
 void retirements_end(struct retirements *retirements); /* no more is given to the writer */
 void retirements_free(struct retirements *retirements);
 
-void retire(struct retirements *retirements, const struct id *id); /* one of our own; twice is harmless */
+/* One of our own; twice is harmless. replaced_by: the newer word; NULL: a person lifted it. */
+void retire(struct retirements *retirements, const struct id *id, const struct id *replaced_by);
 
 #endif

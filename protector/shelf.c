@@ -105,9 +105,10 @@ static int end_ban(struct history *history, MDB_txn *txn, const struct id *id, e
 	return rc ? rc : history_keep(history, txn, &ban, how, replaced_by, now_ms);
 }
 
-int shelf_remove(struct history *history, MDB_txn *txn, const struct id *id, int64_t now_ms, bool *ret_found)
+int shelf_remove(struct history *history, MDB_txn *txn, const struct id *id, enum ban_end how,
+	const struct id *replaced_by, int64_t now_ms, bool *ret_found)
 {
-	int rc = end_ban(history, txn, id, BAN_LIFTED, NULL, now_ms);
+	int rc = end_ban(history, txn, id, how, replaced_by, now_ms);
 
 	*ret_found = rc == 0;
 	return rc == MDB_NOTFOUND ? 0 : rc;

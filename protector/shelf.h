@@ -11,8 +11,9 @@
 bool shelf_load(struct store *store, struct bans *bans, struct error *error); /* all of it into memory */
 
 int shelf_put(struct history *history, MDB_txn *txn, const struct ban *ban, int64_t now_ms);
-/* A person lifts it. */
-int shelf_remove(struct history *history, MDB_txn *txn, const struct id *id, int64_t now_ms, bool *ret_found);
+/* `replaced_by` of BAN_REPLACED, else NULL. */
+int shelf_remove(struct history *history, MDB_txn *txn, const struct id *id, enum ban_end how,
+	const struct id *replaced_by, int64_t now_ms, bool *ret_found);
 
 /* Lifts the subject's bans of every origin; allowances and exemptions stay. The ids of those that were there come back. */
 int shelf_lift(struct history *history, MDB_txn *txn, const struct ban_subject *subject, int64_t now_ms,

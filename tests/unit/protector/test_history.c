@@ -45,7 +45,7 @@ static void lift(struct fixture *f, uint64_t number, int64_t now_ms)
 	const struct id id = make_id(number);
 	bool found;
 
-	assert_int_equal(shelf_remove(&f->history, txn, &id, now_ms, &found), 0);
+	assert_int_equal(shelf_remove(&f->history, txn, &id, BAN_LIFTED, NULL, now_ms, &found), 0);
 	assert_true(found);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 }

@@ -50,7 +50,7 @@ static bool remove_one(struct fixture *f, uint64_t number)
 	struct id id = make_id(number);
 	bool found;
 
-	assert_int_equal(shelf_remove(&f->history, txn, &id, NOW_MS, &found), 0);
+	assert_int_equal(shelf_remove(&f->history, txn, &id, BAN_LIFTED, NULL, NOW_MS, &found), 0);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	return found;
 }
