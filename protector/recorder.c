@@ -11,11 +11,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "flashsale/protector/v1/traffic.pb-c.h"
-#include "protector/bans.h"
+#include "protector/recording.h"
 #include "rpc/wire.h"
 
-#define EVENTS_MAX 4096
-#define LENGTH_MAX 10
 #define EVENT_BYTES_MAX (16 + 20 + BANS_USER_MAX + 16) /* packed */
 
 struct recorder {
@@ -28,31 +26,68 @@ struct recorder {
 	uint8_t *buffer; /* a message and its length */
 };
 
-/* Where the last whole message ends: a process that was killed may have left a part of one. */
+/* What follows the length of a message of ours, as far as it is there: an event, which has its time first. */
+static bool begins_with_an_event(const struct wire *rest)
+{
+	static const uint8_t events = 1 << 3 | WIRE_BYTES, time_us = 1 << 3 | WIRE_VARINT;
+	const ptrdiff_t size = rest->end - rest->next;
+
+	return (size < 1 || rest->next[0] == events) && (size < 3 || rest->next[2] == time_us);
+}
+
+/* Where the last whole message ends: a process that was killed may have left a part of one. -1: what is there is nothing of ours. */
 static int64_t end_of_messages(int descriptor, int64_t bytes)
 {
 	int64_t at = 0;
 
 	for (;;) {
-		uint8_t head[LENGTH_MAX];
+		uint8_t head[RECORDING_LENGTH_MAX];
 		const ssize_t count = pread(descriptor, head, sizeof(head), at);
 		struct wire wire = {head, head + (count > 0 ? count : 0)};
 		uint64_t size;
 
-		if (!wire_varint(&wire, &size) || size > (uint64_t)(bytes - at - (wire.next - head)))
-			return at;
+		if (!wire_varint(&wire, &size))
+			return count < RECORDING_LENGTH_MAX ? at : -1;
+		if (size > RECORDING_BYTES_MAX)
+			return -1;
+		if (size > (uint64_t)(bytes - at - (wire.next - head)))
+			return at > 0 || begins_with_an_event(&wire) ? at : -1;
 		at += (wire.next - head) + (int64_t)size;
 	}
 }
 
-static bool find_end(int descriptor, int64_t *ret_bytes)
+/* Whether it begins as a recording does: nobody's other file is written to. */
+static bool begins_well(const char *path, struct error *error)
+{
+	struct recording_reader *reader = recording_open(path, error);
+	const struct traffic *events;
+	enum recording_result result;
+	size_t count;
+	bool good;
+
+	if (!reader)
+		return false;
+	result = recording_read(reader, &events, &count, error);
+	good = result == RECORDING_EVENTS ? !recording_invalid(reader) : result == RECORDING_END;
+	if (result == RECORDING_EVENTS && !good)
+		error_set(error, "%s is not recorded traffic: what its first message tells can't be", path);
+	recording_close(reader);
+	return good;
+}
+
+static bool find_end(int descriptor, const char *path, int64_t *ret_bytes, struct error *error)
 {
 	struct stat status;
 
 	if (fstat(descriptor, &status) != 0)
-		return false;
+		return error_set(error, "%s: %s", path, strerror(errno));
 	*ret_bytes = end_of_messages(descriptor, status.st_size);
-	return *ret_bytes == status.st_size || ftruncate(descriptor, *ret_bytes) == 0;
+	if (*ret_bytes < 0)
+		return error_set(error, "%s is not recorded traffic; it is left as it is", path);
+	if (*ret_bytes > 0 && !begins_well(path, error))
+		return false;
+	return *ret_bytes == status.st_size || ftruncate(descriptor, *ret_bytes) == 0 ||
+	       error_set(error, "%s: %s", path, strerror(errno));
 }
 
 struct recorder *recorder_open(const char *path, int64_t bytes_max, struct error *error)
@@ -60,12 +95,15 @@ struct recorder *recorder_open(const char *path, int64_t bytes_max, struct error
 	/* Who may read it: it names people. */
 	const int descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	struct recorder *recorder;
-	int64_t bytes;
+	int64_t bytes = 0;
 
-	if (descriptor < 0 || !find_end(descriptor, &bytes)) {
+	if (descriptor < 0) {
 		error_set(error, "--record %s: %s", path, strerror(errno));
-		if (descriptor >= 0)
-			close(descriptor);
+		return NULL;
+	}
+	if (!find_end(descriptor, path, &bytes, error)) {
+		error_prefix(error, "--record");
+		close(descriptor);
 		return NULL;
 	}
 	recorder = NEW(struct recorder);
@@ -73,15 +111,12 @@ struct recorder *recorder_open(const char *path, int64_t bytes_max, struct error
 	recorder->path = memory_copy_text(path);
 	recorder->bytes = bytes;
 	recorder->bytes_max = bytes_max;
-	recorder->items = NEW_ARRAY(EVENTS_MAX, Protector__TrafficEvent);
-	recorder->pointers = NEW_ARRAY(EVENTS_MAX, Protector__TrafficEvent *);
-	recorder->users = memory_new_array(EVENTS_MAX, sizeof(*recorder->users));
-	recorder->buffer = memory_new(LENGTH_MAX + EVENTS_MAX * EVENT_BYTES_MAX);
-	for (size_t i = 0; i < EVENTS_MAX; i++) {
-		protector__traffic_event__init(&recorder->items[i]);
+	recorder->items = NEW_ARRAY(RECORDING_EVENTS_MAX, Protector__TrafficEvent);
+	recorder->pointers = NEW_ARRAY(RECORDING_EVENTS_MAX, Protector__TrafficEvent *);
+	recorder->users = memory_new_array(RECORDING_EVENTS_MAX, sizeof(*recorder->users));
+	recorder->buffer = memory_new(RECORDING_LENGTH_MAX + RECORDING_EVENTS_MAX * EVENT_BYTES_MAX);
+	for (size_t i = 0; i < RECORDING_EVENTS_MAX; i++)
 		recorder->pointers[i] = &recorder->items[i];
-		recorder->items[i].user_id = recorder->users[i];
-	}
 	return recorder;
 }
 
@@ -93,30 +128,12 @@ static void stop(struct recorder *recorder, const char *why)
 	recorder->descriptor = -1;
 }
 
-static void fill(Protector__TrafficEvent *item, const struct traffic *event)
-{
-	const size_t size = !event->has_address ? 0 : address_is_v4(&event->address) ? 4 : 16;
-
-	item->time_us = event->time_us;
-	item->client_address = (ProtobufCBinaryData){
-		size, (uint8_t *)(uintptr_t)event->address.bytes + (size == 4 ? 12 : 0)};
-	memcpy(item->user_id, event->user_id.text, event->user_id.length);
-	item->user_id[event->user_id.length] = '\0';
-	item->kind = (Protector__TrafficKind)event->kind; /* the same numbers */
-	item->reason = event->reason;
-	item->counts_address = event->counts_address;
-	item->counts_account = event->counts_account;
-}
-
 /* The length stands right before the message. */
 static uint8_t *put_length(uint8_t *message, size_t size)
 {
-	uint8_t length[LENGTH_MAX];
-	size_t count = 0;
+	uint8_t length[RECORDING_LENGTH_MAX];
+	const size_t count = recording_pack_length(size, length);
 
-	for (; size >= 0x80; size >>= 7)
-		length[count++] = (uint8_t)(size | 0x80);
-	length[count++] = (uint8_t)size;
 	return memcpy(message - count, length, count);
 }
 
@@ -143,16 +160,16 @@ void recorder_put(struct recorder *recorder, const struct traffic *events, size_
 	uint8_t *start;
 	size_t size;
 
-	assert(count <= EVENTS_MAX);
+	assert(count <= RECORDING_EVENTS_MAX);
 	if (recorder->descriptor < 0)
 		return;
 	for (size_t i = 0; i < count; i++)
-		fill(&recorder->items[i], &events[i]);
+		event_of_traffic(&events[i], recorder->users[i], &recorder->items[i]);
 	message.events = recorder->pointers;
 	message.n_events = count;
-	size = protector__report_traffic_request__pack(&message, recorder->buffer + LENGTH_MAX);
-	start = put_length(recorder->buffer + LENGTH_MAX, size);
-	size += (size_t)(recorder->buffer + LENGTH_MAX - start);
+	size = protector__report_traffic_request__pack(&message, recorder->buffer + RECORDING_LENGTH_MAX);
+	start = put_length(recorder->buffer + RECORDING_LENGTH_MAX, size);
+	size += (size_t)(recorder->buffer + RECORDING_LENGTH_MAX - start);
 	if (recorder->bytes + (int64_t)size > recorder->bytes_max)
 		stop(recorder, "it is as large as --record-max says");
 	else

@@ -8,9 +8,7 @@
 
 #include "base/arena.h"
 #include "base/memory.h"
-#include "protector/bans.h"
 
-#define VARINT_MAX 10
 #define ARENA_BYTES_MAX (4 * 1024 * 1024)
 #define V4_BYTES 4
 #define V6_BYTES 16
@@ -64,6 +62,37 @@ bool traffic_of_event(const Protector__TrafficEvent *event, struct traffic *ret)
 	return !ret->has_address || address_of(&event->client_address, &ret->address);
 }
 
+void event_of_traffic(
+	const struct traffic *traffic, char user[BANS_USER_MAX + 1], Protector__TrafficEvent *ret)
+{
+	const size_t skip = address_is_v4(&traffic->address) ? V6_BYTES - V4_BYTES : 0;
+
+	assert(traffic->user_id.length <= BANS_USER_MAX);
+	protector__traffic_event__init(ret);
+	ret->time_us = traffic->time_us;
+	if (traffic->has_address)
+		ret->client_address = (ProtobufCBinaryData){
+			V6_BYTES - skip, (uint8_t *)(uintptr_t)traffic->address.bytes + skip};
+	if (traffic->user_id.length)
+		memcpy(user, traffic->user_id.text, traffic->user_id.length);
+	user[traffic->user_id.length] = '\0';
+	ret->user_id = user;
+	ret->kind = (Protector__TrafficKind)traffic->kind; /* the same numbers */
+	ret->reason = traffic->reason;
+	ret->counts_address = traffic->counts_address;
+	ret->counts_account = traffic->counts_account;
+}
+
+size_t recording_pack_length(uint64_t length, uint8_t to[RECORDING_LENGTH_MAX])
+{
+	size_t size = 0;
+
+	for (; length >= 0x80; length >>= 7)
+		to[size++] = (uint8_t)(length | 0x80);
+	to[size++] = (uint8_t)length;
+	return size;
+}
+
 struct recording_reader *recording_open(const char *path, struct error *error)
 {
 	FILE *file = fopen(path, "rb");
@@ -106,7 +135,7 @@ static enum recording_result broken(
 static enum recording_result read_length(struct recording_reader *reader, uint64_t *ret, struct error *error)
 {
 	*ret = 0;
-	for (unsigned i = 0; i < VARINT_MAX; i++) {
+	for (unsigned i = 0; i < RECORDING_LENGTH_MAX; i++) {
 		const int c = getc(reader->file);
 
 		if (c == EOF) {
@@ -183,7 +212,7 @@ struct recording_writer {
 	int failed; /* errno; 0: not yet */
 	size_t count;
 	Protector__TrafficEvent events[WRITE_EVENTS], *pointers[WRITE_EVENTS];
-	struct address addresses[WRITE_EVENTS];
+	struct traffic kept[WRITE_EVENTS]; /* what the events point to */
 	char names[WRITE_EVENTS][BANS_USER_MAX + 1];
 	uint8_t bytes[RECORDING_BYTES_MAX];
 };
@@ -205,21 +234,10 @@ struct recording_writer *recording_create(const char *path, struct error *error)
 	return writer;
 }
 
-static size_t pack_length(uint64_t length, uint8_t to[VARINT_MAX])
-{
-	size_t size = 0;
-
-	do {
-		to[size++] = (uint8_t)((length & 0x7f) | (length > 0x7f ? 0x80 : 0));
-		length >>= 7;
-	} while (length);
-	return size;
-}
-
 static void flush(struct recording_writer *writer)
 {
 	Protector__ReportTrafficRequest message = PROTECTOR__REPORT_TRAFFIC_REQUEST__INIT;
-	uint8_t head[VARINT_MAX];
+	uint8_t head[RECORDING_LENGTH_MAX];
 	size_t size, head_size;
 
 	if (!writer->count)
@@ -228,7 +246,7 @@ static void flush(struct recording_writer *writer)
 	message.events = writer->pointers;
 	size = protector__report_traffic_request__pack(&message, writer->bytes);
 	assert(size <= RECORDING_BYTES_MAX);
-	head_size = pack_length(size, head);
+	head_size = recording_pack_length(size, head);
 	writer->count = 0;
 	if (writer->failed)
 		return;
@@ -240,26 +258,11 @@ static void flush(struct recording_writer *writer)
 
 void recording_write(struct recording_writer *writer, const struct traffic *traffic)
 {
-	Protector__TrafficEvent *event = &writer->events[writer->count];
-	struct address *address = &writer->addresses[writer->count];
-	const size_t skip = address_is_v4(&traffic->address) ? V6_BYTES - V4_BYTES : 0;
+	const size_t at = writer->count++;
 
-	assert(traffic->user_id.length <= BANS_USER_MAX);
-	protector__traffic_event__init(event);
-	event->time_us = traffic->time_us;
-	if (traffic->has_address) {
-		*address = traffic->address;
-		event->client_address = (ProtobufCBinaryData){V6_BYTES - skip, address->bytes + skip};
-	}
-	event->user_id = writer->names[writer->count];
-	if (traffic->user_id.length)
-		memcpy(event->user_id, traffic->user_id.text, traffic->user_id.length);
-	event->user_id[traffic->user_id.length] = 0;
-	event->kind = (Protector__TrafficKind)traffic->kind;
-	event->reason = traffic->reason;
-	event->counts_address = traffic->counts_address;
-	event->counts_account = traffic->counts_account;
-	if (++writer->count == WRITE_EVENTS)
+	writer->kept[at] = *traffic;
+	event_of_traffic(&writer->kept[at], writer->names[at], &writer->events[at]);
+	if (writer->count == WRITE_EVENTS)
 		flush(writer);
 }
 

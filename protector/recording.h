@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "flashsale/protector/v1/traffic.pb-c.h"
+#include "protector/bans.h"
 #include "protector/traffic.h"
 
 #define RECORDING_EVENTS_MAX 4096	    /* of a message */
@@ -15,6 +16,13 @@
 
 /* The message's event as detectors see it; it points into the message. False: a time, an address or an account that can't be, or that is counted and not there. */
 bool traffic_of_event(const Protector__TrafficEvent *event, struct traffic *ret);
+/* And back; it points into *traffic and to `user`, which gets the account. */
+void event_of_traffic(
+	const struct traffic *traffic, char user[BANS_USER_MAX + 1], Protector__TrafficEvent *ret);
+
+/* The length of a message as it stands before it; how many bytes that takes. */
+#define RECORDING_LENGTH_MAX 10
+size_t recording_pack_length(uint64_t length, uint8_t to[RECORDING_LENGTH_MAX]);
 
 struct recording_reader;
 struct recording_reader *recording_open(const char *path, struct error *error);

@@ -370,6 +370,39 @@ static void a_torn_end_is_cut_off(void **state)
 	recorder_put(recorder, &traffic, 1);
 	recorder_close(recorder);
 	assert_int_equal(count_recorded(), 4);
+	assert_int_equal(truncate(w.file, 6), 0); /* the first one */
+	recorder = recorder_open(w.file, 4096, &error);
+	assert_non_null(recorder);
+	recorder_put(recorder, &traffic, 1);
+	recorder_close(recorder);
+	assert_int_equal(count_recorded(), 1);
+}
+
+/* A name that was mistyped costs nobody a file. */
+static void a_file_of_another_kind_is_left_alone(void **state)
+{
+	static const char *const contents[] = {"notes that are dear to somebody\n",
+		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff and more",
+		"\x03\x08\x01\x01\xff\xff\xff\x7f a length that no message has"};
+	char content[100];
+	struct error error;
+	FILE *file;
+
+	folder_make(w.folder);
+	snprintf(w.file, sizeof(w.file), "%s/notes", w.folder);
+	for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
+		const size_t size = strlen(contents[i]);
+
+		file = fopen(w.file, "we");
+		assert_non_null(file);
+		fwrite(contents[i], 1, size, file);
+		fclose(file);
+		assert_null(recorder_open(w.file, 4096, &error));
+		assert_non_null(strstr(error.text, w.file));
+		assert_int_equal(read_file((uint8_t *)content, sizeof(content)), size);
+		assert_memory_equal(content, contents[i], size);
+	}
+	folder_remove(w.folder);
 }
 
 static void a_place_that_can_not_be_written_is_named(void **state)
@@ -395,6 +428,7 @@ int main(void)
 		TEST(the_end_waits_for_what_was_given),
 		TEST_RECORDING(what_was_analysed_is_recorded_up_to_a_size),
 		TEST_RECORDING(a_torn_end_is_cut_off),
+		cmocka_unit_test(a_file_of_another_kind_is_left_alone),
 		cmocka_unit_test(a_place_that_can_not_be_written_is_named),
 	};
 
