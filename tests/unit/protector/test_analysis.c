@@ -234,6 +234,25 @@ static void test_top(void **state)
 	analysis_free(analysis);
 }
 
+/* Hosts of a /64 are one client, whatever they call themselves; another /64 is another. */
+static void test_a_network_of_ipv6_is_one_client(void **state)
+{
+	struct heard heard;
+	struct analysis *analysis = start(&heard);
+	struct top_client top[3];
+
+	send(analysis, START_US, 0, 2, event(0, "", "2001:db8:1:2::7"));
+	send(analysis, START_US, 0, 3, event(0, "", "2001:db8:1:2:ffff:ffff:ffff:ffff"));
+	send(analysis, START_US, 0, 1, event(0, "", "2001:db8:1:3::7"));
+	assert_int_equal(analysis_top(analysis, BAN_OF_ADDRESS, top, 3), 2);
+	assert_int_equal(top[0].requests, 5);
+	assert_int_equal(top[0].subject.address.bits, 64);
+	assert_int_equal(top[0].subject.address.bytes[7], 2);
+	assert_int_equal(top[0].subject.address.bytes[15], 0);
+	assert_int_equal(top[1].requests, 1);
+	analysis_free(analysis);
+}
+
 /* A million who come once push nobody out who comes often, and memory stays as it is. */
 static void test_many_who_come_once(void **state)
 {
@@ -273,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_the_clock_goes_back),
 		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_a_network_of_ipv6_is_one_client),
 		cmocka_unit_test(test_many_who_come_once),
 	};
 

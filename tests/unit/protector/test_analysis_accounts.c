@@ -128,15 +128,37 @@ static void test_what_breaks_the_row(void **state)
 	struct analysis *analysis = start(&heard);
 	struct traffic traffic = event(0, "user1", "192.0.2.1");
 
-	for (int64_t i = 0; i < 20; i++) {
-		traffic.reason = COMMON__REASON__REASON_SOLD_OUT;
+	traffic.reason = COMMON__REASON__REASON_SOLD_OUT;
+	for (int64_t i = 0; i < 20; i++) /* the pause */
 		send(analysis, START_US + i * 200 * SECOND_US, 50 * SECOND_US, 50, traffic);
+	assert_int_equal(heard.count, 0);
+	for (int64_t i = 0; i < 20; i++) { /* a yes */
+		traffic.reason = COMMON__REASON__REASON_SOLD_OUT;
+		send(analysis, START_US + (5000 + i * 60) * SECOND_US, 50 * SECOND_US, 50, traffic);
 		traffic.reason = COMMON__REASON__REASON_UNSPECIFIED;
-		if (i % 2) /* a yes, or else the pause */
-			send(analysis, START_US + (i * 200 + 60) * SECOND_US, SECOND_US, 1, traffic);
+		send(analysis, START_US + (5055 + i * 60) * SECOND_US, SECOND_US, 1, traffic);
 	}
 	assert_int_equal(heard.count, 0);
 	analysis_free(analysis);
+}
+
+/* A hundred that are sent at once and all refused, or all throttled, show no will to go on: they are a try. */
+static void test_many_at_once_are_one_try(void **state)
+{
+	static const Common__Reason reasons[] = {
+		COMMON__REASON__REASON_SOLD_OUT, COMMON__REASON__REASON_THROTTLED};
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		struct heard heard;
+		struct analysis *analysis = start(&heard);
+		struct traffic traffic = event(0, "user1", "192.0.2.1");
+
+		traffic.reason = reasons[i];
+		for (int64_t round = 0; round < 20; round++)
+			send(analysis, START_US + round * 11 * SECOND_US, 90000, 100, traffic);
+		assert_int_equal(heard.count, 0);
+		analysis_free(analysis);
+	}
 }
 
 static void test_throttled(void **state)
@@ -221,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_refusals_in_a_row),
 		cmocka_unit_test(test_what_our_own_steps_cause),
 		cmocka_unit_test(test_what_breaks_the_row),
+		cmocka_unit_test(test_many_at_once_are_one_try),
 		cmocka_unit_test(test_throttled),
 		cmocka_unit_test(test_regularity_is_in_shadow),
 		cmocka_unit_test(test_looks_by_a_timer),
