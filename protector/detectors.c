@@ -145,8 +145,9 @@ static bool check_durations(
 			return error_set(error, "%s must be 1 second to 400 days", durations[i].what);
 	}
 	*ret_field = "ban_longest";
-	return settings->ban_longest_us >= settings->ban_us ||
-	       error_set(error, "the longest ban is shorter than the first");
+	if (settings->ban_longest_us < settings->ban_us)
+		return error_set(error, "the longest ban is shorter than the first");
+	return true;
 }
 
 bool detector_settings_check(

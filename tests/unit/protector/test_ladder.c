@@ -227,6 +227,24 @@ static void test_what_is_revoked_may_be_found_again(void **state)
 	ladder_release(&f.ladder);
 }
 
+static void test_what_is_revoked_twice_counts_once(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	assert_true(climb(&f, DETECTOR_ACCOUNT_RATE, RUNG_SLOW, NOW_US));
+	ladder_revoke(&f.ladder, CLIENT, RUNG_SLOW, NOW_US);
+	assert_int_equal(ladder_rung(&f.ladder, CLIENT, NOW_US + 10 * SECOND_US), RUNG_NONE);
+	assert_true(ban(&f, NOW_US));
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US);
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US);
+	ladder_exempt(&f.ladder, CLIENT, DETECTOR_REFUSALS, 0);
+	assert_true(ban(&f, NOW_US));
+	assert_int_equal(f.step.repetition, 0);
+	assert_int_equal(f.step.expire_us, NOW_US + f.settings.ban_us);
+	ladder_release(&f.ladder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_shadows_are_apart),
 		cmocka_unit_test(test_a_lifted_ban_makes_none_longer),
 		cmocka_unit_test(test_what_is_revoked_may_be_found_again),
+		cmocka_unit_test(test_what_is_revoked_twice_counts_once),
 		cmocka_unit_test(test_what_was_before_the_start),
 		cmocka_unit_test(test_a_ban_of_the_future),
 		cmocka_unit_test(test_room),
