@@ -51,8 +51,9 @@ static const struct rpc_access access[] = {
 	{"UpdateDetector", ROLE_GATEKEEPER},
 	{"GetLadder", ROLE_GATEKEEPER},
 	{"UpdateLadder", ROLE_GATEKEEPER},
-	{"ListTopClients", ROLE_GATEKEEPER},
+	{"ListTopClients", ROLE_GATEKEEPER | ROLE_PROTECTOR},
 	{"WatchBans", ROLE_GATEKEEPER | ROLE_PROTECTOR},
+	{"WatchDetectors", ROLE_PROTECTOR},
 	{NULL, 0},
 };
 

@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "base/metrics.h"
 #include "protector/heard.h"
+#include "protector/settings_change.h"
+#include "protector/shelf.h"
 
 #define TICK_MS 250
 #define SWEEP_MAX 1024 /* a turn */
@@ -30,6 +32,56 @@ const char *peers_name(const struct peers *peers, uint8_t owner, bool *ret_here)
 	return name ? name : "a protector that is not known any more";
 }
 
+struct rpc_pool *peers_pool(const struct peers *peers)
+{
+	return peers->pool;
+}
+
+bool peers_is_self(const struct peers *peers, const char *instance)
+{
+	return followers_is_self(peers->bans, instance);
+}
+
+/* ---- bans of ours that are over ---- */
+
+struct retirement {
+	struct chore chore;
+	struct id id, replaced_by; /* the zero id: it is lifted */
+	bool found;
+};
+
+static int retire_apply(struct chore *chore, struct protector *protector, MDB_txn *txn, int64_t now_ms)
+{
+	struct retirement *retirement = container_of(chore, struct retirement, chore);
+
+	return shelf_remove(&protector->history, txn, &retirement->id,
+		id_is_zero(&retirement->replaced_by) ? BAN_LIFTED : BAN_REPLACED, &retirement->replaced_by,
+		now_ms, &retirement->found);
+}
+
+static void retire_settle(struct chore *chore, struct protector *protector)
+{
+	const struct retirement *retirement = container_of(chore, struct retirement, chore);
+
+	if (!retirement->found)
+		return;
+	protector_remove(protector, &retirement->id);
+	watch_board_flush(protector->board);
+}
+
+/* Twice is harmless. replaced_by: the newer word; NULL: a person lifted it. */
+static void retire(struct peers *peers, const struct ban *ban, const struct ban *replaced_by)
+{
+	struct retirement *retirement = NEW(struct retirement);
+
+	retirement->chore.apply = retire_apply;
+	retirement->chore.settle = retire_settle;
+	retirement->id = ban->id;
+	if (replaced_by)
+		retirement->replaced_by = replaced_by->id;
+	chores_do(peers->chores, &retirement->chore);
+}
+
 /* ---- what they say ---- */
 
 /* A person's word that is newer than one of ours, or that lifts what our detectors said: then ours is over. */
@@ -41,12 +93,15 @@ static void obey(struct peers *peers, const struct ban *heard)
 
 	if (!ban_in_force(heard, clock_wall_ms(peers->protector->clock)))
 		return;
+	if (heard->origin ==
+		BAN_BY_OPERATOR) /* what is said here from now on is newer, whatever our clock says */
+		id_generator_pass(&peers->protector->ids, &heard->id);
 	if (heard->origin == BAN_BY_OPERATOR && said && id_compare(&said->id, &heard->id) < 0)
-		retire(peers->retirements, &said->id, &heard->id);
+		retire(peers, said, heard);
 	if (heard->effect != BAN_EXEMPTS)
 		return;
 	if (found && found->detection && (heard->exempts & DETECTOR_BIT(found->detection->detector)))
-		retire(peers->retirements, &found->id, NULL);
+		retire(peers, found, NULL);
 	if (peers->protector->exempted)
 		peers->protector->exempted(peers->protector, heard);
 }
@@ -130,6 +185,46 @@ static bool apply(
 	return true;
 }
 
+/* ---- what they set ---- */
+
+struct news {
+	struct chore chore;
+	struct settings_change change;
+};
+
+static int news_apply(struct chore *chore, struct protector *protector, MDB_txn *txn, int64_t now_ms)
+{
+	return settings_store_put(protector->store, txn, &container_of(chore, struct news, chore)->change);
+}
+
+static void news_settle(struct chore *chore, struct protector *protector)
+{
+	settings_take_effect(protector, &container_of(chore, struct news, chore)->change);
+}
+
+static bool apply_settings(
+	void *context, uint32_t place, const Common__WatchHeader *header, const ProtobufCMessage *message)
+{
+	const Protector__WatchDetectorsResponse *told = (const Protector__WatchDetectorsResponse *)message;
+	struct peers *peers = context;
+
+	for (size_t i = 0; i < told->n_items; i++) {
+		struct settings_change change;
+		struct news *news;
+
+		if (!settings_from_message(told->items[i], peers->protector->watching, &change))
+			continue;
+		id_generator_pass(&peers->protector->ids, &change.id);
+		news = NEW(struct news);
+		news->chore.apply = news_apply;
+		news->chore.settle = news_settle;
+		news->chore.grows = true;
+		news->change = change;
+		chores_do(peers->chores, &news->chore);
+	}
+	return true;
+}
+
 /* ---- from time to time ---- */
 
 static void tick(struct rpc_task *task)
@@ -159,12 +254,19 @@ struct peers *peers_new(struct protector *protector, const struct id *incarnatio
 	struct peers *peers = NEW(struct peers);
 
 	peers->protector = protector;
-	peers->retirements = retirements_new(protector);
+	peers->chores = chores_new(protector);
 	peers->bans = followers_new(&(struct followers_options){
 		.service = &protector__protector_service__descriptor,
 		.method = "WatchBans",
 		.self = incarnation,
 		.apply = apply,
+		.context = peers,
+	});
+	peers->settings = followers_new(&(struct followers_options){
+		.service = &protector__protector_service__descriptor,
+		.method = "WatchDetectors",
+		.self = incarnation,
+		.apply = apply_settings,
 		.context = peers,
 	});
 	peers->sweep.run = sweep;
@@ -179,6 +281,7 @@ static void open_run(void *context)
 	struct peers *peers = context;
 
 	followers_open(peers->bans, peers->protector->loop, peers->pool);
+	followers_open(peers->settings, peers->protector->loop, peers->pool);
 	rpc_timer_start(peers->protector->loop, &peers->tick, TICK_MS);
 }
 
@@ -194,10 +297,12 @@ static void close_run(void *context)
 {
 	struct peers *peers = context;
 
-	retirements_end(peers->retirements);
+	chores_end(peers->chores);
 	if (!peers->pool)
 		return;
+	peers->pool = NULL;
 	followers_close(peers->bans);
+	followers_close(peers->settings);
 	rpc_timer_stop(peers->protector->loop, &peers->tick);
 }
 
@@ -208,7 +313,6 @@ void peers_close(struct peers *peers)
 	rpc_run(peers->protector->loop, close_run, peers);
 	if (pool)
 		rpc_pool_free(pool);
-	peers->pool = NULL;
 }
 
 void peers_free(struct peers *peers)
@@ -216,6 +320,7 @@ void peers_free(struct peers *peers)
 	if (!peers)
 		return;
 	followers_free(peers->bans);
-	retirements_free(peers->retirements);
+	followers_free(peers->settings);
+	chores_free(peers->chores);
 	free(peers);
 }

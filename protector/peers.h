@@ -26,4 +26,8 @@ void peers_close(struct peers *peers); /* what peers were asked comes back first
 /* Who owns these bans, as discovery names it, and whether it is there. */
 const char *peers_name(const struct peers *peers, uint8_t owner, bool *ret_here);
 
+/* What all of them, and we, can be asked through; NULL: nobody is known, or it ends. */
+struct rpc_pool *peers_pool(const struct peers *peers);
+bool peers_is_self(const struct peers *peers, const char *instance); /* as discovery names us, once that is known */
+
 #endif

@@ -5,7 +5,7 @@
 #include <assert.h>
 
 #include "protector/peers.h"
-#include "protector/retire.h"
+#include "protector/chores.h"
 #include "rpc/followers.h"
 
 static_assert(FOLLOWERS_MAX <= BANS_PEERS_MAX, "each place has a number");
@@ -14,7 +14,8 @@ struct peers {
 	struct protector *protector;
 	struct rpc_pool *pool; /* NULL: not open */
 	struct followers *bans;
-	struct retirements *retirements;
+	struct followers *settings;
+	struct chores *chores;
 	struct rpc_task sweep; /* removes what snapshots did not have any more, some at a time */
 	bool sweeping;
 	bool stale[BANS_OWNERS_MAX]; /* by owner: there is something to sweep */

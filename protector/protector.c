@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/metrics.h"
 #include "protector/peers.h"
+#include "protector/settings_change.h"
 #include "protector/shelf.h"
 #include "protector/watching.h"
 
@@ -15,6 +16,7 @@
 #define QUEUE_MAX 16384
 #define WATCH_ITEMS_MAX 512
 #define WATCH_REMOVED_MAX 65536
+#define SETTINGS_MAX 64
 #define MESSAGE_BYTES_MAX 8192
 #define EXEMPT_MS (60 * 60 * 1000)
 
@@ -203,12 +205,17 @@ bool protector_start(struct service *service, struct error *error)
 	protector->board = watch_board_new(&protector__watch_bans_response__descriptor, &service->incarnation,
 		WATCH_ITEMS_MAX, WATCH_REMOVED_MAX);
 	show_all(protector);
+	protector->settings_board = watch_board_new(&protector__watch_detectors_response__descriptor,
+		&service->incarnation, SETTINGS_MAX, SETTINGS_MAX);
 	if (!watching_start(protector, error)) {
+		watch_board_free(protector->settings_board);
 		watch_board_free(protector->board);
 		bans_free(protector->bans);
 		free(protector);
 		return false;
 	}
+	settings_show_all(protector);
+	watch_board_flush(protector->settings_board);
 	protector->writer = start_writer(protector, service);
 	protector->peers = peers_new(protector, &service->incarnation);
 	peers_open(protector->peers, service->discovery, service->tls);
@@ -234,6 +241,7 @@ void protector_release(struct service *service)
 
 	watching_release(protector);
 	peers_free(protector->peers);
+	watch_board_free(protector->settings_board);
 	watch_board_free(protector->board);
 	bans_free(protector->bans);
 	free(protector);

@@ -38,6 +38,7 @@ struct protector {
 	struct ended_bans *ended; /* the writer's: removed by the tick of this group; NULL: none */
 	struct bans *bans;
 	struct watch_board *board;
+	struct watch_board *settings_board; /* what was changed of the detectors' settings */
 	struct id_generator ids;
 	int64_t exempt_ms; /* how long a lifted client is left alone */
 	void (*exempted)(struct protector *protector, const struct ban *exemption); /* tells the detectors; NULL: there are none */
@@ -152,6 +153,8 @@ PROTECTOR_METHOD(get_detector, GetDetector);
 PROTECTOR_METHOD(update_detector, UpdateDetector);
 PROTECTOR_METHOD(get_ladder, GetLadder);
 PROTECTOR_METHOD(update_ladder, UpdateLadder);
+PROTECTOR_METHOD(watch_detectors, WatchDetectors);
+/* rpc_top.c */
 PROTECTOR_METHOD(list_top_clients, ListTopClients);
 /* rpc_badlist.c */
 PROTECTOR_METHOD(add_bad_account, AddBadAccount);

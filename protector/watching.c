@@ -1,6 +1,7 @@
 #include "protector/watching.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -123,13 +124,14 @@ bool watching_start(struct protector *protector, struct error *error)
 	struct analysis_options options;
 	struct stream_options stream = {.now_us = clock_wall_us};
 	struct detector_settings settings;
-	struct id seed;
+	struct id changes[DETECTORS], seed;
 
-	if (!settings_store_load(protector->store, &settings, error))
+	if (!settings_store_load(protector->store, &settings, changes, error))
 		return false;
 	watching = NEW(struct watching);
 	watching->decisions = decisions_new(protector, revoked);
 	watching->settings = settings;
+	memcpy(watching->changes, changes, sizeof(changes));
 	id_random(&seed);
 	options = (struct analysis_options){.settings = &watching->settings,
 		.seed = store_get_be64(seed.bytes),

@@ -11,6 +11,7 @@ struct watching {
 	struct stream *stream;
 	struct decisions *decisions;
 	struct detector_settings settings; /* in force and stored; the loop's */
+	struct id changes[DETECTORS];	   /* what they come from (protector/settings_change.h) */
 };
 
 bool watching_start(struct protector *protector, struct error *error); /* sets protector->watching */

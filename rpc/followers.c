@@ -252,3 +252,8 @@ const char *followers_instance(struct followers *followers, uint32_t place, bool
 	*ret_fresh = follower && follower_fresh(follower, clock_mono_ns(), FOLLOWER_SILENCE_MS);
 	return followers->places[place].id;
 }
+
+bool followers_is_self(const struct followers *followers, const char *instance)
+{
+	return followers->self_id && strcmp(followers->self_id, instance) == 0;
+}

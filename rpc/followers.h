@@ -34,5 +34,6 @@ int64_t followers_heard_ns(struct followers *followers);
 
 /* On the loop: who has the place, and whether it is named and was heard of late; NULL: nobody. The text is valid until the next turn. */
 const char *followers_instance(struct followers *followers, uint32_t place, bool *ret_fresh);
+bool followers_is_self(const struct followers *followers, const char *instance);
 
 #endif
