@@ -105,6 +105,15 @@ static char *admin_of(const struct instance *line, const char *name, const char 
 	return memory_copy_text(line->admin_address);
 }
 
+static char *id_of(const struct static_service *service, size_t index, const char *address, size_t count)
+{
+	const char *id = service->items[index].id;
+
+	if (service->ids[index]) /* it was made from the name */
+		return memory_format("%s-%s", service->name, address);
+	return count == 1 ? memory_copy_text(id) : memory_format("%s@%s", id, address);
+}
+
 static void add_line(struct expansion *all, const struct static_service *service, size_t index,
 	const struct resolver *resolver)
 {
@@ -122,10 +131,9 @@ static void add_line(struct expansion *all, const struct static_service *service
 	addresses = resolver_addresses(resolver, name, &count);
 	for (size_t i = 0; i < count; i++) {
 		char *address = memory_format("%s%s", addresses[i].text, port);
-		char *id = service->ids[index] ? memory_format("%s-%s", service->name, address)
-					       : memory_format("%s@%s", line->id, address);
 
-		add(all, line, id, address, admin_of(line, name, addresses[i].text));
+		add(all, line, id_of(service, index, address, count), address,
+			admin_of(line, name, addresses[i].text));
 	}
 }
 

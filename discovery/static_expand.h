@@ -1,7 +1,7 @@
 /* discovery/static_expand.h - from the lines of a static list to instances: a line with a name becomes one instance for each of its addresses.
  *
- * Such an instance's id is SERVICE-ADDRESS:PORT, or ID@ADDRESS:PORT where the line has an id; an admin address of the same name gets the same address. A name of which
- * nothing is known is no instance yet. Two with the same id are one. Threads: of whom the file and the resolver belong to. */
+ * Such an instance's id is SERVICE-ADDRESS:PORT. Where the line has an id it is that one, also when the address is another one day, or of several addresses ID@ADDRESS:PORT.
+ * An admin address of the same name gets the same address. A name of which nothing is known is no instance yet. Two with the same id are one. Threads: of whom the file and the resolver belong to. */
 #ifndef FLASHSALE_DISCOVERY_STATIC_EXPAND_H
 #define FLASHSALE_DISCOVERY_STATIC_EXPAND_H
 

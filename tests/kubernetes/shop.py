@@ -11,11 +11,13 @@ from manifests import find, of_kind
 
 from issuer import Issuer  # isort: skip  manifests has named its folder
 
-ORDER = ("gatekeeper", "cart", "policy", "protector", "inventory")
+SERVICES = ("gatekeeper", "cart", "policy", "protector", "inventory")
+ORDER = ("policy-replica", *SERVICES)
 
 
 def workload(cluster, service):
-    return find(cluster.things, "Deployment" if service == "gatekeeper" else "StatefulSet", f"flashsale-{service}")
+    """None: this overlay has none of it."""
+    return next((found for kind in ("Deployment", "StatefulSet") if (found := find(cluster.things, kind, f"flashsale-{service}"))), None)
 
 
 def start(cluster, service, ordinal=0):
@@ -24,7 +26,7 @@ def start(cluster, service, ordinal=0):
 
 def start_all(cluster):
     """As many of each as the manifest says, all at once; the autoscaler's minimum is 1 here."""
-    pods = [(service, ordinal) for service in ORDER for ordinal in range(workload(cluster, service)["spec"].get("replicas", 1))]
+    pods = [(service, ordinal) for service in ORDER if workload(cluster, service) for ordinal in range(workload(cluster, service)["spec"].get("replicas", 1))]
     with ThreadPoolExecutor(len(pods)) as pool:
         list(pool.map(lambda pod: start(cluster, *pod).wait_ready(), pods))
 
@@ -36,9 +38,9 @@ def all_end_with_0(cluster):
     assert ends == [0] * len(pods), "\n".join(f"{pod.name}: {pod.said()[-2000:]}" for pod in pods)
 
 
-def ask(cluster, path, body=None, headers=None):
+def ask(cluster, path, body=None, headers=None, method=None):
     url = f"http://{cluster.services['flashsale-gatekeeper'].address}:80{path}"
-    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, {"Content-Type": "application/json"} | (headers or {}))
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, {"Content-Type": "application/json"} | (headers or {}), method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, json.loads(answer.read())
@@ -59,13 +61,13 @@ def buy(cluster, user, sku="SKU0002", headers=None, within_s=30):
 
 
 def give_secrets(cluster, folder):
-    """What docs/kubernetes.md asks for: certificates of one authority, and an issuer's public key. Returns the issuer."""
+    """What docs/kubernetes.md asks for: certificates of one authority, an issuer's public key and the key of challenges. Returns the issuer."""
     def openssl(*words):
         subprocess.run(["openssl", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     openssl("req", "-x509", *curve, "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt")
-    for service in ORDER:
+    for service in SERVICES:
         name = f"{service}.flashsale.internal"
         (folder / "names").write_text(f"subjectAltName=DNS:{name}\n")
         openssl("req", *curve, "-subj", f"/CN={name}", "-keyout", f"{service}.key", "-out", f"{service}.csr")
@@ -75,6 +77,7 @@ def give_secrets(cluster, folder):
             "tls.crt": (folder / f"{service}.crt").read_text(), "tls.key": (folder / f"{service}.key").read_text(), "ca.crt": (folder / "ca.crt").read_text()}
     issuer = Issuer(folder)
     cluster.secrets["flashsale-keys"] = {"issuer.pem": issuer.public.read_text()}
+    cluster.secrets["flashsale-challenge"] = {"key": "a key of challenges, for all gatekeepers"}
     return issuer
 
 

@@ -12,7 +12,7 @@ from manifests import OVERLAYS, PROJECT, of_kind, pod_labels, pod_spec, render, 
 
 BIN = PROJECT / ".deps" / "bin"
 TOKEN = "admin-of-a-test"
-NOT_KUBERNETES_OWN = ("PodMonitor",)
+NOT_KUBERNETES_OWN = ("PodMonitor", "PrometheusRule")
 
 
 def free_port():

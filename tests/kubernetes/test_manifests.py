@@ -6,9 +6,10 @@ import pytest
 from manifests import OVERLAYS, PROJECT, admits, containers, find, name, of_kind, pod_labels, pod_spec, render, selects, settings, text, workloads
 
 LABELS = ("name", "instance", "version", "component", "part-of", "managed-by")
-SERVICES = {"inventory": 8083, "cart": 8084, "policy": 8082, "protector": 8081, "gatekeeper": 8080}
+SERVICES = {"inventory": 8083, "cart": 8084, "policy": 8082, "policy-replica": 8082, "protector": 8081, "gatekeeper": 8080}
 # Who speaks to whom, and nobody else: design and code say so.
-EDGES = {("gatekeeper", "protector"), ("gatekeeper", "policy"), ("gatekeeper", "cart"), ("gatekeeper", "inventory"), ("cart", "inventory")}
+EDGES = {("gatekeeper", "protector"), ("gatekeeper", "policy"), ("gatekeeper", "policy-replica"), ("gatekeeper", "cart"), ("gatekeeper", "inventory"), ("cart", "inventory"),
+         ("protector", "protector"), ("policy-replica", "policy")}
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -20,8 +21,18 @@ def services(things):
     return {pod_labels(w)["app.kubernetes.io/component"]: w for w in of_kind(things, "StatefulSet", "Deployment")}
 
 
+def is_production(things):
+    return settings(things, services(things)["gatekeeper"])["FLASHSALE_CFG_DEMO"] == "off"
+
+
+def ports(things):
+    """component -> port, of those that this overlay has."""
+    return {component: port for component, port in SERVICES.items() if component in services(things)}
+
+
 def test_everything_is_there(things):
-    assert set(services(things)) == set(SERVICES)
+    replicas = {"policy-replica"} if is_production(things) else set()
+    assert set(services(things)) == set(SERVICES) - {"policy-replica"} | replicas
     for thing in things:
         if thing["kind"] != "Namespace":
             assert thing["metadata"]["namespace"] == "flashsale", name(thing)
@@ -102,6 +113,45 @@ def quantity(written):
     return int(number) * 1024 ** (1 + "KMGT".index(unit[0]))
 
 
+def test_production_has_what_a_sale_needs_twice(things):
+    made = services(things)
+    assert made["protector"]["spec"]["replicas"] == (2 if is_production(things) else 1)
+    if not is_production(things):
+        return
+    replica = settings(things, made["policy-replica"])
+    assert made["policy-replica"]["spec"]["replicas"] == 2 and replica["FLASHSALE_CFG_REPLICA_OF"] == "flashsale-policy-0.flashsale-policy:8082"
+    assert "FLASHSALE_CFG_STORE" not in replica
+
+
+def test_gatekeepers_share_the_key_of_challenges(things):
+    gatekeeper = services(things)["gatekeeper"]
+    key = settings(things, gatekeeper).get("FLASHSALE_CFG_CHALLENGE_KEY")
+    assert (key is not None) == is_production(things)
+    if key:
+        mount, = [m for m in pod_spec(gatekeeper)["containers"][0]["volumeMounts"] if key == m["mountPath"] + "/key"]
+        volume, = [v for v in pod_spec(gatekeeper)["volumes"] if v["name"] == mount["name"]]
+        assert volume["secret"] == {"secretName": "flashsale-challenge", "defaultMode": 0o440} and mount["readOnly"]
+
+
+def test_bans_fit_into_memory(things):
+    """As measured: 700 MB for each million, its own and as many of each peer, and 150 MiB for the tables of the detectors; half of the limit is for what is read from the store."""
+    protector = services(things)["protector"]
+    bans = int(settings(things, protector)["FLASHSALE_CFG_BANS_MAX"]) * protector["spec"]["replicas"]
+    limit = quantity(pod_spec(protector)["containers"][0]["resources"]["limits"]["memory"])
+    assert 700 * bans + (150 << 20) <= limit / 2 + limit / 4
+    assert "FLASHSALE_CFG_RECORD" not in settings(things, protector), "accounts and addresses are written down only where somebody wants it"
+
+
+def test_alerts_are_about_metrics_that_there_are():
+    rules = [rule for thing in of_kind(render("prod-consul"), "PrometheusRule") for group in thing["spec"]["groups"] for rule in group["rules"]]
+    assert {rule["alert"] for rule in rules} >= {"FlashsaleTrafficDropped", "FlashsaleProtectorBehind", "FlashsaleBanFeedSilent"}
+    documented = set(re.findall(r"^\| `(flashsale_[a-z_]+)`", (PROJECT / "docs" / "operations.md").read_text(), re.M))
+    for rule in rules:
+        names = set(re.findall(r"flashsale_[a-z_]+", rule["expr"]))
+        assert names and names <= documented, rule
+        assert rule["for"] and rule["labels"]["severity"] in ("warning", "critical") and rule["annotations"]["summary"] and rule["annotations"]["description"]
+
+
 def test_shards_agree(things):
     """Pods, their settings, the cart's, the gatekeeper's and the list: all say the same counts."""
     made = services(things)
@@ -122,7 +172,10 @@ def test_shards_agree(things):
     for component, count in counts.items():
         listed = {words[1]: words[2] for words in lines if words[0] == component}
         assert listed == {f"flashsale-{component}-{i}.flashsale-{component}:{SERVICES[component]}": f"shard={i}/{count}" for i in range(count)}
-    assert [words[1] for words in lines if words[0] in ("policy", "protector")] == ["flashsale-policy:8082", "flashsale-protector:8081"]
+    assert [words[1] for words in lines if words[0] == "policy"] == ["flashsale-policy:8082"] + ["flashsale-policy-replicas:8082"] * is_production(things)
+    # By name each, with an id: at another address it is still the same, and what it says of bans takes the place of what it said before.
+    assert [words[1:3] for words in lines if words[0] == "protector"] == [
+        [f"flashsale-protector-{i}.flashsale-protector:8081", f"id=protector-{i}"] for i in range(made["protector"]["spec"]["replicas"])]
     assert [words[1] for words in lines if words[0] == "gatekeeper"] == ["flashsale-gatekeepers:8080"], "they learn their number"
     assert find(things, "Service", "flashsale-gatekeepers")["spec"]["clusterIP"] == "None"
 
@@ -145,13 +198,13 @@ def test_the_autoscaler_is_the_only_one_to_scale(things):
 def test_network_edges(things):
     labels = {component: pod_labels(workload) for component, workload in services(things).items()}
     for source in labels:
-        for target, port in SERVICES.items():
+        for target, port in ports(things).items():
             wanted = (source, target) in EDGES
             # The public port is everybody's to reach, but services have no way out to it.
             assert admits(things, labels[source], labels[target], port) == wanted, (source, target)
             assert not admits(things, labels[source], labels[target], port + 10), (source, target, "admin")
     stranger = {"app": "stranger"}
-    for target, port in SERVICES.items():
+    for target, port in ports(things).items():
         assert admits(things, "198.51.100.7", labels[target], port) == (target == "gatekeeper")
         assert admits(things, "198.51.100.7", labels[target], port + 10) is False
     assert not admits(things, stranger, labels["inventory"], 8083)

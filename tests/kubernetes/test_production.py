@@ -63,7 +63,7 @@ def test_a_sale(sale, tmp_path):
 
 
 def every_pod_is_probed_as_it_says(sale):
-    assert len(sale.pods) == 7
+    assert len(sale.pods) == 10
     for pod in sale.pods.values():
         for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
             pod.wait_for(pod.spec["containers"][0][kind])
@@ -81,6 +81,10 @@ def every_connection_is_allowed(sale, consul):
             seen.add((pod.name, addresses[address].name))
     carts, inventories = (tuple(f"flashsale-{service}-{i}" for i in (0, 1)) for service in ("cart", "inventory"))
     assert {(cart, inventory) for cart in carts for inventory in inventories} < seen, seen
+    protectors, policies = (("flashsale-protector-0", "flashsale-protector-1"), [name for name in sale.pods if name.startswith("flashsale-policy")])
+    assert {protectors, protectors[::-1]} < seen, "they follow one another"
+    assert {("flashsale-gatekeeper-0", name) for name in (*protectors, *policies)} < seen, "it hears each of them"
+    assert {(name, "flashsale-policy-0") for name in policies if "replica" in name} < seen and len(policies) == 3
 
 
 def strangers_are_refused(sale, certificates):
@@ -88,7 +92,7 @@ def strangers_are_refused(sale, certificates):
     authority = ("-cacert", certificates / "ca.crt")
     known = (*authority, "-cert", certificates / "gatekeeper.crt", "-key", certificates / "gatekeeper.key")
     pods = [pod for pod in sale.pods.values() if "gatekeeper" not in pod.name]
-    who = {pod.name: ("-authority", f"{pod.labels['app.kubernetes.io/component']}.flashsale.internal") for pod in pods}
+    who = {pod.name: ("-authority", f"{pod.labels['app.kubernetes.io/component'].removesuffix('-replica')}.flashsale.internal") for pod in pods}
     for pod in pods:
         assert '"SERVING"' in (answer := pod.check_health(*known, *who[pod.name]).stdout), (pod.name, answer)
     strangers = [(pod, security) for pod in pods for security in (("-plaintext",), ("-insecure",), (*authority, *who[pod.name]))]

@@ -8,7 +8,7 @@ import yaml
 from manifests import OVERLAYS, PROJECT, render
 
 SWAGGER = PROJECT / ".deps" / "kubernetes" / "swagger.json"
-NOT_KUBERNETES_OWN = ("PodMonitor",)
+NOT_KUBERNETES_OWN = ("PodMonitor", "PrometheusRule")
 
 
 @pytest.fixture(scope="module")

@@ -145,10 +145,16 @@ static void ids_and_shards(void **state)
 		"cart cart-0.example:1 shard=0/2 id=zero admin=other.example:2\ncart cart-1.example:2 "
 		"shard=1/2\n",
 		20);
-	wait_for(fixture, "cart-10.0.0.1:2=10.0.0.1:2| zero@10.0.0.1:1=10.0.0.1:1|other.example:2");
+	wait_for(fixture, "cart-10.0.0.1:2=10.0.0.1:2| zero=10.0.0.1:1|other.example:2");
 	assert_int_equal(fixture->list->items[0].shard, 1);
 	assert_int_equal(fixture->list->items[1].shard, 0);
 	assert_int_equal(fixture->list->items[1].shards, 2);
+	fake_dns_say(fixture->dns, "10.0.0.2"); /* it moved, and is still the same */
+	wait_for(fixture, "cart-10.0.0.2:2=10.0.0.2:2| zero=10.0.0.2:1|other.example:2");
+	fake_dns_say(fixture->dns, "10.0.0.1 10.0.0.2");
+	wait_for(fixture, "cart-10.0.0.1:2=10.0.0.1:2| cart-10.0.0.2:2=10.0.0.2:2| "
+			  "zero@10.0.0.1:1=10.0.0.1:1|other.example:2 "
+			  "zero@10.0.0.2:1=10.0.0.2:1|other.example:2");
 }
 
 static void what_was_known_stays(void **state)
