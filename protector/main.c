@@ -8,8 +8,8 @@
 static const struct config_setting settings[] = {
 	{"allow", CONFIG_TEXT, offsetof(struct protector_settings, allow), "127.0.0.0/8,::1/128", false, 0, 0,
 		"addresses and ranges that are never banned, with commas; empty: none"},
-	{"bans-max", CONFIG_INT, offsetof(struct protector_settings, bans_max), "2000000", false, 1, 10000000,
-		"how many bans there can be"},
+	{"bans-max", CONFIG_INT, offsetof(struct protector_settings, bans_max), "2000000", false, 1, 4000000,
+		"how many bans there can be; gatekeepers keep four million of a protector"},
 	{"history-retention", CONFIG_DURATION_MS, offsetof(struct protector_settings, history_retention_ms),
 		"168h", false, 0, INT64_C(400) * 86400 * 1000,
 		"how long bans that are over are kept, to be explained and counted; 0s: not at all"},
