@@ -12,6 +12,7 @@
 #define ACCOUNTS_STANDARD (128 * 1024)
 #define PLACES_STANDARD (128 * 1024)
 #define MIXES_STANDARD 4096
+#define FOLLOWED_STANDARD (64 * 1024)
 #define RECORDS_STANDARD (64 * 1024)
 #define MIX_MISSED_US INT64_C(60000000)		/* quiet for longer, a crowd is not worth its room */
 #define HOUSEHOLD_BITS 64			/* of an IPv6 address: one client */
@@ -51,6 +52,12 @@ static uint64_t weigh_mix(const void *context, const void *thing)
 	return weight(analysis->now_us - mix->last_us < MIX_MISSED_US ? mix->count : 0, mix->last_us);
 }
 
+/* Who was silent longest goes first. */
+static uint64_t weigh_followed(const void *context, const void *thing)
+{
+	return (uint64_t)((const struct member *)thing)->seen_us;
+}
+
 static size_t or_standard(size_t given, size_t standard)
 {
 	return given ? given : standard;
@@ -73,6 +80,8 @@ struct analysis *analysis_new(const struct analysis_options *options)
 		sizeof(struct place), weigh_place, analysis);
 	nest_init(&analysis->mixes, or_standard(options->mixes_max, MIXES_STANDARD), sizeof(struct mix),
 		weigh_mix, analysis);
+	nest_init(&analysis->followed, or_standard(options->followed_max, FOLLOWED_STANDARD),
+		sizeof(struct member), weigh_followed, analysis);
 	ladder_init(
 		&analysis->ladder, &analysis->settings, or_standard(options->records_max, RECORDS_STANDARD));
 	return analysis;
@@ -85,6 +94,7 @@ void analysis_free(struct analysis *analysis)
 	nest_release(&analysis->accounts);
 	nest_release(&analysis->places);
 	nest_release(&analysis->mixes);
+	nest_release(&analysis->followed);
 	ladder_release(&analysis->ladder);
 	free(analysis);
 }

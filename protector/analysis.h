@@ -4,8 +4,8 @@
  * carry it more than ANALYSIS_SKEW_US past that. A tick that goes back (the machine's clock was set) moves what comes after it
  * by as much: time goes on, and what is told is in the machine's time. The same events, ticks and seed give the same decisions, which is what `flashsale-protector replay` rests on.
  * Memory is what the options say, whatever the number of clients: who was least active gives way (analysis_stats.evicted), and is then counted anew, from zero.
- * Requests that were refused because of a ban feed no detector. What an address sends in the name of accounts is judged by the mix of these; what names
- * no account is counted by address, and gets it banned only if it comes so evenly that it can be one sender's.
+ * Requests that were refused because of a ban feed no detector. What an address sends in the name of accounts is judged by the mix of these: where they are programs, the address; where
+ * people are too, each account by what it does itself. What names no account is counted by address, and gets it banned only if it comes so evenly that it can be one sender's.
  * Threads: belongs to one. */
 #ifndef FLASHSALE_PROTECTOR_ANALYSIS_H
 #define FLASHSALE_PROTECTOR_ANALYSIS_H
@@ -20,6 +20,7 @@ struct analysis;
 struct analysis_options {
 	size_t accounts_max, addresses_max; /* clients that are counted at once; 0: the standard */
 	size_t mixes_max;		    /* addresses whose accounts are looked at, at once; 0: the standard */
+	size_t followed_max;		    /* accounts that are looked at one by one beyond those of the samples; 0: the standard */
 	size_t records_max;		    /* clients whose decisions are remembered; 0: the standard */
 	uint64_t seed;			    /* of the hashes: chosen at random, nobody can aim at another's place */
 	const struct detector_settings *settings; /* copied; NULL: the standard */

@@ -24,7 +24,9 @@ static struct evidence evidence_of(const struct account *account)
 static bool found(struct analysis *analysis, const struct account *account, enum detector detector,
 	uint32_t value, const struct evidence *evidence)
 {
-	return analysis_judge_account(analysis, account,
+	const struct span name = {account->name, account->name_length};
+
+	return analysis_judge_account(analysis, &account->client, name,
 		&(struct finding){
 			.detector = detector, .value = value, .highest = RUNG_BAN, .evidence = *evidence});
 }

@@ -63,6 +63,7 @@ struct analysis {
 	int64_t ahead_us; /* of the machine's clock, which was set back: what comes in is later by it, what goes out earlier */
 	struct stepper steppers[DETECTORS];
 	struct nest accounts, places, mixes;
+	struct nest followed; /* struct member: accounts where programs are among people, beyond the sample */
 	struct ladder ladder;
 	struct analysis_stats stats;
 };
@@ -103,7 +104,7 @@ struct finding {
 /* Whether it is worth more words: a threshold is reached. */
 bool analysis_suspects(const struct analysis *analysis, enum detector detector, uint32_t value);
 /* True: it is a ban that takes effect, the client begins from nothing. */
-bool analysis_judge_account(struct analysis *analysis, const struct account *account, const struct finding *finding);
+bool analysis_judge_account(struct analysis *analysis, const struct client *client, struct span name, const struct finding *finding);
 bool analysis_judge_place(struct analysis *analysis, const struct place *place, const struct finding *finding);
 
 /* One request in the client's own counts. */

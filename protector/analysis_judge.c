@@ -59,13 +59,13 @@ static bool judge(struct analysis *analysis, const struct client *client, const 
 	return decision.effect == BAN_DENIES;
 }
 
-bool analysis_judge_account(
-	struct analysis *analysis, const struct account *account, const struct finding *finding)
+bool analysis_judge_account(struct analysis *analysis, const struct client *client, struct span name,
+	const struct finding *finding)
 {
 	struct ban_subject subject = {.kind = BAN_OF_ACCOUNT};
 
-	memcpy(subject.user_id, account->name, account->name_length);
-	return judge(analysis, &account->client, &subject, finding);
+	memcpy(subject.user_id, name.text, name.length);
+	return judge(analysis, client, &subject, finding);
 }
 
 bool analysis_judge_place(struct analysis *analysis, const struct place *place, const struct finding *finding)

@@ -17,7 +17,7 @@ void place_forget(struct analysis *analysis, struct place *place)
 	place->client.gaps = (struct gaps){0};
 	place->even_runs = place->fresh_gaps = 0;
 	if (mix)
-		mix->count = mix->depth = 0;
+		mix->count = mix->depth = mix->suspects = 0;
 }
 
 static int64_t keep_us(const struct analysis *analysis)
@@ -75,17 +75,22 @@ static bool look_at_rate(struct analysis *analysis, struct place *place, const s
 	return analysis_judge_place(analysis, place, &finding);
 }
 
-static bool look_at_parts(struct analysis *analysis, struct place *place, const struct mix *mix)
+/* The address is judged if hardly anybody there is a person; else look_at_member judges the accounts. */
+static bool look_at_parts(struct analysis *analysis, struct place *place, struct mix *mix)
 {
 	const struct detector_setting *setting = &analysis->settings.of[DETECTOR_ADDRESS_MIX];
 	const struct mix_view view = mix_look(mix, analysis->now_us, setting->window_us, keep_us(analysis));
 	struct finding finding = {.detector = DETECTOR_ADDRESS_MIX, .highest = RUNG_BAN};
 
+	mix->suspects = 0;
 	if (view.sampled < setting->least || !view.sampled)
 		return false;
-	if (view.persons * 100 > PERSONS_PERCENT * view.sampled)
-		finding.highest = RUNG_CHALLENGE;
 	finding.value = view.programs * 100 / view.sampled;
+	if (view.persons * 100 > PERSONS_PERCENT * view.sampled) {
+		mix->suspects = (uint8_t)finding.value;
+		mix->accounts = view.accounts;
+		return false;
+	}
 	finding.evidence = (struct evidence){
 		.requests = place->named.sum, .accounts = view.accounts, .suspects = finding.value};
 	return analysis_suspects(analysis, DETECTOR_ADDRESS_MIX, finding.value) &&
@@ -108,9 +113,40 @@ static bool look_at_accounts(struct analysis *analysis, struct place *place, con
 	       analysis_judge_place(analysis, place, &finding);
 }
 
+/* An account that is not in the sample, at an address where all are looked at. */
+static const struct member *follow(struct analysis *analysis, const struct sighting *sighting)
+{
+	bool fresh;
+	struct member *member = nest_take(&analysis->followed, sighting->account, &fresh);
+
+	member_add(member, sighting->attempt, analysis->now_us);
+	return member;
+}
+
+/* Among people each account is judged by what it does itself, and only if there are many programs: one alone may be a person who presses fast. */
+static void look_at_member(struct analysis *analysis, const struct mix *mix, const struct member *member,
+	const struct sighting *sighting)
+{
+	struct client client = {.hash = sighting->account, .last_us = analysis->now_us};
+	struct finding finding = {
+		.detector = DETECTOR_ADDRESS_MIX, .value = mix->suspects, .highest = RUNG_CHALLENGE};
+
+	if (!analysis_suspects(analysis, DETECTOR_ADDRESS_MIX, mix->suspects))
+		return;
+	if (!member)
+		member = follow(analysis, sighting);
+	if (!member->program)
+		return;
+	client.first_us = member->since_us;
+	finding.evidence = (struct evidence){
+		.requests = member->requests, .accounts = mix->accounts, .suspects = mix->suspects};
+	analysis_judge_account(analysis, &client, sighting->traffic->user_id, &finding);
+}
+
 /* What names an account. The accounts are looked at once there are several. */
 static bool look_at_mix(struct analysis *analysis, struct place *place, const struct sighting *sighting)
 {
+	const struct member *member;
 	struct mix *mix = NULL;
 	bool fresh;
 
@@ -121,12 +157,15 @@ static bool look_at_mix(struct analysis *analysis, struct place *place, const st
 		mix = nest_take(&analysis->mixes, place->client.hash, &fresh);
 	if (!mix)
 		return false;
-	mix_add(mix, sighting->account, sighting->attempt, analysis->now_us, keep_us(analysis));
-	if (analysis->now_us < mix->judge_us)
-		return false;
-	mix->judge_us = analysis->now_us + MIX_JUDGE_US;
-	mix_shrink(mix, analysis->now_us, keep_us(analysis));
-	return look_at_parts(analysis, place, mix) || look_at_accounts(analysis, place, mix);
+	member = mix_add(mix, sighting->account, sighting->attempt, analysis->now_us, keep_us(analysis));
+	if (analysis->now_us >= mix->judge_us) {
+		mix->judge_us = analysis->now_us + MIX_JUDGE_US;
+		mix_shrink(mix, analysis->now_us, keep_us(analysis));
+		if (look_at_parts(analysis, place, mix) || look_at_accounts(analysis, place, mix))
+			return true;
+	}
+	look_at_member(analysis, mix, member, sighting);
+	return false;
 }
 
 void analysis_see_place(

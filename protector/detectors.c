@@ -159,7 +159,7 @@ bool detector_settings_check(
 	return check_durations(settings, ret_field, error);
 }
 
-/* "163 requests", "92 % of 100 accounts", ... */
+/* "163 requests", "92 % of 100 accounts ...", ... */
 static void say_value(const struct decision *decision, struct text *text)
 {
 	const struct evidence *seen = &decision->evidence;
@@ -174,7 +174,13 @@ static void say_value(const struct decision *decision, struct text *text)
 		text_appendf(text, "%u accounts that only try to buy", seen->value);
 		return;
 	case DETECTOR_ADDRESS_MIX:
-		text_appendf(text, "%u %% of %u accounts behave like programs", seen->value, seen->accounts);
+		if (decision->subject.kind == BAN_OF_ACCOUNT)
+			text_appendf(text,
+				"behaves like a program, as %u %% of %u accounts of its address do",
+				seen->value, seen->accounts);
+		else
+			text_appendf(text, "%u %% of %u accounts behave like programs", seen->value,
+				seen->accounts);
 		return;
 	case DETECTOR_ACCOUNT_ADDRESSES:
 		text_appendf(text, "%u addresses", seen->value);

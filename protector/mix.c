@@ -61,7 +61,7 @@ static struct member *join(struct mix *mix, uint64_t account, int64_t now_us, in
 		return NULL;
 	mix->tags[mix->count] = tag_of(account);
 	member = &mix->members[mix->count++];
-	*member = (struct member){.hash = account, .since_us = now_us};
+	*member = (struct member){.hash = account};
 	return member;
 }
 
@@ -107,8 +107,10 @@ static void count_attempt(struct member *member, int64_t now_us)
 	member->last_us = now_us;
 }
 
-static void count(struct member *member, bool attempt, int64_t now_us)
+void member_add(struct member *member, bool attempt, int64_t now_us)
 {
+	if (!member->since_us)
+		member->since_us = now_us;
 	if (now_us - member->since_us >= MIX_SPAN_US) {
 		member->program = like_a_program(member);
 		member->person = !member->program && like_a_person(member);
@@ -125,18 +127,19 @@ static void count(struct member *member, bool attempt, int64_t now_us)
 		member->program = like_a_program(member);
 }
 
-void mix_add(struct mix *mix, uint64_t account, bool attempt, int64_t now_us, int64_t keep_us)
+const struct member *mix_add(struct mix *mix, uint64_t account, bool attempt, int64_t now_us, int64_t keep_us)
 {
 	struct member *member;
 
 	mix->last_us = now_us;
 	if (!sampled(account, mix->depth))
-		return;
+		return NULL;
 	member = find(mix, account);
 	if (!member)
 		member = join(mix, account, now_us, keep_us);
 	if (member)
-		count(member, attempt, now_us);
+		member_add(member, attempt, now_us);
+	return member;
 }
 
 void mix_shrink(struct mix *mix, int64_t now_us, int64_t keep_us)

@@ -26,6 +26,7 @@
 #define MIX_FAST_REQUESTS 50
 #define MIX_JUDGE_US INT64_C(200000) /* how often the whole is looked at */
 
+/* A thing of a nest too: begins with its hash, all zero at first. */
 struct member {
 	uint64_t hash;
 	int64_t since_us; /* the present span's begin */
@@ -39,16 +40,21 @@ struct member {
 	bool person;  /* in the last span that was whole: few attempts, or uneven ones */
 };
 
+/* One request of it. */
+void member_add(struct member *member, bool attempt, int64_t now_us);
+
 struct mix {
 	uint64_t hash; /* of the address */
 	int64_t last_us, judge_us;
 	uint16_t tags[MIX_MEMBERS];
 	uint8_t count, depth;
+	uint8_t suspects;  /* where people are too: percent of programs, as of the last look; else 0 */
+	uint32_t accounts; /* then */
 	struct member members[MIX_MEMBERS]; /* the first `count` */
 };
 
-/* One request of an account. */
-void mix_add(struct mix *mix, uint64_t account, bool attempt, int64_t now_us, int64_t keep_us);
+/* One request of an account. What is known of it; NULL: it is not in the sample. */
+const struct member *mix_add(struct mix *mix, uint64_t account, bool attempt, int64_t now_us, int64_t keep_us);
 
 /* From time to time: a sample that has become far too small grows again. Until the crowd has shown itself anew the estimate is short. */
 void mix_shrink(struct mix *mix, int64_t now_us, int64_t keep_us);

@@ -9,7 +9,7 @@
 
 #define START_US INT64_C(1795000000000000)
 #define SECOND_US INT64_C(1000000)
-#define DECISIONS_MAX 64
+#define DECISIONS_MAX 512
 
 struct heard {
 	struct decision decisions[DECISIONS_MAX];

@@ -20,6 +20,7 @@ static void test_what_is_counted_elsewhere(void **state)
 	send(analysis, START_US + 3 * SECOND_US, SECOND_US, 250, event(0, "user2", NULL));
 	check(&heard, 2, BAN_DENIES, DETECTOR_ACCOUNT_RATE);
 	analysis_free(analysis);
+	analysis_free(NULL);
 }
 
 /* Another window: what was counted in steps of the old one is gone; the rest goes on. */

@@ -93,19 +93,95 @@ static void test_a_farm(void **state)
 	analysis_free(analysis);
 }
 
-/* A third of the accounts there are people: the address is not banned. */
+/* People read, and some press three times; the programs among them buy 3.3 times a second. */
+static void among_people(struct analysis *analysis, unsigned readers, unsigned buyers, unsigned farmers)
+{
+	farm(analysis, START_US, 10 * SECOND_US, readers, 4 * SECOND_US, "reader", TRAFFIC_READ);
+	for (int64_t i = 0; i < 10; i++) {
+		if (i < 3)
+			farm(analysis, START_US + (12 + i) * SECOND_US, SECOND_US, buyers, SECOND_US, "buyer",
+				TRAFFIC_BUY);
+		farm(analysis, START_US + (12 + i) * SECOND_US, SECOND_US, farmers, 300000, "farmer",
+			TRAFFIC_BUY);
+	}
+}
+
+/* How many accounts of that prefix were challenged; nobody else was, and nothing else happened. */
+static void check_challenged(const struct heard *heard, const char *prefix, size_t least, size_t most)
+{
+	assert_in_range(heard->count, least, most);
+	for (size_t i = 0; i < heard->count; i++) {
+		check(heard, i, BAN_CHALLENGES, DETECTOR_ADDRESS_MIX);
+		assert_int_equal(heard->decisions[i].subject.kind, BAN_OF_ACCOUNT);
+		assert_memory_equal(heard->decisions[i].subject.user_id, prefix, strlen(prefix));
+		assert_in_range(heard->decisions[i].evidence.value, 30, 99);
+		assert_true(heard->decisions[i].evidence.first_us >= START_US + 12 * SECOND_US);
+	}
+}
+
+/* People are there too: neither the address nor anybody else there hears of it, only who behaves like a program. */
 static void test_a_farm_among_people(void **state)
+{
+	struct detector_settings settings;
+	struct heard heard;
+	struct analysis *analysis = start(&heard);
+
+	among_people(analysis, 20, 10, 70);
+	check_challenged(&heard, "farmer", 70, 70);
+	assert_int_equal(last(&heard)->evidence.accounts, 100);
+	analysis_free(analysis);
+	analysis = start(&heard);
+	among_people(analysis, 7, 3, 90); /* as many as elsewhere get an address banned */
+	check_challenged(&heard, "farmer", 90, 90);
+	analysis_free(analysis);
+	analysis = start(&heard);
+	among_people(analysis, 60, 20, 30); /* 27 % */
+	assert_int_equal(heard.count, 0);
+	analysis_free(analysis);
+	analysis = start(&heard);
+	settings = *analysis_settings(analysis);
+	settings.of[DETECTOR_ADDRESS_MIX].enabled = false;
+	assert_true(analysis_configure(analysis, &settings, NULL));
+	among_people(analysis, 20, 10, 70);
+	assert_int_equal(heard.count, 0);
+	analysis_free(analysis);
+}
+
+/* More than the sample holds: who is not in it is followed as soon as it is known what the sample is like. */
+static void test_a_large_farm_among_people(void **state)
 {
 	struct heard heard;
 	struct analysis *analysis = start(&heard);
 
-	farm(analysis, START_US, 10 * SECOND_US, 15, 4 * SECOND_US, "reader", TRAFFIC_READ);
-	for (int64_t i = 0; i < 10; i++)
-		farm(analysis, START_US + (12 + i) * SECOND_US, SECOND_US, 80, 300000, "farmer", TRAFFIC_BUY);
-	assert_true(heard.count > 0);
+	among_people(analysis, 100, 100, 400);
+	check_challenged(&heard, "farmer", 400, 400);
+	analysis_free(analysis);
+}
+
+/* With room for few beside the sample: fewer are found, and nobody wrongly. */
+static void test_room_for_those_who_are_followed(void **state)
+{
+	struct heard heard = {0};
+	struct analysis *analysis = analysis_new(
+		&(struct analysis_options){.decided = on_decided, .context = &heard, .followed_max = 8});
+
+	among_people(analysis, 100, 100, 400);
+	check_challenged(&heard, "farmer", 20, 128);
+	analysis_free(analysis);
+}
+
+static void test_a_member_that_was_lifted(void **state)
+{
+	struct heard heard;
+	struct analysis *analysis = start(&heard);
+	struct ban_subject lifted;
+
+	subject_account(&lifted, "farmer7");
+	analysis_exempt(analysis, &lifted, DETECTOR_ADDRESS_MIX, START_US + 3600 * SECOND_US);
+	among_people(analysis, 20, 10, 70);
+	check_challenged(&heard, "farmer", 69, 69);
 	for (size_t i = 0; i < heard.count; i++)
-		if (heard.decisions[i].subject.kind == BAN_OF_ADDRESS)
-			assert_int_equal(heard.decisions[i].effect, BAN_CHALLENGES);
+		assert_string_not_equal(heard.decisions[i].subject.user_id, "farmer7");
 	analysis_free(analysis);
 }
 
@@ -230,6 +306,9 @@ int main(void)
 		cmocka_unit_test(test_a_crowd_that_looks),
 		cmocka_unit_test(test_a_farm),
 		cmocka_unit_test(test_a_farm_among_people),
+		cmocka_unit_test(test_a_large_farm_among_people),
+		cmocka_unit_test(test_room_for_those_who_are_followed),
+		cmocka_unit_test(test_a_member_that_was_lifted),
 		cmocka_unit_test(test_a_few_accounts_are_no_farm),
 		cmocka_unit_test(test_an_account_for_each_request),
 		cmocka_unit_test(test_a_lifted_address_begins_from_nothing),

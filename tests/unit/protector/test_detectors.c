@@ -89,9 +89,11 @@ static void test_times_that_cannot_be(void **state)
 	refuse(&settings, "ban_longest", "shorter than the first");
 }
 
-static void check_words(enum detector detector, const char *reason, const char *evidence)
+static void check_words_about(
+	enum ban_kind kind, enum detector detector, const char *reason, const char *evidence)
 {
-	const struct decision decision = {.detector = detector,
+	const struct decision decision = {.subject.kind = kind,
+		.detector = detector,
 		.repetition = 2,
 		.evidence = {.window_us = detector == DETECTOR_THROTTLED ? 2500000 : 5000000,
 			.value = 92,
@@ -119,6 +121,13 @@ static void check_words(enum detector detector, const char *reason, const char *
 	assert_non_null(strstr(text.data, "bans before 2; active for 3250 ms"));
 }
 
+static void check_words(enum detector detector, const char *reason, const char *evidence)
+{
+	const bool address = strncmp(detector_infos[detector].name, "address-", strlen("address-")) == 0;
+
+	check_words_about(address ? BAN_OF_ADDRESS : BAN_OF_ACCOUNT, detector, reason, evidence);
+}
+
 static void test_words(void **state)
 {
 	check_words(DETECTOR_ACCOUNT_RATE, "account-rate: 92 requests in 5 s",
@@ -128,6 +137,9 @@ static void test_words(void **state)
 		"accounts 40");
 	check_words(DETECTOR_ADDRESS_MIX, "address-mix: 92 % of 40 accounts behave like programs in 5 s",
 		"percent of them like programs 92");
+	check_words_about(BAN_OF_ACCOUNT, DETECTOR_ADDRESS_MIX,
+		"address-mix: behaves like a program, as 92 % of 40 accounts of its address do in 5 s",
+		"accounts 40");
 	check_words(DETECTOR_ACCOUNT_ADDRESSES, "account-addresses: 92 addresses in 5 s", "addresses 17");
 	check_words(DETECTOR_REFUSALS, "refusals: 92 refusals in a row", "refusals in a row 7");
 	check_words(
