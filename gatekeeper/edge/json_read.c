@@ -126,22 +126,6 @@ static void *list_slot(struct reader *reader, struct frame *frame)
 	return *elements + count * size;
 }
 
-/* Of the same oneof and named by this text already. */
-static const struct json_field *find_rival(const struct frame *frame)
-{
-	const ProtobufCFieldDescriptor *self = frame->field->field;
-	int chosen = *(const int *)(const void *)((const char *)frame->message + self->quantifier_offset);
-
-	for (unsigned i = 0; i < frame->shape->field_count; i++) {
-		const struct json_field *other = &frame->shape->fields[i];
-
-		if (other != frame->field && other->oneof && (int)other->field->id == chosen &&
-			other->field->quantifier_offset == self->quantifier_offset && frame->seen >> i & 1)
-			return other;
-	}
-	return NULL;
-}
-
 /* The place of the value that comes, or NULL (then it is refused). */
 static void *open_slot(struct reader *reader)
 {
@@ -163,7 +147,7 @@ static void *open_slot(struct reader *reader)
 		refuse(reader, "expected a list", "");
 		return NULL;
 	}
-	rival = field->oneof ? find_rival(frame) : NULL;
+	rival = json_shape_rival(frame->shape, field, frame->message);
 	if (rival) {
 		refuse(reader, "can't be given together with ", rival->name);
 		return NULL;

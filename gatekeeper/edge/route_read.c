@@ -89,8 +89,15 @@ static uint64_t field_bit(const struct reading *reading, const struct json_field
 
 static bool read_value(struct reading *reading, const struct json_field *field, struct slice value)
 {
+	const struct json_field *rival =
+		json_shape_rival(reading->route->method->input, field, reading->message);
 	struct rpc_status status;
+	char why[80];
 
+	if (rival) {
+		snprintf(why, sizeof(why), "can't be given together with %.40s", rival->name);
+		return refuse(reading, field->name, why);
+	}
 	if (!json_read_text(field, value.data, value.length, reading->arena, reading->message, &status)) {
 		problem_from_status(reading->problem, &status);
 		return false;

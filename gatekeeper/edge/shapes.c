@@ -439,3 +439,17 @@ const struct json_field *json_shape_find(const struct json_shape *shape, enum js
 			return &shape->fields[i];
 	return NULL;
 }
+
+const struct json_field *json_shape_rival(
+	const struct json_shape *shape, const struct json_field *field, const ProtobufCMessage *message)
+{
+	for (unsigned i = 0; field->oneof && i < shape->field_count; i++) {
+		const struct json_field *other = &shape->fields[i];
+
+		if (other != field && other->oneof &&
+			other->field->quantifier_offset == field->field->quantifier_offset &&
+			json_field_chosen(other, message))
+			return other;
+	}
+	return NULL;
+}

@@ -93,6 +93,10 @@ const struct json_field *json_shape_field(const struct json_shape *shape, const 
 const struct json_field *json_shape_find(const struct json_shape *shape, enum json_surface surface,
 	const char *name, size_t length, const struct json_field *guess);
 
+/* The member of the field's oneof, another than it, that the message has; NULL: none. */
+const struct json_field *json_shape_rival(
+	const struct json_shape *shape, const struct json_field *field, const ProtobufCMessage *message);
+
 static inline bool json_field_shown(const struct json_field *field, enum json_surface surface)
 {
 	return field->surface == OPTIONS__SURFACE__SURFACE_UNSPECIFIED ||

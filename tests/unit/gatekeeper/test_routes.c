@@ -122,6 +122,11 @@ static void test_query(void **state)
 	ask_refused("GET", "/v1/holds?page_size", NULL, 400, "pageSize", "integer");
 	ask_refused("GET", "/v1/holds?page_size=1&pageSize=1", NULL, 400, "pageSize", "twice");
 	ask_refused("GET", "/v1/holds?nope=1", NULL, 400, "nope", "no such query");
+	/* one of the two must be a mistake: the last does not just win */
+	ask_refused(
+		"GET", "/v1/bans?userID=u&address=192.0.2.1", NULL, 400, "address", "together with userID");
+	ask_refused(
+		"GET", "/v1/bans?address=192.0.2.1&userID=u", NULL, 400, "userID", "together with address");
 	ask_refused("GET", "/v1/holds?userID=%f", NULL, 400, "", "percent-encoded");
 	ask_refused("POST", "/v1/goods?goodsSKU=A",
 		"{\"goodsSKU\":\"A\",\"goodsQuantity\":1,\"goodsPrice\":1}", 400, "goodsSKU",
