@@ -5,9 +5,10 @@
 #include "protector/protector.h"
 #include "protector/shelf.h"
 
-#define ENDED_MAX 512 /* a group */
+#define ENDED_MAX \
+	128 /* a group: at 1 M bans its commit takes a fourth of that of 512, and who wants to ban waits for it */
 
-#define ERASED_MAX 512 /* of the history, a group */
+#define ERASED_MAX 128 /* of the history, a group */
 
 /* A ban that is made in this group may end before the one that tick knows to be next: so it looks again after this long at the latest. */
 #define LOOK_MS 500

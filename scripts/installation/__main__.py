@@ -132,6 +132,8 @@ def check_settings(home):
         owner, dot, rest = setting.partition(".")
         if owner not in names or not dot or "=" not in rest:
             raise Failure(f"--set {setting}: write SERVICE.NAME=VALUE, with a service out of {', '.join(names)}")
+        if (owner, rest.split("=")[0]) == ("gatekeeper", "access-log") and rest not in ("access-log=on", "access-log=off"):
+            raise Failure(f"--set {setting}: expected on or off")
 
 
 def check_ports(home):

@@ -221,7 +221,8 @@ class Home:
         values |= {
             "TRUSTED_PROXIES": " ".join(f"set_real_ip_from {proxy.strip()};" for proxy in proxies),
             "LISTEN": f"{HOST}:{self.port(gatekeeper)}", "ADMIN": f"{HOST}:{self.admin_port(gatekeeper)}",
-            "RUN": self.run / gatekeeper.name, "ACCESS_LOG": self.log / "access.log",
+            "RUN": self.run / gatekeeper.name,
+            "ACCESS_LOG": "off" if values["ACCESS_LOG"] == "off" else f'"{self.log / "access.log"}" flashsale buffer=64k flush=1s',
             "MODULE": self.build() / "bin" / "ngx_http_flashsale_module.so",
             "DISCOVERY": self._nginx_discovery(gatekeeper),
             "TLS": self._nginx_tls(gatekeeper),
@@ -315,6 +316,7 @@ NGINX_SETTINGS = {
     "throttle-rate": "200000",   # requests a second, all clients together
     "throttle-burst": "20000",
     "trusted-proxies": "",       # addresses whose X-Forwarded-For counts, with commas
+    "access-log": "on",          # a line a request, with the address; or off
 }
 
 

@@ -22,7 +22,8 @@ SETTINGS = ("enabled", "shadow", "window", "slow", "challenge", "ban")
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    yield from run_installation(tmp_path_factory.mktemp("guarded"), "--set", "protector.address-retention=1s")
+    yield from run_installation(tmp_path_factory.mktemp("guarded"), "--set", "protector.address-retention=1s",
+                                "--set", "gatekeeper.access-log=off")
 
 
 @pytest.fixture
@@ -220,6 +221,7 @@ def test_addresses_go_and_what_was_said_of_them_stays(sale):
     assert bans_of(sale, f"address={address}") == [] == bans_of(sale, "address=198.51.100.78&ended=true")
     wait_until(lambda: address not in sale.rest.get("/v1/bans?ended=true&pageSize=1000").text)
     assert sale.rest.get("/v1/bans?address=nowhere").status_code == 400
+    assert not (sale.home / "log" / "access.log").exists()
 
 
 def counted(port, line):

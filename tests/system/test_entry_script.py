@@ -165,6 +165,8 @@ def test_up_says_which_service_failed(tmp_path):
     result = run_script("up", "--home", tmp_path, "--port", port, "--set", "cart.no-such-setting=1")
     assert result.returncode == 1
     assert "cart did not become healthy" in result.stderr and "no-such-setting" in result.stderr
+    result = run_script("up", "--home", tmp_path, "--port", port, "--set", "gatekeeper.access-log=maybe")
+    assert result.returncode == 1 and "gatekeeper.access-log=maybe: expected on or off" in result.stderr
     assert all(service["health"] == "down" for service in Installation(tmp_path).status().values())
     with pytest.raises(requests.ConnectionError):
         requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2)
