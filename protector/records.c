@@ -124,7 +124,7 @@ static bool take_detection(struct rest *rest, struct ban *ban, struct detection 
 	if (!detection_unpack(bytes, size, detection))
 		return false;
 	detection->detector = first_of(set);
-	ban->detection = set ? detection : NULL;
+	ban->detection = detection->detector != DETECTOR_NONE ? detection : NULL;
 	return true;
 }
 

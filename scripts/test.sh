@@ -103,7 +103,8 @@ build_ahead() {
 }
 
 # Programs of tests/fuzz, with clang, and their seconds in CI: what strangers can send gets more than what only our own files hold.
-fuzzers=(fuzz_consul_json=60 fuzz_consul_watch=60 fuzz_messages=60 fuzz_json_read=30 fuzz_inventory_records=15 fuzz_cart_records=15)
+fuzzers=(fuzz_consul_json=60 fuzz_consul_watch=60 fuzz_messages=60 fuzz_json_read=30 fuzz_traffic=30 fuzz_ban_watch=30 fuzz_inventory_records=15
+	fuzz_cart_records=15 fuzz_protector_records=15 fuzz_ban_lists=15)
 
 # Each begins with the seeds that are kept, goes on with what it found before, and leaves an input that it broke with in build/fuzz.
 run_fuzzers() {

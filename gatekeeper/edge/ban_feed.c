@@ -119,6 +119,8 @@ static bool read_item(struct ban_feed *feed, const Protector__Ban *item, struct 
 	}
 	news->ban.effect = read_effect(item->effect);
 	news->ban.source = read_source(item->source);
+	if (news->ban.source == BAN_OF_DETECTOR && news->ban.effect == BAN_EFFECT_ALLOW)
+		news->ban.effect = BAN_EFFECT_NONE; /* detectors allow nobody */
 	news->ban.detectors = read_detectors(feed, item);
 	if (!item->expire_time || !timestamp_get(item->expire_time, &news->ban.end_ms))
 		news->ban.end_ms = INT64_MAX;

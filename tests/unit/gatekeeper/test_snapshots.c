@@ -359,6 +359,35 @@ static void test_detectors_that_are_not_known_are_not_lifted(void **state)
 	}
 }
 
+static void test_a_detector_allows_nobody(void **state)
+{
+	made_by = BY_DETECTOR;
+	tell_ban(&whole, "b1", "eve", NULL, 0, CHALLENGE);
+	tell_ban(&plain, "b2", "eve", NULL, 0, ALLOW);
+	assert_judged("eve", NULL, 0, BAN_CHALLENGE, "b1", false);
+	lift("b1");
+	assert_judged("eve", NULL, 0, BAN_NONE, "", false);
+}
+
+/* As many lengths of ranges as are not looked at in one go; of two as strong the one that ends last. */
+static void test_ranges_of_many_lengths(void **state)
+{
+	char range[32], id[8];
+
+	tell_ban(&whole, "k0", NULL, "2001:db8::/16", 500, SLOW);
+	for (int bits = 12; bits < 32; bits++) {
+		snprintf(range, sizeof(range), "192.0.2.7/%d", bits);
+		snprintf(id, sizeof(id), "%c%d", bits < 22 ? 'k' : 'l', bits % 10);
+		tell_ban(&plain, id, NULL, range, bits == 17 ? 2000 : 1000, bits == 25 ? CHALLENGE : SLOW);
+	}
+	assert_judged("eve", "192.0.2.7", 999, BAN_CHALLENGE, "l5", true);
+	lift("l5");
+	assert_judged("eve", "192.0.2.7", 999, BAN_SLOW, "k7", true);
+	assert_int_equal(judged.end_ms, 2000);
+	tell_ban(&plain, "m1", NULL, "192.0.2.7/1", 0, ALLOW); /* the shortest of all */
+	assert_judged("eve", "192.0.2.7", 999, BAN_NONE, "", false);
+}
+
 static void test_each_protector_is_a_source(void **state)
 {
 	tell_ban(&whole, "h1", "eve", NULL, 0, DENY);
@@ -455,8 +484,49 @@ static void test_bans_bite_while_a_snapshot_comes(void **state)
 	assert_string_equal(banned("trudy", NULL, 0), "b3");
 }
 
+/* What is taken out while a snapshot comes is not in it; what comes before the first is of no use. */
+static void test_changes_while_a_snapshot_comes(void **state)
+{
+	Protector__WatchBansResponse heartbeat = PROTECTOR__WATCH_BANS_RESPONSE__INIT;
+
+	tell_ban(&plain, "b1", "eve", NULL, 0, DENY);
+	tell_ban(&end, "b2", "eve", NULL, 0, DENY);
+	lift("b1");
+	assert_string_equal(banned("eve", NULL, 0), "");
+	tell_ban(&begin, "b3", "mallory", NULL, 0, DENY);
+	lift("b3");
+	heartbeat.header = &plain;
+	assert_true(ban_list_apply(bans, source, &heartbeat));
+	tell_ban(&begin, "b4", "trudy", NULL, 0, DENY); /* anew */
+	tell_ban(&plain, "b5", "eve", NULL, 0, DENY);
+	lift("b4");
+	assert_int_equal(ban_list_count(bans), 0);
+	tell_ban(&end, "b6", "mallory", NULL, 0, SLOW);
+	assert_string_equal(banned("trudy", NULL, 0), "");
+	assert_string_equal(banned("eve", NULL, 0), "b5");
+	assert_judged("mallory", NULL, 0, BAN_SLOW, "b6", false);
+	assert_int_equal(ban_list_count(bans), 2);
+	ban_list_free(NULL);
+}
+
 static void test_what_no_ban_can_be_is_left_out(void **state)
 {
+	Protector__WatchBansResponse message = PROTECTOR__WATCH_BANS_RESPONSE__INIT;
+	Protector__Ban nobody = PROTECTOR__BAN__INIT, *items[] = {&nobody};
+	char long_name[BAN_USER_MAX + 2];
+
+	memset(long_name, 'e', sizeof(long_name) - 1);
+	long_name[sizeof(long_name) - 1] = '\0';
+	nobody.ban_id = (char *)(uintptr_t)id_of("b9", true);
+	message.header = &whole;
+	message.items = items;
+	message.n_items = 1;
+	assert_true(ban_list_apply(bans, source, &message));
+	tell_ban(&plain, "b1", long_name, NULL, 0, DENY);
+	tell_ban(&plain, "b2", "", NULL, 0, DENY);
+	assert_int_equal(ban_list_count(bans), 0);
+	assert_string_equal(banned(long_name, "192.0.2.1", 0), "");
+	assert_string_equal(banned("", NULL, 0), "");
 	tell_ban(&whole, "b1", NULL, "not an address", 0, DENY);
 	tell_ban(&plain, "0123456789012345678901234567890123456789012345678901234567890123456789", "eve",
 		NULL, 0, DENY);
@@ -596,10 +666,13 @@ int main(void)
 		BANS(test_a_persons_word_beats_a_detectors),
 		BANS(test_what_was_lifted_does_not_count),
 		BANS(test_detectors_that_are_not_known_are_not_lifted),
+		BANS(test_a_detector_allows_nobody),
+		BANS(test_ranges_of_many_lengths),
 		BANS(test_each_protector_is_a_source),
 		BANS(test_many),
 		BANS(test_what_does_not_fit_must_come_anew),
 		BANS(test_bans_bite_while_a_snapshot_comes),
+		BANS(test_changes_while_a_snapshot_comes),
 		BANS(test_what_no_ban_can_be_is_left_out),
 		cmocka_unit_test(test_the_closest_rule_counts),
 		cmocka_unit_test(test_a_rule_without_a_limit_is_none),

@@ -233,6 +233,7 @@ static void test_top(void **state)
 	analysis_tick(analysis, START_US + 100 * SECOND_US);
 	assert_int_equal(analysis_top(analysis, BAN_OF_ACCOUNT, top, 3), 0);
 	analysis_free(analysis);
+	analysis_free(NULL);
 }
 
 /* Hosts of a /64 are one client, whatever they call themselves; another /64 is another. */

@@ -126,6 +126,31 @@ static void test_a_lifted_client_is_left_alone_by_that_detector(void **state)
 	ladder_release(&f.ladder);
 }
 
+/* A decision that does not take effect: it is soon made again, and is no repetition. */
+static void test_what_is_revoked(void **state)
+{
+	struct fixture f;
+
+	setup(&f);
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US); /* never heard of */
+	assert_true(climb(&f, DETECTOR_REFUSALS, RUNG_SLOW, NOW_US));
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US); /* is not what it is on */
+	ladder_revoke(&f.ladder, CLIENT, RUNG_NONE, NOW_US);
+	assert_false(climb(&f, DETECTOR_REFUSALS, RUNG_SLOW, NOW_US + 20000000));
+	ladder_revoke(&f.ladder, CLIENT, RUNG_SLOW, NOW_US);
+	assert_true(climb(&f, DETECTOR_REFUSALS, RUNG_SLOW, NOW_US + 20000000));
+	assert_true(ban(&f, NOW_US + 20000000));
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US + 20000000);
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US + 20000000); /* once is enough */
+	assert_true(ban(&f, NOW_US + 40000000));
+	assert_int_equal(f.step.repetition, 0);
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US + 40000000);
+	ladder_exempt(&f.ladder, CLIENT, DETECTOR_REFUSALS, NOW_US + HOUR_US); /* lifted at the same time */
+	assert_true(ban(&f, NOW_US + 60000000));
+	assert_int_equal(f.step.repetition, 0);
+	ladder_release(&f.ladder);
+}
+
 static void test_shadows_are_apart(void **state)
 {
 	struct fixture f;
@@ -254,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_bans_are_forgotten_one_by_one),
 		cmocka_unit_test(test_slowing_is_no_repetition),
 		cmocka_unit_test(test_a_lifted_client_is_left_alone_by_that_detector),
+		cmocka_unit_test(test_what_is_revoked),
 		cmocka_unit_test(test_shadows_are_apart),
 		cmocka_unit_test(test_a_lifted_ban_makes_none_longer),
 		cmocka_unit_test(test_what_is_revoked_may_be_found_again),

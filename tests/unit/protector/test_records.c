@@ -83,6 +83,9 @@ static void test_detectors_that_are_not_known(void **state)
 	ban.origin = BAN_BY_DETECTOR;
 	ban.detection = &detection;
 	size = ban_record_pack(&ban, record);
+	memcpy(record + size - strlen("refusals"), "operator", strlen("operator")); /* is none of them */
+	assert_true(ban_unpack(ban.id.bytes, ID_BYTES, record, size, &back, &texts));
+	assert_null(back.detection);
 	record[size - 1] = 'X';
 	assert_true(ban_unpack(ban.id.bytes, ID_BYTES, record, size, &back, &texts));
 	assert_null(back.detection);
