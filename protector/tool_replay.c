@@ -77,6 +77,8 @@ static int run_replay(const struct tool_call *call)
 	int64_t begin_ns;
 	bool good;
 
+	if (!call->path)
+		return tool_end(call, TOOL_CANNOT, "a file must be given: see --help");
 	if (settings->truth) {
 		options.truth = truth_read(settings->truth, &error);
 		if (!options.truth)

@@ -14,6 +14,7 @@ from by_hand import Service
 from conftest import run_installation
 from crowd import crowd
 from flashsale_client import PATIENCE_S, grpcurl, wait_until
+from tools import tool
 
 ANALYSED = 'flashsale_protector_traffic_events_total{outcome="analysed"}'
 RATE = "/v1/detectors/account-rate"
@@ -22,8 +23,11 @@ SETTINGS = ("enabled", "shadow", "window", "slow", "challenge", "ban")
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    yield from run_installation(tmp_path_factory.mktemp("guarded"), "--set", "protector.address-retention=1s",
-                                "--set", "gatekeeper.access-log=off")
+    home = tmp_path_factory.mktemp("guarded")
+    flags = (f"protector.record={home}.traffic", "protector.address-retention=1s", "gatekeeper.access-log=off")
+    for one in run_installation(home, *(word for flag in flags for word in ("--set", flag))):
+        one.recording = f"{home}.traffic"
+        yield one
 
 
 @pytest.fixture
@@ -99,6 +103,14 @@ def test_a_burst_is_fine_and_hundreds_a_second_are_not(guarded, fresh):
     wait_until(lambda: reason_of(sale, bot) == "BANNED")
     assert ban_of(sale, bot)["detection"]["detector"] == "account-rate"
     assert decisions_about(sale, f"userID={person}") == []
+
+    # Recorded, and played again: the same decision, with the same words.
+    replayed = tool("protector", "replay", sale.recording)
+    assert replayed.returncode == 0, replayed.stderr
+    (line,) = [line for line in replayed.stdout.splitlines() if f"account {bot} " in line and " ban " in line]
+    assert ban_of(sale, bot)["evidence"].partition(";")[0] in line
+    assert f"account {person} " not in replayed.stdout
+    assert tool("protector", "replay").returncode == 2
 
 
 def test_a_bot_is_banned_and_its_ban_explains_itself(sale, fresh):
