@@ -30,7 +30,7 @@ static const struct rpc_access access[] = {
 	{"BatchValidateClients", ROLE_GATEKEEPER},
 	{"CreateBan", ROLE_GATEKEEPER},
 	{"BatchCreateBans", ROLE_PROTECTOR},
-	{"GetBan", ROLE_GATEKEEPER},
+	{"GetBan", ROLE_GATEKEEPER | ROLE_PROTECTOR},
 	{"ListBans", ROLE_GATEKEEPER | ROLE_PROTECTOR},
 	{"DeleteBan", ROLE_GATEKEEPER | ROLE_PROTECTOR},
 	{"CreateAllowance", ROLE_GATEKEEPER},

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
@@ -10,6 +11,7 @@
 #include "protector/shelf.h"
 
 #define TICK_MS 250
+#define ANSWER_MS 1000
 #define SWEEP_MAX 1024 /* a turn */
 #define LOOK_MAX 512   /* a tick */
 
@@ -32,14 +34,40 @@ const char *peers_name(const struct peers *peers, uint8_t owner, bool *ret_here)
 	return name ? name : "a protector that is not known any more";
 }
 
-struct rpc_pool *peers_pool(const struct peers *peers)
+/* ---- questions ---- */
+
+bool peers_ask(struct peers *peers, struct rpc_call *call, const char *method, const ProtobufCMessage *input,
+	struct rpc_survey *survey)
 {
-	return peers->pool;
+	const int64_t latest_ns = clock_mono_ns() + ANSWER_MS * INT64_C(1000000);
+	const int64_t deadline_ns = rpc_deadline_ns(call);
+
+	if (!peers || !peers->pool)
+		return false;
+	survey->service = &protector__protector_service__descriptor;
+	survey->method = protobuf_c_service_descriptor_get_method_by_name(
+		&protector__protector_service__descriptor, method);
+	survey->input = input;
+	survey->deadline_ns = deadline_ns < latest_ns ? deadline_ns : latest_ns;
+	survey->trace = rpc_trace(call);
+	survey->arena = rpc_arena(call);
+	rpc_survey_start(peers->pool, survey);
+	return true;
 }
 
-bool peers_is_self(const struct peers *peers, const char *instance)
+size_t peers_missing(const struct peers *peers, const struct rpc_survey *survey, char ***ret)
 {
-	return followers_is_self(peers->bans, instance);
+	size_t count = 0;
+
+	*ret = ARENA_ARRAY(survey->arena, survey->count, char *);
+	for (size_t i = 0; *ret && survey->entries && i < survey->count; i++) {
+		const struct rpc_survey_entry *entry = &survey->entries[i];
+
+		if (entry->status.code != RPC_OK && entry->status.code != RPC_NOT_FOUND &&
+			!followers_is_self(peers->bans, entry->id))
+			(*ret)[count++] = (char *)(uintptr_t)entry->id;
+	}
+	return count;
 }
 
 /* ---- bans of ours that are over ---- */

@@ -14,7 +14,7 @@
 #define FLASHSALE_PROTECTOR_PEERS_H
 
 #include "protector/protector.h"
-#include "rpc/client.h"
+#include "rpc/survey.h"
 
 struct peers;
 /* Watches nobody without a discovery. `incarnation` is that of our own board. */
@@ -26,8 +26,11 @@ void peers_close(struct peers *peers); /* what peers were asked comes back first
 /* Who owns these bans, as discovery names it, and whether it is there. */
 const char *peers_name(const struct peers *peers, uint8_t owner, bool *ret_here);
 
-/* What all of them, and we, can be asked through; NULL: nobody is known, or it ends. */
-struct rpc_pool *peers_pool(const struct peers *peers);
-bool peers_is_self(const struct peers *peers, const char *instance); /* as discovery names us, once that is known */
+/* Asks all protectors at once, ourselves too when discovery names us, with the call's deadline or a second. Fill `done`; the rest is the call's. False: there is nobody to ask,
+ * as without a discovery; `peers` may be NULL. */
+bool peers_ask(struct peers *peers, struct rpc_call *call, const char *method, const ProtobufCMessage *input,
+	struct rpc_survey *survey);
+/* Who did not answer, ourselves left out: what NOT_FOUND says is an answer. How many; NULL: no memory. */
+size_t peers_missing(const struct peers *peers, const struct rpc_survey *survey, char ***ret);
 
 #endif

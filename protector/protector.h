@@ -137,9 +137,17 @@ bool rpc_read_page(struct rpc_call *call, uint32_t page_size, const char *page_t
 bool rpc_read_ban_id(struct rpc_call *call, const char *field, const char *text, struct id *ret);
 /* rpc_history.c */
 PROTECTOR_METHOD(list_bans, ListBans);
-/* One that is over; *ret NULL: no memory. False: there is none, and the call is over. */
-bool rpc_find_ended(
+/* One that is over, of this protector; *ret NULL: no memory. RPC_NOT_FOUND, or another code and the call is over. */
+enum rpc_code rpc_find_ended(
 	struct protector *protector, struct rpc_call *call, const struct id *id, Protector__Ban **ret);
+/* rpc_elsewhere.c */
+/* Asks the others for a ban that is not known here, and ends the call. */
+void rpc_get_elsewhere(struct protector *protector, struct rpc_call *call,
+	const Protector__GetBanRequest *request, Protector__GetBanResponse_Closure answer);
+/* Adds to a page of bans that are over those of the others, in order, and ends the call. `page` lives in the call's arena, with room for `max`. */
+void rpc_list_elsewhere(struct protector *protector, struct rpc_call *call,
+	const Protector__ListBansRequest *request, Protector__ListBansResponse *page, size_t max,
+	Protector__ListBansResponse_Closure answer);
 /* rpc_allowlist.c */
 PROTECTOR_METHOD(create_allowance, CreateAllowance);
 PROTECTOR_METHOD(get_allowance, GetAllowance);

@@ -265,6 +265,7 @@ PROTECTOR_METHOD(get_ban, GetBan)
 {
 	struct protector *protector = container_of(service, struct protector, methods);
 	Protector__GetBanResponse response = PROTECTOR__GET_BAN_RESPONSE__INIT;
+	enum rpc_code code = RPC_OK;
 	const struct ban *ban;
 	struct id id;
 
@@ -273,7 +274,11 @@ PROTECTOR_METHOD(get_ban, GetBan)
 	ban = bans_get(protector->bans, &id);
 	if (ban && ban_in_force(ban, clock_wall_ms(protector->clock)))
 		response.ban = message_ban(rpc_arena(call), ban);
-	else if (!rpc_find_ended(protector, call, &id, &response.ban))
+	else
+		code = rpc_find_ended(protector, call, &id, &response.ban);
+	if (code == RPC_NOT_FOUND)
+		rpc_get_elsewhere(protector, call, request, answer);
+	if (code != RPC_OK)
 		return;
 	if (response.ban)
 		answer(&response, call);

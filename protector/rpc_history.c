@@ -25,11 +25,10 @@ static void fail_store(struct rpc_call *call, int rc)
 		call, COMMON__REASON__REASON_STORE_FAILED, "the store can't be read: %s", mdb_strerror(rc));
 }
 
-bool rpc_find_ended(
+enum rpc_code rpc_find_ended(
 	struct protector *protector, struct rpc_call *call, const struct id *id, Protector__Ban **ret)
 {
 	const struct ban *ban = bans_get(protector->bans, id);
-	char text[ID_TEXT_LENGTH + 1];
 	struct ended_ban ended;
 	struct ban_texts texts;
 	MDB_txn *txn;
@@ -38,7 +37,7 @@ bool rpc_find_ended(
 	if (ban) { /* its time is over, and it was not removed yet */
 		ended = (struct ended_ban){.ban = *ban, .how = BAN_EXPIRED, .end_ms = ban->expire_ms};
 		*ret = show(rpc_arena(call), &ended);
-		return true;
+		return RPC_OK;
 	}
 	rc = store_read_begin(protector->store, &txn);
 	if (!rc) {
@@ -46,14 +45,13 @@ bool rpc_find_ended(
 		mdb_txn_abort(txn);
 	}
 	if (rc == MDB_NOTFOUND)
-		rpc_fail_reason(call, COMMON__REASON__REASON_NOT_FOUND,
-			"there is no ban %s: it never was, or it ended longer ago than bans are kept",
-			id_format(id, text));
-	else if (rc)
+		return RPC_NOT_FOUND;
+	if (rc) {
 		fail_store(call, rc);
-	else
-		*ret = show(rpc_arena(call), &ended);
-	return rc == 0;
+		return RPC_INTERNAL;
+	}
+	*ret = show(rpc_arena(call), &ended);
+	return RPC_OK;
 }
 
 /* ---- lists ---- */
@@ -62,12 +60,12 @@ bool rpc_find_ended(
 struct listing {
 	struct protector *protector;
 	struct arena *arena;
-	Protector__ListBansResponse response;
+	Protector__ListBansResponse *response;
 	size_t max;
 	bool more;
 	struct id at;			   /* the last one */
 	const struct ban_subject *subject; /* NULL: of all */
-	char token[ID_TEXT_LENGTH + 1];
+	char *token;			   /* of the arena */
 };
 
 static const struct ban *next_shown(const struct bans *bans, const struct id *after, int64_t now_ms)
@@ -101,10 +99,10 @@ static const struct ban *next_of_subject(
 /* False: the page is full, or no memory is left. */
 static bool add(struct listing *listing, Protector__Ban *message, const struct id *id)
 {
-	listing->more = message && listing->response.n_bans == listing->max;
+	listing->more = message && listing->response->n_bans == listing->max;
 	if (!message || listing->more)
 		return false;
-	listing->response.bans[listing->response.n_bans++] = message;
+	listing->response->bans[listing->response->n_bans++] = message;
 	listing->at = *id;
 	return true;
 }
@@ -158,12 +156,23 @@ static struct complaint read_subject(
 	}
 }
 
+/* False: no memory. */
+static bool start_page(struct listing *listing)
+{
+	listing->token = arena_array(listing->arena, ID_TEXT_LENGTH + 1, 1);
+	if (listing->response && listing->token) {
+		protector__list_bans_response__init(listing->response);
+		listing->response->bans = ARENA_ARRAY(listing->arena, listing->max, Protector__Ban *);
+	}
+	return !arena_exhausted(listing->arena);
+}
+
 PROTECTOR_METHOD(list_bans, ListBans)
 {
 	struct protector *protector = container_of(service, struct protector, methods);
 	struct listing listing = {.protector = protector,
 		.arena = rpc_arena(call),
-		.response = PROTECTOR__LIST_BANS_RESPONSE__INIT};
+		.response = ARENA_NEW(rpc_arena(call), Protector__ListBansResponse)};
 	struct ban_subject subject;
 	struct complaint complaint = read_subject(request, &listing, &subject);
 	int rc = 0;
@@ -174,17 +183,18 @@ PROTECTOR_METHOD(list_bans, ListBans)
 	}
 	if (!rpc_read_page(call, request->page_size, request->page_token, &listing.max, &listing.at))
 		return;
-	listing.response.bans = ARENA_ARRAY(listing.arena, listing.max, Protector__Ban *);
-	if (listing.response.bans && request->ended)
+	if (start_page(&listing) && request->ended)
 		rc = list_ended(&listing);
-	else if (listing.response.bans)
+	else if (!arena_exhausted(listing.arena))
 		list_in_force(&listing);
 	if (listing.more)
-		listing.response.next_page_token = id_format(&listing.at, listing.token);
+		listing.response->next_page_token = id_format(&listing.at, listing.token);
 	if (arena_exhausted(listing.arena))
 		protector_fail_too_large(call);
 	else if (rc)
 		fail_store(call, rc);
+	else if (request->ended && !request->own)
+		rpc_list_elsewhere(protector, call, request, listing.response, listing.max, answer);
 	else
-		answer(&listing.response, call);
+		answer(listing.response, call);
 }

@@ -2,16 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "protector/peers.h"
 #include "protector/watching.h"
-#include "rpc/survey.h"
 #include "rpc/timestamp.h"
 
 #define TOP_STANDARD 20
 #define TOP_MAX 1000
-#define PEERS_TIMEOUT_MS 1000
 
 struct top {
 	struct stream_errand errand;
@@ -111,15 +108,11 @@ static void heard(struct rpc_survey *survey)
 	struct top *top = container_of(survey, struct top, survey);
 	Protector__ListTopClientsResponse *all = &top->response;
 
-	all->missing = ARENA_ARRAY(rpc_arena(top->call), survey->count, char *);
-	for (size_t i = 0; all->missing && survey->entries && i < survey->count; i++) {
-		const struct rpc_survey_entry *entry = &survey->entries[i];
-
-		if (entry->answer)
-			add_answer(top, (const Protector__ListTopClientsResponse *)entry->answer);
-		else if (!peers_is_self(top->protector->peers, entry->id))
-			all->missing[all->n_missing++] = (char *)(uintptr_t)entry->id;
+	for (size_t i = 0; survey->entries && i < survey->count; i++) {
+		if (survey->entries[i].answer)
+			add_answer(top, (const Protector__ListTopClientsResponse *)survey->entries[i].answer);
 	}
+	all->n_missing = peers_missing(top->protector->peers, survey, &all->missing);
 	if (!arena_exhausted(rpc_arena(top->call))) {
 		all->n_accounts = settle(all->accounts, all->n_accounts, top->count);
 		all->n_addresses = settle(all->addresses, all->n_addresses, top->count);
@@ -130,26 +123,13 @@ static void heard(struct rpc_survey *survey)
 static void ask_peers(struct rpc_task *task)
 {
 	struct top *top = container_of(task, struct top, task);
-	struct rpc_pool *pool = peers_pool(top->protector->peers);
-	const int64_t latest_ns = clock_mono_ns() + PEERS_TIMEOUT_MS * INT64_C(1000000);
-	const int64_t deadline_ns = rpc_deadline_ns(top->call);
 	Protector__ListTopClientsRequest request = PROTECTOR__LIST_TOP_CLIENTS_REQUEST__INIT;
 
-	if (!pool) {
-		finish(top);
-		return;
-	}
 	request.count = (uint32_t)top->count;
 	request.own = true;
-	top->survey = (struct rpc_survey){.service = &protector__protector_service__descriptor,
-		.method = protobuf_c_service_descriptor_get_method_by_name(
-			&protector__protector_service__descriptor, "ListTopClients"),
-		.input = &request.base,
-		.deadline_ns = deadline_ns < latest_ns ? deadline_ns : latest_ns,
-		.trace = rpc_trace(top->call),
-		.arena = rpc_arena(top->call),
-		.done = heard};
-	rpc_survey_start(pool, &top->survey);
+	top->survey.done = heard;
+	if (!peers_ask(top->protector->peers, top->call, "ListTopClients", &request.base, &top->survey))
+		finish(top);
 }
 
 /* ---- our own ---- */

@@ -19,7 +19,7 @@ from waiting import PATIENCE_S, PRESET, wait_until  # noqa: F401  also for who i
 PROJECT = Path(__file__).resolve().parents[2]
 GRPCURL = PROJECT / ".deps" / "bin" / "grpcurl"
 DISCOVERY = os.environ.get("FLASHSALE_TEST_DISCOVERY", "static")
-PORTS_OF_AN_INSTALLATION = [*range(5), *range(10, 15), *range(20, 23), *range(31, 34), *range(41, 44), *range(51, 54), *range(61, 64)]
+PORTS_OF_AN_INSTALLATION = [*range(5), *range(6, 9), *range(10, 15), *range(16, 19), *range(20, 23), *range(31, 34), *range(41, 44), *range(51, 54), *range(61, 64)]
 PORTS_OF_A_BLOCK = max(PORTS_OF_AN_INSTALLATION) + 1
 blocks = collections.deque(maxlen=60)  # locked files of the blocks that this process chose last; what older ones were for runs, or is gone
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
@@ -95,7 +95,7 @@ class Installation:
         """Of a service, or of a shard of one: "cart-1"."""
         name, _, shard = service.partition("-")
         if int(shard or 0):
-            return f"127.0.0.1:{self.port + {'inventory': 30, 'cart': 50}[name] + int(shard)}"
+            return f"127.0.0.1:{self.port + {'inventory': 30, 'cart': 50, 'protector': 5}[name] + int(shard)}"
         return f"127.0.0.1:{self.port + {'gatekeeper': 0, 'protector': 1, 'policy': 2, 'inventory': 3, 'cart': 4}[name]}"
 
     def admin(self, service, path):
