@@ -15,6 +15,7 @@ NAMES = ("echo", "buy", "soldout", "static")
 CONNECTIONS = (64, 256, 1024)
 WARM_UP_S = 1
 STOCK = 1_000_000_000
+BY_BANS = ("BANNED", "SLOWED", "CHALLENGE_REQUIRED")
 
 
 @dataclass
@@ -106,6 +107,19 @@ def put_on_sale(sale, sku, quantity):
             raise SystemExit(f"bench: POST {path} was answered {answer.status_code}: {answer.text}")
 
 
+def refused_by_bans(sale):
+    """Attempts, since the start: every shopper of a bench is somebody else, so the detectors have no reason, and a refusal of theirs is not what is measured."""
+    lines = sale.admin("gatekeeper", "/metrics").text.splitlines()
+    return sum(int(line.split()[-1]) for line in lines for reason in BY_BANS if line.startswith(f'flashsale_gatekeeper_buys_total{{outcome="{reason}"}}'))
+
+
+def check(bench, measured, sale, before):
+    """Whether what was measured is what the bench is about."""
+    bench.check(measured)
+    if refused := refused_by_bans(sale) - before:
+        bench.wrong = f"{refused} answers were refusals by bans ({', '.join(BY_BANS)}): these shoppers look like programs to the detectors. {bench.wrong}"
+
+
 def measure(bench, connections, seconds, run):
     words = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--latency", "--timeout", "5s",
              "--script", str(HERE / bench.script), bench.base, "--", bench.name, getattr(bench, "sku", ""), str(run)]
@@ -116,19 +130,20 @@ def measure(bench, connections, seconds, run):
     return json.loads(lines[-1])
 
 
-def run_all(benches, seconds):
+def run_all(benches, seconds, sale):
     """name -> connections -> figures, printed as they come."""
     figures = {bench.name: {} for bench in benches}
     wrong, run = [], 0
     print(f"{'BENCH':8} {'CONNECTIONS':>11} {'PER SECOND':>11} {'P50 MS':>8} {'P99 MS':>8}", flush=True)
     for bench in benches:
         bench.prepare()
-        bench.check(measure(bench, CONNECTIONS[0], WARM_UP_S, run))
+        check(bench, measure(bench, CONNECTIONS[0], WARM_UP_S, run), sale, 0)
     for connections in CONNECTIONS:
         for bench in benches:
             run += 1
+            before = refused_by_bans(sale)
             measured = measure(bench, connections, seconds, run)
-            bench.check(measured)
+            check(bench, measured, sale, before)
             figures[bench.name][str(connections)] = {key: measured[key] for key in ("rate", "p50_ms", "p99_ms", "requests")}
             print(f"{bench.name:8} {connections:>11,} {measured['rate']:>11,.0f} {measured['p50_ms']:>8.2f} {measured['p99_ms']:>8.2f}"
                   f"  {bench.wrong}", flush=True)
@@ -155,7 +170,7 @@ def run(names, seconds, folder):
     benches = [all_benches[name] for name in names]
     try:
         sale.up()
-        figures, wrong = run_all(benches, seconds)
+        figures, wrong = run_all(benches, seconds, sale)
     finally:
         for bench in benches:
             bench.close()
