@@ -306,6 +306,7 @@ void exports_add(struct exports *exports, const struct exporter *exporter)
 	assert(exporter->ended);
 	exported->sale = exporter->sale;
 	exported->count = exporter->count;
+	exported->begun = false;
 	memcpy(exported->digest, exporter->digest, sizeof(exported->digest));
 }
 
@@ -314,11 +315,10 @@ static bool same_sale(const struct archive_request *a, const struct archive_requ
 	return a->count == b->count && memcmp(a->skus, b->skus, sizeof(a->skus)) == 0;
 }
 
-const struct exported *exports_find(
-	const struct exports *exports, const struct archive_request *sale, const char *digest)
+struct exported *exports_find(struct exports *exports, const struct archive_request *sale, const char *digest)
 {
 	for (size_t i = 0; i < EXPORTS_MAX; i++) {
-		const struct exported *exported = &exports->list[i];
+		struct exported *exported = &exports->list[i];
 
 		if (exported->sale.count && same_sale(&exported->sale, sale) &&
 			!strcmp(exported->digest, digest))

@@ -39,12 +39,13 @@ struct exports {
 		struct archive_request sale; /* count 0: none */
 		char digest[DIGEST_TEXT_LENGTH + 1];
 		uint64_t count;
+		bool begun; /* its archive, which needs to be begun only once */
 	} list[EXPORTS_MAX];
 	uint32_t next;
 };
 void exports_add(struct exports *exports, const struct exporter *exporter);
 /* NULL: none of these goods has this digest. */
-const struct exported *exports_find(
-	const struct exports *exports, const struct archive_request *sale, const char *digest);
+struct exported *exports_find(
+	struct exports *exports, const struct archive_request *sale, const char *digest);
 
 #endif

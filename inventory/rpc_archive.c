@@ -97,8 +97,8 @@ void inventory_export_goods(Inventory__InventoryService_Service *service,
 struct archiving {
 	struct change change;
 	Inventory__ArchiveGoodsResponse_Closure answer;
-	struct archive_request sale;
-	uint64_t count;
+	struct inventory *inventory;
+	struct exported exported; /* a copy: others may take its place */
 	enum verdict verdict;
 	uint32_t bad;
 };
@@ -107,13 +107,21 @@ static int apply_archiving(struct change *change, void *domain, MDB_txn *txn, in
 {
 	struct archiving *self = container_of(change, struct archiving, change);
 
-	return archive_begin(domain, &self->sale, &self->verdict, &self->bad);
+	return archive_begin(domain, &self->exported.sale, &self->verdict, &self->bad);
+}
+
+static void tell_begun(uint64_t count, Inventory__ArchiveGoodsResponse_Closure answer, void *call)
+{
+	Inventory__ArchiveGoodsResponse response = INVENTORY__ARCHIVE_GOODS_RESPONSE__INIT;
+
+	response.count = count;
+	answer(&response, call);
 }
 
 static void settle_archiving(struct change *change)
 {
 	struct archiving *self = container_of(change, struct archiving, change);
-	Inventory__ArchiveGoodsResponse response = INVENTORY__ARCHIVE_GOODS_RESPONSE__INIT;
+	struct exported *exported;
 
 	if (!verdict_is_yes(self->verdict)) {
 		rpc_fail_reason(change->call, verdict_reason(self->verdict),
@@ -121,11 +129,13 @@ static void settle_archiving(struct change *change)
 				? "%s: an archive is under way"
 				: "%s: it can't be archived as it is now: export it "
 				  "to hear why",
-			self->sale.skus[self->bad]);
+			self->exported.sale.skus[self->bad]);
 		return;
 	}
-	response.count = self->count;
-	self->answer(&response, change->call);
+	exported = exports_find(&self->inventory->exports, &self->exported.sale, self->exported.digest);
+	if (exported)
+		exported->begun = true;
+	tell_begun(self->exported.count, self->answer, change->call);
 }
 
 INVENTORY_METHOD(archive_goods, ArchiveGoods)
@@ -146,6 +156,10 @@ INVENTORY_METHOD(archive_goods, ArchiveGoods)
 			"no export of these goods since the start has this digest: export them again");
 		return;
 	}
+	if (exported->begun) { /* asked again, as who lost the answer does */
+		tell_begun(exported->count, answer, call);
+		return;
+	}
 	self = ARENA_NEW(rpc_arena(call), struct archiving);
 	if (!self) {
 		inventory_fail_large(call);
@@ -154,7 +168,7 @@ INVENTORY_METHOD(archive_goods, ArchiveGoods)
 	self->change = (struct change){
 		.apply = apply_archiving, .settle = settle_archiving, .call = call, .loop = inventory->loop};
 	self->answer = answer;
-	self->sale = exported->sale;
-	self->count = exported->count;
+	self->inventory = inventory;
+	self->exported = *exported;
 	change_submit(&self->change, inventory->writer);
 }
