@@ -229,6 +229,11 @@ static void test_a_lifted_ban_makes_none_longer(void **state)
 	assert_true(ban(&f, NOW_US + 1));
 	assert_int_equal(f.step.repetition, 0);
 	assert_int_equal(f.step.expire_us, NOW_US + 1 + f.settings.ban_us);
+	/* one that did not even take effect */
+	ladder_revoke(&f.ladder, CLIENT, RUNG_BAN, NOW_US + 1);
+	ladder_exempt(&f.ladder, CLIENT, DETECTOR_ACCOUNT_RATE, NOW_US + 2);
+	assert_true(ban(&f, NOW_US + 2));
+	assert_int_equal(f.step.repetition, 0);
 	ladder_release(&f.ladder);
 }
 
