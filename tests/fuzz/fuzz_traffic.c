@@ -55,7 +55,7 @@ static void decided(void *context, const struct decision *decision)
 	else
 		assert(decision->subject.address.bits == ADDRESS_BITS ||
 			decision->subject.address.bits == 64);
-	if (decision->detector == DETECTOR_ADDRESS_MIX)
+	if (decision->detector == DETECTOR_ADDRESS_MIX && decision->subject.kind == BAN_OF_ADDRESS)
 		assert(seen->accounts >= setting->least && seen->suspects <= 100);
 	assert(seen->first_us <= seen->last_us);
 	check_text(decision_reason, decision, BANS_REASON_MAX);
