@@ -16,6 +16,7 @@
 #define BATCH_BYTES (512 * 1024)
 #define ARENA_BYTES (16 << 20)
 #define BANS_MAX 10000000
+#define ALLOWANCES_PAGE 1000
 
 struct import_settings {
 	char *effect, *reason;
@@ -39,6 +40,7 @@ struct import {
 	struct list_ban *bans;
 	size_t count, room;
 	size_t imported, ended; /* ended: left out, or refused because it was past by then */
+	size_t allowed;		/* left out: they are on the allow list */
 };
 
 /* ---- the file ---- */
@@ -112,6 +114,98 @@ static int compare(const void *a, const void *b)
 	int order = memcmp(left, right, left_size < right_size ? left_size : right_size);
 
 	return order ? order : (left_size > right_size) - (left_size < right_size);
+}
+
+/* ---- the allow list ---- */
+
+static bool subject_of(const Protector__Allowance *allowance, struct ban_subject *ret)
+{
+	struct address address;
+
+	if (allowance->subject_case == PROTECTOR__ALLOWANCE__SUBJECT_USER_ID) {
+		if (strlen(allowance->user_id) > BANS_USER_MAX)
+			return false;
+		subject_account(ret, allowance->user_id);
+		return true;
+	}
+	if (allowance->subject_case != PROTECTOR__ALLOWANCE__SUBJECT_ADDRESS ||
+		!address_parse_range(allowance->address, strlen(allowance->address), &address))
+		return false;
+	subject_address(ret, &address);
+	return true;
+}
+
+/* Bans of exactly this subject, which stand together, get no effect. */
+static void leave_out_allowed(struct import *import, const Protector__Allowance *allowance)
+{
+	struct list_ban wanted, *ban;
+
+	if (!import->count || !subject_of(allowance, &wanted.subject))
+		return;
+	ban = bsearch(&wanted, import->bans, import->count, sizeof(*ban), compare);
+	if (!ban)
+		return;
+	while (ban > import->bans && compare(ban - 1, &wanted) == 0)
+		ban--;
+	for (; ban < import->bans + import->count && compare(ban, &wanted) == 0; ban++) {
+		if (ban->effect == BAN_ALLOWS)
+			continue;
+		ban->effect = 0;
+	}
+}
+
+static void drop_those_without_effect(struct import *import)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < import->count; i++) {
+		if (import->bans[i].effect)
+			import->bans[kept++] = import->bans[i];
+		else
+			free(import->bans[i].reason);
+	}
+	import->allowed = import->count - kept;
+	import->count = kept;
+}
+
+/* One page; *token is malloc'd, NULL behind the last. */
+static int look_at_allowances(struct import *import, struct arena *arena, char **token)
+{
+	Protector__ListAllowancesRequest request = PROTECTOR__LIST_ALLOWANCES_REQUEST__INIT;
+	const Protector__ListAllowancesResponse *page;
+	struct rpc_status status;
+
+	request.page_size = ALLOWANCES_PAGE;
+	if (*token)
+		request.page_token = *token;
+	page = (const Protector__ListAllowancesResponse *)rpc_caller_call(
+		&import->caller, RPC_ANY_SHARD, "ListAllowances", &request.base, arena, &status);
+	if (!page)
+		return tool_end(import->call, TOOL_NO, "the protector does not tell its allow list: %s",
+			status.message);
+	for (size_t i = 0; i < page->n_allowances; i++)
+		leave_out_allowed(import, page->allowances[i]);
+	free(*token);
+	*token = *page->next_page_token ? memory_copy_text(page->next_page_token) : NULL;
+	return TOOL_FINE;
+}
+
+/* A list from elsewhere takes nobody off the allow list. */
+static int keep_allowed(struct import *import)
+{
+	struct arena arena;
+	char *token = NULL;
+	int code;
+
+	arena_init(&arena, 1 << 20, ARENA_BYTES);
+	do {
+		code = look_at_allowances(import, &arena, &token);
+		arena_clear(&arena);
+	} while (code == TOOL_FINE && token);
+	drop_those_without_effect(import);
+	free(token);
+	arena_release(&arena);
+	return code;
 }
 
 /* ---- the calls ---- */
@@ -205,6 +299,16 @@ static int send_all(struct import *import)
 	return code;
 }
 
+static void print_counts(const struct import *import)
+{
+	printf("%zu bans imported", import->imported);
+	if (import->ended)
+		printf(", %zu had ended", import->ended);
+	if (import->allowed)
+		printf(", %zu left out: they are on the allow list", import->allowed);
+	printf("\n");
+}
+
 static int import_list(struct import *import)
 {
 	struct error error;
@@ -217,12 +321,12 @@ static int import_list(struct import *import)
 	if (!rpc_caller_open(&import->caller, import->call->common, "protector", "protector",
 		    &protector__protector_service__descriptor, &error))
 		return tool_end(import->call, TOOL_CANNOT, "%s", error.text);
-	code = send_all(import);
+	code = keep_allowed(import);
+	if (code == TOOL_FINE)
+		code = send_all(import);
 	rpc_caller_close(&import->caller);
-	if (code == TOOL_FINE && import->ended)
-		printf("%zu bans imported, %zu had ended\n", import->imported, import->ended);
-	else if (code == TOOL_FINE)
-		printf("%zu bans imported\n", import->imported);
+	if (code == TOOL_FINE)
+		print_counts(import);
 	return code;
 }
 

@@ -67,6 +67,10 @@ def test_lists_go_in_and_out(sale, fresh, tmp_path):
     assert refusal.returncode == 1 and "wrong:2: " in refusal.stderr
     assert refused(sale, bad) and refused(sale, worse) and refused(sale, fresh("user"), "198.18.7.9")
     assert tool("protector", "import", tmp_path / "old", *flags).stdout == "0 bans imported, 1 had ended\n"
+    assert sale.rest.post("/v1/allowlist", {"address": "198.18.9.1"}).status_code == 201
+    (tmp_path / "elsewhere").write_text("198.18.9.0\n198.18.9.1\n198.18.9.1/32\n198.18.9.2\n")
+    assert tool("protector", "import", tmp_path / "elsewhere", *flags).stdout == "2 bans imported, 2 left out: they are on the allow list\n"
+    assert not refused(sale, fresh("user"), "198.18.9.1")
     odd = f"{worse}\n0.0.0.0/0"  # who is called so must not ban the world where the list goes next
     sale.rest.post("/v1/bans", {"userID": odd})
     told = tool("protector", "export", *flags)
