@@ -73,13 +73,15 @@ static void test_absent_things(void **state)
 
 	assert_string_equal(write_text(JSON_V1, &ban),
 		"{\"banId\":\"\",\"reason\":\"\",\"source\":\"BAN_SOURCE_UNSPECIFIED\",\"evidence\":\"\","
-		"\"effect\":\"BAN_EFFECT_UNSPECIFIED\"}");
+		"\"effect\":\"BAN_EFFECT_UNSPECIFIED\",\"state\":\"BAN_STATE_UNSPECIFIED\",\"replacedBy\":"
+		"\"\"}");
 	ban.subject_case = PROTECTOR__BAN__SUBJECT_USER_ID;
 	ban.user_id = "";
 	ban.effect = (Protector__BanEffect)77;
 	assert_string_equal(write_text(JSON_V1, &ban),
 		"{\"banId\":\"\",\"userID\":\"\",\"reason\":\"\",\"source\":\"BAN_"
-		"SOURCE_UNSPECIFIED\",\"evidence\":\"\",\"effect\":77}");
+		"SOURCE_UNSPECIFIED\",\"evidence\":\"\",\"effect\":77,\"state\":\"BAN_STATE_UNSPECIFIED\","
+		"\"replacedBy\":\"\"}");
 	assert_string_equal(write_text(JSON_V1, &rule), "{\"goodsSKU\":\"\",\"userLevel\":0}");
 	rule.limit = &nothing;
 	assert_string_equal(
