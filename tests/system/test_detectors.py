@@ -76,9 +76,12 @@ def ban_of(sale, user):
     return next(iter(bans_of(sale, f"userID={user}")), None)
 
 
-def last_ban_of(sale, user):
-    """Also if it is over by now."""
-    return ban_of(sale, user) or bans_of(sale, f"userID={user}&ended=true")[-1]
+def all_bans_of(sale, user):
+    """Also those that are over; each lasts twice as long as the one before it."""
+    bans = {ban["banId"]: ban for ban in bans_of(sale, f"userID={user}") + bans_of(sale, f"userID={user}&ended=true")}
+    bans = [bans[ban_id] for ban_id in sorted(bans)]
+    assert [(ban["detection"]["repetition"], length_s(ban)) for ban in bans] == [(n, 3 * 2 ** n) for n in range(len(bans))]
+    return bans
 
 
 def length_s(ban):
@@ -184,8 +187,8 @@ def test_settings_change_at_run_time_and_stay(sale, fresh):
     assert (changed["ban"], changed["window"], changed["slow"]) == (40, "30s", 0)
     bot = fresh("bot")
     assert hammer(sale, bot) > 40
-    ban = last_ban_of(sale, bot)
-    assert ban["detection"]["threshold"] == 40 and (ban["detection"]["repetition"], length_s(ban)) == (0, 3)
+    ban = all_bans_of(sale, bot)[-1]
+    assert ban["detection"]["threshold"] == 40
     wait_until(lambda: reason_of(sale, bot) != "BANNED")
     ended = sale.rest.get(f"/v1/bans/{ban['banId']}").json()
     assert (ended["state"], ended["endTime"]) == ("BAN_STATE_EXPIRED", ban["expireTime"])
@@ -202,8 +205,7 @@ def test_settings_change_at_run_time_and_stay(sale, fresh):
     # That it was banned before is known too: now for twice as long.
     assert sale.rest.put(RATE, {"shadow": False}).status_code == 200
     hammer(sale, bot)
-    again = last_ban_of(sale, bot)
-    assert again["banId"] != ban["banId"] and (again["detection"]["repetition"], length_s(again)) == (1, 6)
+    assert all_bans_of(sale, bot)[-1]["banId"] > ban["banId"]
     assert sale.rest.put(RATE, {"shadow": True}).status_code == 200
     bot = fresh("bot")
 

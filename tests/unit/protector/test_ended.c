@@ -145,6 +145,34 @@ static void test_bans_end(void **state)
 	assert_int_equal(fixture_rows(&w->f, 2), 0);
 }
 
+static void wait_for_rows(struct world *w, int table, size_t expected)
+{
+	while (fixture_rows(&w->f, table) != expected)
+		writer_wake(w->protector.writer);
+}
+
+/* The tick erases and forgets too, each in its time. */
+static void test_what_is_over_is_erased_and_forgotten(void **state)
+{
+	struct world *w = *state;
+	MDB_txn *txn = fixture_begin(&w->f);
+
+	add(w, 1, "mallory", 1500, txn);
+	add(w, 2, "10.0.0.1", 500, txn);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	start_writer(w);
+	wait_for_bans(w, 1);
+	assert_int_equal(fixture_rows(&w->f, TABLE_ENDED_RAW), 1);
+	clock_manual_jump_wall(&w->clock, 600); /* 1600: a second after the end of one */
+	wait_for_bans(w, 0);
+	wait_for_rows(w, TABLE_ENDED_RAW, 1);
+	assert_int_equal(fixture_rows(&w->f, TABLE_ENDED), 2);
+	clock_manual_jump_wall(&w->clock, 10000 - 600);
+	wait_for_rows(w, TABLE_ENDED, 1);
+	clock_manual_jump_wall(&w->clock, 500);
+	wait_for_rows(w, TABLE_ENDED, 0);
+}
+
 static void test_many_end_in_steps(void **state)
 {
 	struct world *w = *state;
@@ -188,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_bans_end),
+		TEST(test_what_is_over_is_erased_and_forgotten),
 		TEST(test_many_end_in_steps),
 		TEST(test_rollback),
 	};
