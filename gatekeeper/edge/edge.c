@@ -316,6 +316,24 @@ static bool open_all(struct edge *edge, struct error *error)
 	return open_ladder(edge, error) && open_tls(edge, error) && open_discovery(edge, error);
 }
 
+/* All of a turn at once: the door is woken once a batch of answers, and not for its first, only to sleep before the second is ready. */
+static void hand_over(struct rpc_task *task)
+{
+	struct edge *edge = container_of(task, struct edge, hand_over);
+	struct edge_request *first = edge->finished,
+			    *last = container_of(edge->finished_last, struct edge_request, next);
+
+	edge->working -= edge->finished_count;
+	metric_set(&edge_metrics_open, edge->working);
+	atomic_fetch_sub_explicit(&edge->open, edge->finished_count, memory_order_relaxed);
+	edge->finished = NULL;
+	edge->finished_last = &edge->finished;
+	edge->finished_count = 0;
+	edge->options.finished(edge->options.context, first, last); /* they are the door's */
+	if (edge->draining && !edge->working)
+		sem_post(&edge->drained);
+}
+
 struct edge *edge_new(const struct edge_options *options, struct error *error)
 {
 	struct edge *edge = NEW(struct edge);
@@ -325,6 +343,8 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 	sem_init(&edge->drained, 0, 0);
 	text_init(&edge->door_text, ANSWER_TEXT_MAX);
 	text_init(&edge->loop_text, ANSWER_TEXT_MAX);
+	edge->hand_over.run = hand_over;
+	edge->finished_last = &edge->finished;
 	id_generator_init(&edge->ids, &clock_system);
 	trace_maker_init(&edge->traces);
 	rpc_reason_init();
@@ -456,13 +476,13 @@ void work_finish(struct work *work)
 		metric_observe(work->facts->seconds, taken_ns);
 	work_account(work, taken_ns);
 	report_from_loop(work);
-	edge->working--;
 	edge->calls -= work->is_call;
-	metric_set(&edge_metrics_open, edge->working);
-	atomic_fetch_sub_explicit(&edge->open, 1, memory_order_relaxed);
-	edge->options.finished(edge->options.context, work->request); /* the request is the door's */
-	if (edge->draining && !edge->working)
-		sem_post(&edge->drained);
+	if (!edge->finished)
+		rpc_at_turn_end(edge->loop, &edge->hand_over);
+	work->request->next = NULL;
+	*edge->finished_last = work->request;
+	edge->finished_last = &work->request->next;
+	edge->finished_count++;
 }
 
 static void drain_on_loop(void *context)

@@ -3,7 +3,7 @@
  * The door (the nginx module, or a test) fills an edge_request and calls edge_judge() on its own thread: route, identity, body, and the glance (banned,
  * sold out, closed, from snapshots). Most refusals end there and never cross a thread. What is left goes to the edge's loop as one
  * list a turn by edge_send(), runs there through its hops, and comes back through finished(), which is called on the loop
- * with one request at a time and only hands it over (a mailbox).
+ * with all that ended in a turn, as a list, and only hands it over (a mailbox).
  *  - A request belongs to the door before edge_send() and after finished(), to the loop between. It comes back exactly once, also
  *    when the edge is drained. A shopper who hangs up changes nothing here: the door forgets them and frees the request when it comes back.
  *  - Its texts (in and out) live in its arena, or for `in` in the door's memory until edge_judge() returned: what the loop needs was copied.
@@ -85,7 +85,7 @@ struct edge_options {
 	uint32_t slow_address_rate;        /* of all clients together behind a slowed address or range */
 	uint32_t inventory_shards, cart_shards;
 	uint32_t queue_max;                /* requests on the loop at once; past it OVERLOADED */
-	void (*finished)(void *context, struct edge_request *request);
+	void (*finished)(void *context, struct edge_request *first, struct edge_request *last);
 	void *context;
 };
 

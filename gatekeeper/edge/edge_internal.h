@@ -86,6 +86,9 @@ struct edge {
 	struct text loop_text;
 	Common__Placement placement; /* of the batch that is being sent */
 	uint32_t working, calls;
+	struct edge_request *finished, **finished_last; /* in this turn */
+	uint32_t finished_count;
+	struct rpc_task hand_over;
 	bool draining;
 	sem_t drained; /* posted when the last request has come back */
 };

@@ -46,7 +46,7 @@ struct door_visit {
 struct mailbox;
 struct mailbox *mailbox_new(ngx_cycle_t *cycle, void (*arrived)(struct edge_request *list));
 void mailbox_free(struct mailbox *mailbox);
-void mailbox_put(void *mailbox, struct edge_request *request); /* the edge's loop */
+void mailbox_put(void *mailbox, struct edge_request *first, struct edge_request *last); /* the edge's loop */
 struct edge_request *mailbox_take(struct mailbox *mailbox);    /* all, oldest first */
 
 /* shared.c: what a gatekeeper's workers share, in a zone of nginx's that outlives them and reloads. */

@@ -66,17 +66,16 @@ void mailbox_free(struct mailbox *mailbox)
 	free(mailbox);
 }
 
-void mailbox_put(void *context, struct edge_request *request)
+void mailbox_put(void *context, struct edge_request *first, struct edge_request *last)
 {
 	struct mailbox *mailbox = context;
 	const uint64_t one = 1;
 	bool was_empty;
 
-	request->next = NULL;
 	pthread_mutex_lock(&mailbox->mutex);
 	was_empty = !mailbox->first;
-	*mailbox->last = request;
-	mailbox->last = &request->next;
+	*mailbox->last = first;
+	mailbox->last = &last->next;
 	pthread_mutex_unlock(&mailbox->mutex);
 	/* Only the first wakes nginx: until it takes the list, the rest rides along. */
 	if (was_empty) {

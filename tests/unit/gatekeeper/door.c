@@ -22,14 +22,13 @@ void wait_until(bool (*condition)(const void *context), const void *context)
 	}
 }
 
-static void finished(void *context, struct edge_request *request)
+static void finished(void *context, struct edge_request *first, struct edge_request *last)
 {
 	struct door *door = context;
 
 	pthread_mutex_lock(&door->lock);
-	request->next = NULL;
-	*door->last = request;
-	door->last = &request->next;
+	*door->last = first;
+	door->last = &last->next;
 	pthread_cond_signal(&door->came);
 	pthread_mutex_unlock(&door->lock);
 }
