@@ -50,6 +50,10 @@ static grpc_channel *connect_to(const char *address, grpc_channel_credentials *c
 		ARGUMENT(GRPC_ARG_ENABLE_RETRIES, 0),
 		ARGUMENT(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
 		ARGUMENT(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+		/* nothing is looked at that our servers never do, and nothing is counted that nobody reads */
+		ARGUMENT(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
+		ARGUMENT(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
+		ARGUMENT(GRPC_ARG_ENABLE_CHANNELZ, 0),
 		ARGUMENT(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_ANSWER_BYTES_MAX),
 		ARGUMENT(GRPC_ARG_MAX_METADATA_SIZE, 16384),
 		/* last: certificates are made out to names, not to addresses */
