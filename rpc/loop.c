@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/signals.h"
+#include "rpc/grpc_locks.h"
 #include "rpc/grpc_log.h"
 #include "rpc/tag.h"
 
@@ -351,6 +352,7 @@ struct rpc_loop *rpc_loop_new(const char *name)
 	struct rpc_loop *loop = NEW(struct rpc_loop);
 
 	grpc_log_redirect();
+	grpc_locks_relax();
 	grpc_init();
 	memcpy(loop->name, name, strnlen(name, THREAD_NAME_MAX));
 	loop->queue = grpc_completion_queue_create_for_next(NULL);
