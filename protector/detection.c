@@ -179,5 +179,5 @@ bool ban_from_decision(struct arena *arena, const struct decision *decision, str
 	ban.detection = arena_copy(arena, &detection, sizeof(detection));
 	text_release(&text);
 	*ret = ban;
-	return ban.reason && ban.evidence && ban.detection;
+	return !arena_exhausted(arena);
 }

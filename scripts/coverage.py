@@ -24,6 +24,7 @@ inventory/ledger_page.c
 cart/cart.c cart/cart_ledger.c cart/lines.c cart/lines.h cart/attempts.c cart/fence.c cart/fence.h cart/keys.c cart/keys.h
 cart/limits.c cart/entries.c cart/orders.c cart/orders.h cart/orders_events.c cart/orders_requests.c cart/map.c cart/slab.c
 protector/analysis*.c protector/analysis_internal.h protector/ladder.c protector/ladder.h protector/mix.c protector/nest.c protector/top.c
+protector/bans_judge.c protector/records.c protector/detection.c protector/subject.c protector/table.c protector/table.h
 protector/detectors.c protector/recording.c protector/window.h protector/gaps.h protector/distinct.h
 gatekeeper/edge/ban_table.c gatekeeper/edge/ban_table.h gatekeeper/edge/challenge.c gatekeeper/edge/ladder.c
 """.split()

@@ -480,6 +480,58 @@ static void test_which_bans_are_valid(void **state)
 	assert_true(ban_valid(&ban));
 	ban.reason = text;
 	assert_false(ban_valid(&ban));
+	ban = good;
+	memset(ban.subject.user_id, 'm', sizeof(ban.subject.user_id)); /* without an end */
+	assert_false(ban_valid(&ban));
+	ban = make_ban(1, "192.0.2.0/24", BAN_DENIES, 5);
+	assert_true(ban_valid(&ban));
+	ban.subject.address.bits = ADDRESS_BITS + 1;
+	assert_false(ban_valid(&ban));
+	ban.subject.kind = (enum ban_kind)2;
+	assert_false(ban_valid(&ban));
+	ban = good;
+	ban.exempts = 1;
+	assert_false(ban_valid(&ban));
+	ban = good;
+	ban.effect = BAN_EFFECTS;
+	assert_false(ban_valid(&ban));
+}
+
+static void test_which_detections_are_valid(void **state)
+{
+	struct detection detection = make_detection(DETECTOR_REFUSALS);
+	struct ban ban = make_ban(1, "mallory", BAN_DENIES, 5);
+
+	ban.detection = &detection;
+	assert_false(ban_valid(&ban)); /* a person's */
+	ban.origin = BAN_BY_DETECTOR;
+	assert_true(ban_valid(&ban));
+	detection.detector = DETECTORS;
+	assert_false(ban_valid(&ban));
+}
+
+/* What is asked about others than clients that come. */
+static void test_what_is_asked_of_lists(void **state)
+{
+	const struct ban_subject mallory = make_subject_of("mallory"), nobody = make_subject_of("nobody"),
+				 host = make_subject_of("192.0.2.7"), other = make_subject_of("198.51.100.1");
+
+	assert_false(bans_allow(bans, &host, 0));
+	put(1, "mallory", BAN_ALLOWS, 5);
+	put(2, "192.0.2.0/24", BAN_ALLOWS, 5);
+	put(3, "192.0.2.7", BAN_DENIES, 5);
+	assert_true(bans_allow(bans, &mallory, 4) && bans_allow(bans, &host, 4));
+	assert_false(bans_allow(bans, &mallory, 5) || bans_allow(bans, &host, 5));
+	assert_false(bans_allow(bans, &nobody, 4) || bans_allow(bans, &other, 4));
+	assert_false(bans_lists(bans, &mallory, 4));
+	assert_true(bans_lists(bans, &host, 4)); /* behind the allowance */
+	assert_non_null(bans_of_person(bans, &mallory, 4));
+	assert_null(bans_of_person(bans, &mallory, 5));
+	assert_null(bans_of_person(bans, &nobody, 4));
+	assert_true(bans_shows(bans, bans_of(bans, &host, BAN_BY_OPERATOR), 4));
+	assert_false(bans_shows(bans, bans_of(bans, &host, BAN_BY_OPERATOR), 5));
+	assert_null(bans_of(bans, &nobody, BAN_BY_OPERATOR));
+	bans_free(NULL);
 }
 
 #define MANY 100000
@@ -594,6 +646,8 @@ int main(void)
 		TEST(test_lists_see_behind_an_allowance),
 		TEST(test_order),
 		TEST(test_which_bans_are_valid),
+		TEST(test_which_detections_are_valid),
+		TEST(test_what_is_asked_of_lists),
 		TEST(test_a_hundred_thousand),
 		TEST(test_the_same_as_a_plain_search),
 	};

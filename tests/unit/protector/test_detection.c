@@ -111,6 +111,27 @@ static void test_an_exemption_names_its_detectors(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* With every size of memory that is too small, and the first that is not. */
+static void test_no_room_is_told(void **state)
+{
+	const struct detection detection = make_detection(DETECTOR_ACCOUNT_RATE);
+	const struct decision decision = make_decision();
+	bool shown = false, made = false;
+
+	for (size_t bytes = 64; !shown || !made; bytes += 16) {
+		struct arena small;
+		struct ban ban;
+
+		arena_init(&small, bytes, bytes);
+		shown = message_detection(&small, &detection) != NULL;
+		arena_clear(&small);
+		ban.id = make_id(1);
+		made = ban_from_decision(&small, &decision, &ban);
+		arena_release(&small);
+		assert_true(bytes < 8192);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +139,7 @@ int main(void)
 		TEST(test_without_memory_there_is_no_ban),
 		TEST(test_sets_of_detectors),
 		TEST(test_an_exemption_names_its_detectors),
+		TEST(test_no_room_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

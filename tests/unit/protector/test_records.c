@@ -186,6 +186,57 @@ static void test_ended_ones(void **state)
 	assert_false(ended_unpack(ended.ban.id.bytes, ID_BYTES, record, size, &back, &texts));
 }
 
+struct piece {
+	size_t size;
+	int byte; /* it is full of them */
+};
+
+/* A record of an account's ban, in pieces: subject, reason, evidence, detection, names; and what is behind them. */
+static bool is_read(const struct piece pieces[5], size_t behind, uint8_t origin)
+{
+	static uint8_t record[4096];
+	const struct id id = make_id(1);
+	struct ban_texts texts;
+	struct ban back;
+	size_t size = 18;
+
+	memset(record, 0, sizeof(record));
+	record[0] = origin;
+	record[1] = BAN_DENIES;
+	for (int i = 0; i < 5; i++) {
+		record[size] = (uint8_t)(pieces[i].size >> 8);
+		record[size + 1] = (uint8_t)pieces[i].size;
+		memset(record + size + 2, pieces[i].byte, pieces[i].size);
+		if (i == 0)
+			record[size + 2] = BAN_OF_ACCOUNT;
+		size += 2 + pieces[i].size;
+	}
+	return ban_unpack(id.bytes, ID_BYTES, record, size + behind, &back, &texts);
+}
+
+static void test_pieces_that_can_not_be(void **state)
+{
+	static const struct piece good[5] = {{5, 'e'}, {3, 'r'}, {3, 'x'}, {0, 0}, {0, 0}};
+	static const struct {
+		int which;
+		struct piece piece;
+	} bad[] = {{0, {1, 'e'}}, {0, {SUBJECT_KEY_MAX + 1, 'e'}}, {0, {5, 0}},
+		{1, {BANS_REASON_MAX + 1, 'r'}}, {1, {3, 0}}, {2, {BANS_EVIDENCE_MAX + 1, 'x'}},
+		{3, {DETECTION_BYTES - 1, 1}}, {3, {DETECTION_BYTES, 0}}, {3, {DETECTION_BYTES, BAN_EFFECTS}},
+		{3, {DETECTION_BYTES, 1}}, {4, {DETECTOR_LIST_MAX + 1, ','}}};
+	struct piece pieces[5];
+
+	assert_true(is_read(good, 0, BAN_BY_OPERATOR));
+	assert_false(is_read(good, 1, BAN_BY_OPERATOR));
+	assert_false(is_read(good, 0, BAN_BY_SETTING));
+	assert_false(is_read(good, 0, BAN_ORIGINS));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		memcpy(pieces, good, sizeof(pieces));
+		pieces[bad[i].which] = bad[i].piece;
+		assert_false(is_read(pieces, 0, BAN_BY_DETECTOR));
+	}
+}
+
 static void test_ends_sort(void **state)
 {
 	static const int64_t ascending[] = {INT64_MIN, -5, 0, 3, 256, 1767225600000, INT64_MAX};
@@ -212,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_damage_is_seen),
 		cmocka_unit_test(test_ended_ones),
+		cmocka_unit_test(test_pieces_that_can_not_be),
 		cmocka_unit_test(test_ends_sort),
 	};
 
