@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "protector/messages.h"
+#include "protector/settings_change.h"
 #include "rpc/timestamp.h"
 
 static bool read_effect(Protector__BanEffect wanted, enum ban_effect *ret)
@@ -63,9 +64,7 @@ static bool read_detection(const Protector__Detection *message, struct detection
 {
 	*ret = (struct detection){.detector = detector_find(message->detector, strlen(message->detector)),
 		.repetition = message->repetition,
-		.evidence = {.window_us = message->window ? message->window->seconds * 1000000 +
-								    message->window->nanos / 1000
-							  : 0,
+		.evidence = {.window_us = message->window ? message_duration_us(message->window) : 0,
 			.value = message->value,
 			.threshold = message->threshold,
 			.requests = message->requests,

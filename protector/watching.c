@@ -60,7 +60,7 @@ static void exempted(struct protector *protector, const struct ban *ban)
 	exemption->errand.run = exempt;
 	exemption->subject = ban->subject;
 	exemption->detectors = ban->exempts;
-	exemption->until_us = ban->expire_ms * 1000;
+	exemption->until_us = ban->expire_ms > INT64_MAX / 1000 ? INT64_MAX : ban->expire_ms * 1000;
 	stream_run(protector->watching->stream, &exemption->errand);
 }
 
