@@ -134,11 +134,11 @@ def test_gatekeepers_share_the_key_of_challenges(things):
 
 
 def test_bans_fit_into_memory(things):
-    """As measured: 700 MB for each million, its own and as many of each peer, and 150 MiB for the tables of the detectors; half of the limit is for what is read from the store."""
+    """As measured: 700 MB for each million, its own and as many of each peer, and 260 MB for the tables of the detectors; a quarter of the limit is for what is read from the store."""
     protector = services(things)["protector"]
     bans = int(settings(things, protector)["FLASHSALE_CFG_BANS_MAX"]) * protector["spec"]["replicas"]
     limit = quantity(pod_spec(protector)["containers"][0]["resources"]["limits"]["memory"])
-    assert 700 * bans + (150 << 20) <= limit / 2 + limit / 4
+    assert 700 * bans + 260_000_000 <= limit * 3 / 4
     assert "FLASHSALE_CFG_RECORD" not in settings(things, protector), "accounts and addresses are written down only where somebody wants it"
 
 
