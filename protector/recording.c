@@ -131,6 +131,17 @@ static enum recording_result broken(
 	return RECORDING_BROKEN;
 }
 
+/* There are no more bytes: the end, or a file that can't be read, as a folder, which can be opened. */
+static enum recording_result end(struct recording_reader *reader, bool cut, struct error *error)
+{
+	if (ferror(reader->file)) {
+		error_set(error, "%s can't be read: %s", reader->path, strerror(errno));
+		return RECORDING_BROKEN;
+	}
+	reader->cut = cut;
+	return RECORDING_END;
+}
+
 /* RECORDING_EVENTS: there is one. */
 static enum recording_result read_length(struct recording_reader *reader, uint64_t *ret, struct error *error)
 {
@@ -138,10 +149,8 @@ static enum recording_result read_length(struct recording_reader *reader, uint64
 	for (unsigned i = 0; i < RECORDING_LENGTH_MAX; i++) {
 		const int c = getc(reader->file);
 
-		if (c == EOF) {
-			reader->cut = i > 0;
-			return RECORDING_END;
-		}
+		if (c == EOF)
+			return end(reader, i > 0, error);
 		*ret |= (uint64_t)(c & 0x7f) << (7 * i);
 		if (c & 0x80)
 			continue;
@@ -183,10 +192,8 @@ enum recording_result recording_read(
 
 	if (result != RECORDING_EVENTS)
 		return result;
-	if (fread(reader->bytes, 1, length, reader->file) != length) {
-		reader->cut = true;
-		return RECORDING_END;
-	}
+	if (fread(reader->bytes, 1, length, reader->file) != length)
+		return end(reader, true, error);
 	*ret = reader->events;
 	return unpack(reader, length, ret_count, error);
 }

@@ -98,6 +98,9 @@ bool replay(const struct replay_options *options, struct replay_result *ret, str
 	ret->invalid = recording_invalid(reader);
 	ret->dropped = recording_dropped(reader);
 	ret->cut = recording_cut(reader);
+	if (good && ret->cut && !ret->stats.events && !ret->invalid)
+		good = error_set(
+			error, "%s is not recorded traffic, or ends within its first message", options->path);
 	analysis_free(replayer.analysis);
 	bans_free(replayer.bans);
 	recording_close(reader);

@@ -26,7 +26,7 @@ struct replay_result {
 	int64_t first_us, last_us; /* of the events */
 };
 
-/* False: the recording can't be read. */
+/* False: the recording can't be read, or not to its end; *ret says what came of it until then, nothing if it can't be opened. */
 bool replay(const struct replay_options *options, struct replay_result *ret, struct error *error);
 
 #endif

@@ -71,7 +71,7 @@ static void print_sums(const struct replay_result *result, int64_t ns)
 static int run_replay(const struct tool_call *call)
 {
 	const struct replay_settings *settings = call->own;
-	struct replay_result result;
+	struct replay_result result = {0};
 	struct replay_options options = {.path = call->path, .context = &result};
 	struct error error;
 	int64_t begin_ns;
@@ -88,7 +88,7 @@ static int run_replay(const struct tool_call *call)
 		options.decided = print_decision;
 	begin_ns = clock_mono_ns();
 	good = replay(&options, &result, &error);
-	if (good)
+	if (good || result.stats.events)
 		print_sums(&result, clock_mono_ns() - begin_ns);
 	if (good && options.truth)
 		truth_print(options.truth, stdout);

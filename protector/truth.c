@@ -87,7 +87,8 @@ static void add_resident(struct truth *truth, const struct address *address, str
 	home->residents = resident;
 }
 
-static bool read_line(struct truth *truth, char *line)
+/* NULL: it is well; else what is wrong with it. */
+static const char *read_line(struct truth *truth, char *line)
 {
 	char *fields[FIELDS], key[ADDRESS_TEXT_MAX];
 	struct address address;
@@ -95,47 +96,60 @@ static bool read_line(struct truth *truth, char *line)
 	bool good;
 	size_t kind;
 
+	if (strlen(line) == LINE_MAX_BYTES - 1)
+		return "it is too long";
 	line[strcspn(line, "\n")] = 0;
 	for (size_t i = 0; i < FIELDS; i++)
 		fields[i] = strsep(&line, "\t");
-	if (!fields[FIELDS - 1] || line || strlen(fields[2]) > BANS_USER_MAX)
-		return false;
+	if (!fields[FIELDS - 1] || line)
+		return "it must be kind, good or bad, account, address, with tabs between";
 	good = strcmp(fields[1], "good") == 0;
-	if ((!good && strcmp(fields[1], "bad") != 0) || !find_kind(truth, fields[0], good, &kind))
-		return false;
+	if (!good && strcmp(fields[1], "bad") != 0)
+		return "the second field must be good or bad";
+	if (!find_kind(truth, fields[0], good, &kind))
+		return "a kind is either good or bad and has at most 31 bytes, and there are at most 64 "
+		       "kinds";
+	if (strlen(fields[2]) > BANS_USER_MAX)
+		return "the account is too long";
 	if (fields[3][0] && !address_parse(fields[3], strlen(fields[3]), &address))
-		return false;
+		return "the fourth field is no address";
 	if (!fields[2][0] && !fields[3][0])
-		return false;
+		return "there is neither an account nor an address";
 	if (fields[3][0])
 		address = household(&address);
 	person = add_person(truth, fields[2][0] ? fields[2] : address_format(&address, key), kind);
 	if (fields[3][0])
 		add_resident(truth, &address, person);
-	return true;
+	return NULL;
+}
+
+static bool read_lines(struct truth *truth, FILE *file, const char *path, struct error *error)
+{
+	char line[LINE_MAX_BYTES];
+	const char *wrong;
+
+	static_assert(TRUTH_KINDS_MAX == 64 && TRUTH_KIND_LENGTH_MAX == 31, "as read_line says");
+	for (unsigned number = 1; fgets(line, sizeof(line), file); number++) {
+		wrong = read_line(truth, line);
+		if (wrong)
+			return error_set(error, "%s, line %u: %s", path, number, wrong);
+	}
+	return !ferror(file) || error_set(error, "%s can't be read: %s", path, strerror(errno));
 }
 
 struct truth *truth_read(const char *path, struct error *error)
 {
 	FILE *file = fopen(path, "r");
 	struct truth *truth;
-	char line[LINE_MAX_BYTES];
 
 	if (!file) {
 		error_set(error, "%s can't be opened: %s", path, strerror(errno));
 		return NULL;
 	}
 	truth = NEW(struct truth);
-	for (unsigned number = 1; fgets(line, sizeof(line), file); number++) {
-		if (read_line(truth, line))
-			continue;
-		error_set(error,
-			"%s, line %u: must be kind, good or bad, account, address, with tabs; a kind is one "
-			"of the two",
-			path, number);
+	if (!read_lines(truth, file, path, error)) {
 		truth_free(truth);
 		truth = NULL;
-		break;
 	}
 	fclose(file);
 	return truth;

@@ -226,12 +226,19 @@ static void test_what_is_no_recording(void **state)
 static void test_files_that_cannot_be(void **state)
 {
 	struct recording_writer *writer;
+	struct recording_reader *reader;
+	const struct traffic *events;
+	size_t count;
 	struct error error;
 	char name[16];
 
 	assert_null(recording_open("/nowhere/recording", &error));
 	assert_non_null(strstr(error.text, "/nowhere/recording"));
 	assert_null(recording_create("/nowhere/recording", &error));
+	reader = recording_open("/", &error);
+	assert_int_equal(recording_read(reader, &events, &count, &error), RECORDING_BROKEN);
+	assert_string_equal(error.text, "/ can't be read: Is a directory");
+	recording_close(reader);
 	recording_close(NULL);
 	writer = recording_create("/dev/full", &error);
 	for (unsigned i = 0; i < 2 * EVENTS; i++) {

@@ -108,6 +108,32 @@ static void test_no_recording(void **state)
 	temporary_fill(t.recording, "\x02\xff\xff", 3);
 	assert_false(replay(&(struct replay_options){.path = t.recording}, &result, &error));
 	assert_non_null(strstr(error.text, "not recorded traffic"));
+	temporary_fill(t.recording, "some text that somebody wrote", 29);
+	assert_false(replay(&(struct replay_options){.path = t.recording}, &result, &error));
+	assert_non_null(strstr(error.text, "ends within its first message"));
+	temporary_fill(t.recording, "", 0);
+	assert_true(replay(&(struct replay_options){.path = t.recording}, &result, &error));
+	assert_int_equal(result.stats.events, 0);
+	temporary_remove(&t);
+}
+
+/* What came before is summed up all the same. */
+static void test_a_recording_that_is_damaged(void **state)
+{
+	struct temporary t;
+	struct replay_result result;
+	struct error error;
+	FILE *file;
+
+	temporary_make(&t);
+	draw_town(9, &t);
+	file = fopen(t.recording, "ab");
+	assert_non_null(file);
+	assert_int_equal(fwrite("\x02\xff\xff", 1, 3, file), 3);
+	assert_int_equal(fclose(file), 0);
+	assert_false(replay(&(struct replay_options){.path = t.recording}, &result, &error));
+	assert_non_null(strstr(error.text, "no message at byte "));
+	assert_true(result.stats.events > 1000 && result.decisions[BAN_DENIES] > 0);
 	temporary_remove(&t);
 }
 
@@ -117,6 +143,7 @@ int main(void)
 		cmocka_unit_test(test_programs_are_banned_and_people_are_not),
 		cmocka_unit_test(test_the_same_again),
 		cmocka_unit_test(test_no_recording),
+		cmocka_unit_test(test_a_recording_that_is_damaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

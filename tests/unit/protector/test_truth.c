@@ -87,24 +87,34 @@ static void test_who_was_caught_and_who_was_wronged(void **state)
 
 static void test_what_is_no_truth(void **state)
 {
-	static const char *const bad[] = {"home\tgood\tpaula\n", "home\tgood\tpaula\t192.0.2.1\tmore\n",
-		"home\tfine\tpaula\t192.0.2.1\n", "home\tgood\tpaula\tnowhere\n", "home\tgood\t\t\n",
-		"home\tgood\tpaula\t\nhome\tbad\trob\t\n",
-		"a-kind-whose-name-is-far-too-long-for-a-table\tgood\tpaula\t\n",
-		"home\tgood\t01234567890123456789012345678901234567890123456789012345678901234\t\n"};
+	static const char *const bad[][2] = {{"home\tgood\tpaula\n", "line 1: it must be kind, good or bad"},
+		{"home\tgood\tpaula\t192.0.2.1\tmore\n", "line 1: it must be kind"},
+		{"home\tfine\tpaula\t192.0.2.1\n", "line 1: the second field"},
+		{"home\tgood\tpaula\tnowhere\n", "line 1: the fourth field is no address"},
+		{"home\tgood\t\t\n", "line 1: there is neither"},
+		{"home\tgood\tpaula\t\nhome\tbad\trob\t\n", "line 2: a kind is either"},
+		{"a-kind-whose-name-is-far-too-long-for-a-table\tgood\tpaula\t\n", "at most 31 bytes"},
+		{"home\tgood\t01234567890123456789012345678901234567890123456789012345678901234\t\n",
+			"the account is too long"}};
 	struct error error;
 	char many[8192] = "";
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_null(read_text(bad[i], &error));
-		assert_non_null(strstr(error.text, "line "));
+		assert_null(read_text(bad[i][0], &error));
+		assert_non_null(strstr(error.text, bad[i][1]));
 	}
+	memset(many, 'x', sizeof(many) - 1);
+	assert_null(read_text(many, &error));
+	assert_non_null(strstr(error.text, "line 1: it is too long"));
+	many[0] = '\0';
 	for (int i = 0; i <= TRUTH_KINDS_MAX; i++)
 		snprintf(many + strlen(many), sizeof(many) - strlen(many), "kind%d\tgood\tuser\t\n", i);
 	assert_null(read_text(many, &error));
 	assert_non_null(strstr(error.text, "line 65"));
 	assert_null(truth_read("/nowhere/truth", &error));
 	assert_non_null(strstr(error.text, "/nowhere/truth"));
+	assert_null(truth_read("/", &error));
+	assert_non_null(strstr(error.text, "/ can't be read: Is a directory"));
 	truth_free(NULL);
 }
 
