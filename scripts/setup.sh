@@ -61,7 +61,7 @@ install_packages() {
 # Not Debian 12: name what is missing and leave the installing to people.
 require_programs() {
 	local missing=() name
-	for name in cc cmake ninja pkg-config git protoc protoc-c nginx supervisord python3 unzip curl wrk go; do
+	for name in cc cmake ninja pkg-config git protoc protoc-c nginx supervisord python3 unzip curl wrk go node; do
 		PATH=$PATH:/usr/sbin:/sbin command -v "$name" >/dev/null || missing+=("program $name")
 	done
 	if command -v pkg-config >/dev/null; then
