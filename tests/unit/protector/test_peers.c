@@ -12,7 +12,7 @@
 
 #include "base/memory.h"
 #include "discovery/static.h"
-#include "protector/peers.h"
+#include "protector/peers_internal.h"
 #include "protector/settings_change.h"
 #include "protector/watching.h"
 #include "rpc/reason.h"
@@ -157,6 +157,42 @@ static void start_again(struct house *house)
 	meet(house);
 }
 
+struct acquaintance {
+	int house;
+	bool complete;
+};
+
+static void acquaintance_run(void *context)
+{
+	struct acquaintance *acquaintance = context;
+	struct followers *followers = w.houses[acquaintance->house].protector.peers->bans;
+	uint32_t here = 0;
+	char self[16];
+
+	for (uint32_t place = 0; place < FOLLOWERS_MAX; place++) {
+		bool fresh;
+
+		followers_instance(followers, place, &fresh);
+		here += fresh;
+	}
+	snprintf(self, sizeof(self), "house-%d", acquaintance->house);
+	acquaintance->complete = here == HOUSES - 1 && followers_is_self(followers, self);
+}
+
+/* Each knows which one it is itself, and hears the others. */
+static void await_acquaintance(void)
+{
+	for (int house = 0; house < HOUSES; house++) {
+		struct acquaintance acquaintance = {.house = house};
+
+		for (int i = 0; !acquaintance.complete; i++) {
+			assert_true(i < PATIENCE_S * 1000);
+			rpc_run(w.houses[house].protector.loop, acquaintance_run, &acquaintance);
+			usleep(1000);
+		}
+	}
+}
+
 static int setup(void **state)
 {
 	struct error error;
@@ -176,6 +212,7 @@ static int setup(void **state)
 	fclose(file);
 	for (int i = 0; i < HOUSES; i++)
 		meet(&w.houses[i]);
+	await_acquaintance();
 	w.loop = rpc_loop_new("client");
 	w.discovery = discovery_static_new(w.list, &error);
 	w.pool = rpc_pool_new(w.loop, w.discovery, "protector", NULL);
@@ -565,6 +602,59 @@ static void both_answer_for_what_is_over(void **state)
 	arena_release(&asked.arena);
 }
 
+/* Pages of what is over, each asked of another one. */
+static size_t list_over(bool ended, char ids[][ID_TEXT_LENGTH + 1], size_t max)
+{
+	Protector__ListBansRequest request = PROTECTOR__LIST_BANS_REQUEST__INIT;
+	char token[ID_TEXT_LENGTH + 1] = "";
+	size_t count = 0;
+
+	request.page_size = 2;
+	request.page_token = token;
+	request.ended = ended;
+	for (int page = 0; page == 0 || *token; page++) {
+		const Protector__ListBansResponse *response;
+		struct asked asked;
+
+		response = (const Protector__ListBansResponse *)ask(
+			page % HOUSES, "ListBans", &request.base, &asked);
+		assert_non_null(response);
+		assert_int_equal(response->n_missing, 0);
+		assert_true(response->n_bans <= 2 && count + response->n_bans <= max);
+		for (size_t i = 0; i < response->n_bans; i++)
+			strcpy(ids[count++], response->bans[i]->ban_id);
+		strcpy(token, response->next_page_token);
+		arena_release(&asked.arena);
+	}
+	return count;
+}
+
+static void pages_go_on_wherever_they_are_asked_for(void **state)
+{
+	char made[7][ID_TEXT_LENGTH + 1], listed[16][ID_TEXT_LENGTH + 1], user[16];
+
+	for (int i = 0; i < 7; i++) {
+		snprintf(user, sizeof(user), "user-%d", i);
+		ban(i % HOUSES, user, DENY, made[i]);
+		await_denied(0, user, true);
+		await_denied(1, user, true);
+		usleep(2000); /* ids of several makers ascend by the millisecond */
+	}
+	assert_int_equal(list_over(true, listed, 16), 0);
+	for (int turn = 0; turn < 2; turn++) { /* in force, then over */
+		assert_int_equal(list_over(turn, listed, 16), 7);
+		for (int i = 0; i < 7; i++)
+			assert_string_equal(listed[i], made[i]);
+		for (int i = 0; !turn && i < 7; i++)
+			assert_int_equal(lift(0, made[i]).code, RPC_OK);
+	}
+	for (int i = 0; i < 7; i++) {
+		snprintf(user, sizeof(user), "user-%d", i);
+		await_denied(1, user, false);
+	}
+	assert_int_equal(list_over(false, listed, 16), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -580,6 +670,7 @@ int main(void)
 		TEST(what_a_snapshot_has_no_more_is_forgotten),
 		TEST(settings_reach_the_other_and_its_store),
 		TEST(both_answer_for_what_is_over),
+		TEST(pages_go_on_wherever_they_are_asked_for),
 	};
 
 	rpc_reason_init();
