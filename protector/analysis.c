@@ -284,7 +284,9 @@ void analysis_exempt(struct analysis *analysis, const struct ban_subject *subjec
 	struct nest *nest = subject->kind == BAN_OF_ACCOUNT ? &analysis->accounts : &analysis->places;
 	void *client = nest_find(nest, hash);
 
-	ladder_exempt(&analysis->ladder, hash, detector, until_us + analysis->ahead_us);
+	if (until_us < INT64_MAX - analysis->ahead_us)
+		until_us += analysis->ahead_us;
+	ladder_exempt(&analysis->ladder, hash, detector, until_us);
 	if (client && subject->kind == BAN_OF_ACCOUNT)
 		account_forget(client);
 	else if (client)

@@ -55,8 +55,11 @@ static void exempt(struct stream_errand *errand, struct analysis *analysis)
 /* A person lifted a ban of a detector, which leaves the client alone for a while. */
 static void exempted(struct protector *protector, const struct ban *ban)
 {
-	struct exemption *exemption = NEW(struct exemption);
+	struct exemption *exemption;
 
+	if (!protector->watching->stream)
+		return;
+	exemption = NEW(struct exemption);
 	exemption->errand.run = exempt;
 	exemption->subject = ban->subject;
 	exemption->detectors = ban->exempts;
@@ -107,12 +110,15 @@ static void configure(struct stream_errand *errand, struct analysis *analysis)
 
 void watching_configure(struct protector *protector, const struct detector_settings *settings)
 {
-	struct configuration *configuration = NEW(struct configuration);
+	struct configuration *configuration;
 
-	configuration->errand.run = configure;
-	configuration->settings = *settings;
 	protector->watching->settings = *settings;
 	protector->exempt_ms = settings->exempt_us / 1000;
+	if (!protector->watching->stream)
+		return;
+	configuration = NEW(struct configuration);
+	configuration->errand.run = configure;
+	configuration->settings = *settings;
 	stream_run(protector->watching->stream, &configuration->errand);
 }
 
@@ -152,9 +158,13 @@ bool watching_start(struct protector *protector, struct error *error)
 	return true;
 }
 
-static void mute_decisions(void *decisions)
+/* What is told to it from now on, by changes that were under way and by peers, is told to nobody. */
+static void forget_stream(void *context)
 {
-	decisions_mute(decisions);
+	struct watching *watching = context;
+
+	decisions_mute(watching->decisions);
+	watching->stream = NULL;
 }
 
 static void end_decisions(void *decisions)
@@ -165,10 +175,10 @@ static void end_decisions(void *decisions)
 void watching_stop(struct protector *protector)
 {
 	struct watching *watching = protector->watching;
+	struct stream *stream = watching->stream;
 
-	rpc_run(protector->loop, mute_decisions, watching->decisions); /* what it would tell goes soon */
-	stream_free(watching->stream);
-	watching->stream = NULL;
+	rpc_run(protector->loop, forget_stream, watching);
+	stream_free(stream);
 	rpc_run(protector->loop, end_decisions, watching->decisions); /* behind all that was decided */
 }
 

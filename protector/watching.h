@@ -8,7 +8,7 @@
 #include "protector/stream.h"
 
 struct watching {
-	struct stream *stream;
+	struct stream *stream; /* the loop's; NULL: it ends */
 	struct decisions *decisions;
 	struct detector_settings settings; /* in force and stored; the loop's */
 	struct id changes[DETECTORS];	   /* what they come from (protector/settings_change.h) */

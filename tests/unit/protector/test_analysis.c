@@ -192,6 +192,11 @@ static void test_the_clock_goes_back(void **state)
 	analysis_tick(analysis, back_us + 302 * SECOND_US);
 	send(analysis, back_us + 302 * SECOND_US, SECOND_US, 250, bot);
 	assert_true(heard.count > 0);
+	analysis_exempt(analysis, &last(&heard)->subject, DETECTOR_ACCOUNT_RATE, INT64_MAX); /* for ever */
+	heard.count = 0;
+	analysis_tick(analysis, back_us + 400 * SECOND_US);
+	send(analysis, back_us + 400 * SECOND_US, SECOND_US, 300, bot);
+	assert_int_equal(heard.count, 0);
 	analysis_free(analysis);
 }
 

@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "protector/decisions.h"
 #include "protector/detection.h"
+#include "protector/watching.h"
 #include "tests/unit/protector/fixture.h"
 #include "tests/unit/protector/make_ban.h"
 
@@ -350,6 +351,30 @@ static void after_the_end_nothing_is_given_to_the_writer(void **state)
 	assert_int_equal(fixture_rows(&w.f, 0), 0);
 }
 
+static void configure_run(const void *settings)
+{
+	watching_configure(&w.protector, settings);
+}
+
+/* A change that was under way, and what a peer tells, come when nobody watches any more. */
+static void what_comes_after_the_end_is_told_to_nobody(void **state)
+{
+	struct ban lifted = make_ban(78, "person", BAN_EXEMPTS, BANS_NEVER);
+	struct detector_settings settings;
+	struct error error;
+
+	lifted.origin = BAN_BY_LIFTING;
+	lifted.exempts = DETECTOR_BIT(DETECTOR_ACCOUNT_RATE);
+	detector_settings_standard(&settings);
+	settings.exempt_us = 7000000;
+	assert_true(watching_start(&w.protector, &error));
+	watching_stop(&w.protector);
+	on_loop(put_run, &lifted);
+	on_loop(configure_run, &settings);
+	assert_int_equal(w.protector.exempt_ms, 7000);
+	watching_release(&w.protector);
+}
+
 static void what_was_lifted_stays_lifted(void **state)
 {
 	struct ban ban = make_ban(78, "person", BAN_EXEMPTS, NOW_MS + 1000);
@@ -380,6 +405,7 @@ int main(void)
 		TEST(many_wait_for_the_store),
 		TEST(bans_have_a_limit),
 		TEST(after_the_end_nothing_is_given_to_the_writer),
+		TEST(what_comes_after_the_end_is_told_to_nobody),
 		TEST(what_was_lifted_stays_lifted),
 	};
 
