@@ -31,7 +31,7 @@ gatekeeper/edge/ban_table.c gatekeeper/edge/ban_table.h gatekeeper/edge/challeng
 # What keeps the books on disk, and the form they have there.
 STORES = """
 base/store*.c base/writer.c cart/shelf*.c cart/records.c cart/order_records.c cart/packing.h
-inventory/books*.c inventory/compaction.c
+inventory/books*.c inventory/compaction.c protector/history.c protector/shelf.c protector/restoring.c
 """.split()
 STORE_LINES_MIN = 90
 

@@ -166,7 +166,7 @@ check_contracts() {
 }
 
 # The unit tests of the folders with engines and stores, and those of engines beside which much else lies; then what they ran.
-covered_parts=(protector_{analysis{,_accounts,_addresses,_limits},bans{,_of_peers},detection,detectors,ladder,mix,nest,recording,records,table,window}
+covered_parts=(protector_{analysis{,_accounts,_addresses,_limits},bans{,_of_peers},detection,detectors,history,ladder,mix,nest,recording,records,restoring,shelf,table,window}
 	gatekeeper_{ban_table,challenge,ladder})
 covered=(tests/unit/base/all tests/unit/cart/all tests/unit/inventory/all "${covered_parts[@]/#/test_}")
 
