@@ -33,8 +33,13 @@ static inline void on_decided(void *context, const struct decision *decision)
 static inline struct analysis *start(struct heard *heard)
 {
 	*heard = (struct heard){0};
-	return analysis_new(&(struct analysis_options){
-		.decided = on_decided, .context = heard, .accounts_max = 1024, .addresses_max = 1024});
+	return analysis_new(&(struct analysis_options){.decided = on_decided,
+		.context = heard,
+		.accounts_max = 1024,
+		.addresses_max = 1024,
+		.mixes_max = 64,
+		.followed_max = 4096,
+		.records_max = 4096});
 }
 
 static inline struct traffic event(int64_t time_us, const char *user_id, const char *address)
