@@ -272,7 +272,9 @@ PROTECTOR_METHOD(get_ban, GetBan)
 	if (!rpc_read_ban_id(call, "ban_id", request->ban_id, &id))
 		return;
 	ban = bans_get(protector->bans, &id);
-	if (ban && ban_in_force(ban, clock_wall_ms(protector->clock)))
+	if (ban && request->own && ban->owner != BANS_OWN)
+		code = RPC_NOT_FOUND; /* its owner is asked too, and knows better */
+	else if (ban && ban_in_force(ban, clock_wall_ms(protector->clock)))
 		response.ban = message_ban(rpc_arena(call), ban);
 	else
 		code = rpc_find_ended(protector, call, &id, &response.ban);

@@ -28,7 +28,7 @@ struct house {
 	struct protector protector;
 	struct rpc_server *server; /* NULL: it is not there */
 	struct discovery *discovery;
-	char listen[32]; /* from its first start on the same */
+	char address[32]; /* another one each time it starts */
 };
 
 static struct world {
@@ -114,9 +114,24 @@ static void start(struct house *house)
 	protector->peers = peers_new(protector, &incarnation);
 	house->server = rpc_server_new(protector->loop, &rpc_limits_standard);
 	rpc_serve(house->server, &protector->methods.base);
-	assert_true(rpc_listen(house->server, house->listen, NULL, &error));
+	assert_true(rpc_listen(house->server, "127.0.0.1:0", NULL, &error));
 	rpc_server_set_serving(house->server, true);
-	snprintf(house->listen, sizeof(house->listen), "127.0.0.1:%d", rpc_server_port(house->server));
+	snprintf(house->address, sizeof(house->address), "127.0.0.1:%d", rpc_server_port(house->server));
+}
+
+/* Whole or not at all, for who watches the list. */
+static void write_list(void)
+{
+	char new[sizeof(w.list) + 4];
+	FILE *file;
+
+	snprintf(new, sizeof(new), "%s.new", w.list);
+	file = fopen(new, "w");
+	assert_non_null(file);
+	for (int i = 0; i < HOUSES; i++)
+		fprintf(file, "protector %s id=house-%d\n", w.houses[i].address, i);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(rename(new, w.list), 0);
 }
 
 /* When the list is there. */
@@ -154,6 +169,7 @@ static void start_again(struct house *house)
 {
 	fixture_open(&house->f);
 	start(house);
+	write_list();
 	meet(house);
 }
 
@@ -196,20 +212,15 @@ static void await_acquaintance(void)
 static int setup(void **state)
 {
 	struct error error;
-	FILE *file;
 
 	memset(&w, 0, sizeof(w));
 	folder_make(w.folder);
 	snprintf(w.list, sizeof(w.list), "%s/list", w.folder);
-	file = fopen(w.list, "w");
-	assert_non_null(file);
 	for (int i = 0; i < HOUSES; i++) {
-		strcpy(w.houses[i].listen, "127.0.0.1:0");
 		fixture_init(&w.houses[i].f);
 		start(&w.houses[i]);
-		fprintf(file, "protector %s id=house-%d\n", w.houses[i].listen, i);
 	}
-	fclose(file);
+	write_list();
 	for (int i = 0; i < HOUSES; i++)
 		meet(&w.houses[i]);
 	await_acquaintance();
