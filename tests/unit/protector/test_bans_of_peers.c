@@ -191,7 +191,7 @@ static void test_detectors_bans_are_all_shown(void **state)
 static void test_what_a_snapshot_has_no_more_goes(void **state)
 {
 	for (uint64_t i = 1; i <= 100; i++) {
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "p%d", (int)i);
 		put(i, 1, name, BAN_DENIES, BANS_NEVER);
@@ -217,7 +217,7 @@ static void test_what_peers_had_and_has_ended_goes(void **state)
 	struct id at = {{0}};
 
 	for (uint64_t i = 1; i <= 100; i++) {
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "p%d", (int)i);
 		put(i, 1 + i % 2, name, BAN_DENIES, i <= 50 ? 10 : BANS_NEVER);

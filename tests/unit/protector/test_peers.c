@@ -183,7 +183,7 @@ static void acquaintance_run(void *context)
 	struct acquaintance *acquaintance = context;
 	struct followers *followers = w.houses[acquaintance->house].protector.peers->bans;
 	uint32_t here = 0;
-	char self[16];
+	char self[32];
 
 	for (uint32_t place = 0; place < FOLLOWERS_MAX; place++) {
 		bool fresh;
@@ -268,7 +268,7 @@ static void start_request(void *context)
 static const ProtobufCMessage *ask(
 	int house, const char *method, const ProtobufCMessage *input, struct asked *asked)
 {
-	char id[16];
+	char id[32];
 
 	snprintf(id, sizeof(id), "house-%d", house);
 	memset(asked, 0, sizeof(*asked));
@@ -642,7 +642,7 @@ static size_t list_over(bool ended, char ids[][ID_TEXT_LENGTH + 1], size_t max)
 
 static void pages_go_on_wherever_they_are_asked_for(void **state)
 {
-	char made[7][ID_TEXT_LENGTH + 1], listed[16][ID_TEXT_LENGTH + 1], user[16];
+	char made[7][ID_TEXT_LENGTH + 1], listed[16][ID_TEXT_LENGTH + 1], user[32];
 
 	for (int i = 0; i < 7; i++) {
 		snprintf(user, sizeof(user), "user-%d", i);
