@@ -136,20 +136,29 @@ def test_a_slowed_client_has_a_limit_of_its_own(sale, fresh, ban):
 def test_workers_share_what_was_used_over_a_reload(installations):
     sale = installations("--set", "gatekeeper.workers=2", "--set", "gatekeeper.challenge-difficulty=8")
     sale.up()
+    assert sale.rest.put("/v1/detectors/account-rate", {"enabled": False}).status_code == 200  # so many at once would be a bot's
     assert sale.rest.post("/v1/bans", {"userID": "eve", "effect": "BAN_EFFECT_CHALLENGE"}).status_code == 201
     used, unused = solve(challenge_of(sale, "eve")), solve(challenge_of(sale, "eve"))
 
-    def bring(solution):  # each by a connection of its own, which any worker may take
+    def bring(solution, sku="SKU0001"):  # each by a connection of its own, which any worker may take
         with requests.Session() as session:
             session.trust_env = False
-            return session.post(f"{sale.rest.base}/v1/buy", json={"userID": "eve", "goodsSKU": "SKU0001", "goodsQuantity": 1, "clientIP": "192.0.2.1"},
+            return session.post(f"{sale.rest.base}/v1/buy", json={"userID": "eve", "goodsSKU": sku, "goodsQuantity": 1, "clientIP": "192.0.2.1"},
                                 headers={"Flashsale-Solution": solution}, timeout=10).status_code
 
-    with ThreadPoolExecutor(16) as threads:
-        assert sorted(threads.map(lambda _: bring(used), range(64))) == [200] + [428] * 63
+    def bring_often(solution, sku="SKU0001"):
+        with ThreadPoolExecutor(16) as threads:
+            return sorted(threads.map(lambda _: bring(solution, sku), range(64)))
+
+    def all_know():
+        return bring_often("none", "NOTHING") == [428] * 64
+
+    wait_until(all_know, PATIENCE_S, "each worker has heard of the ban")
+    assert bring_often(used) == [200] + [428] * 63
     before = set(sale.status()["gatekeeper"]["workers"])
     sale.kill("gatekeeper", signal.SIGHUP)
     wait_until(lambda: len(now := set(sale.status()["gatekeeper"]["workers"])) == 2 and not now & before, PATIENCE_S, "the old workers do not end")
+    wait_until(all_know, PATIENCE_S, "each new worker has heard of the ban")
     assert [bring(used), bring(unused), bring(unused)] == [428, 200, 428]
 
 
