@@ -155,6 +155,8 @@ static enum recording_result read_length(struct recording_reader *reader, uint64
 		if (c & 0x80)
 			continue;
 		reader->at += i + 1;
+		if (*ret == 0) /* nobody writes them; a file of zeros has as many as bytes */
+			return broken(reader, "an empty message", error);
 		return *ret <= RECORDING_BYTES_MAX ? RECORDING_EVENTS
 						   : broken(reader, "a message that is too large", error);
 	}

@@ -15,7 +15,6 @@
 #include "flashsale/gatekeeper/v1/gatekeeper.pb-c.h"
 #include "gatekeeper/edge/edge_internal.h"
 #include "gatekeeper/edge/edge_metrics.h"
-#include "gatekeeper/edge/openapi.h"
 #include "gatekeeper/edge/probe.h"
 #include "gatekeeper/edge/services.h"
 
@@ -25,90 +24,6 @@
 #define ANSWER_TEXT_MAX (8 << 20)
 #define BATCH_ITEMS_MAX 4096
 #define BATCH_ANSWER_BYTES_MAX (8 << 20)
-
-static const char *const pool_names[EDGE_SERVICES] = {"inventory", "cart", "policy", "protector"};
-
-/* ---- what is known of routes ---- */
-
-static const struct {
-	const char *method;
-	enum purchase_kind kind;
-} purchases[] = {
-	{"Buy", PURCHASE_BUY},
-	{"AddCartItem", PURCHASE_ADD},
-	{"UpdateCartItem", PURCHASE_UPDATE},
-};
-
-static bool find_purchase(const struct route *route, struct route_facts *facts)
-{
-	for (size_t i = 0; i < sizeof(purchases) / sizeof(purchases[0]); i++) {
-		if (strcmp(route->method->method->name, purchases[i].method) == 0) {
-			facts->buys = true;
-			facts->purchase = purchases[i].kind;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* What the gatekeeper knows by itself. */
-static bool find_local(const struct route *route, struct route_facts *facts)
-{
-	if (strcmp(route->method->method->name, "ListServices") != 0)
-		return find_purchase(route, facts);
-	facts->local = services_start;
-	return true;
-}
-
-static bool find_service(const struct route *route, struct route_facts *facts)
-{
-	for (int i = 0; i < EDGE_SERVICES; i++) {
-		if (strcmp(route->pool, pool_names[i]) == 0) {
-			facts->service = (enum edge_service)i;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool learn_route(struct edge *edge, const struct route *route, struct error *error)
-{
-	struct route_facts *facts = &edge->facts[route->index];
-	const struct json_shape *input = route->method->input;
-
-	facts->user_id = json_shape_field(input, "user_id");
-	facts->user_level = json_shape_field(input, "user_level");
-	facts->client_ip = json_shape_field(input, "client_ip");
-	facts->idempotency_key = json_shape_field(input, "idempotency_key");
-	if (!(route->pool ? find_service(route, facts) : find_local(route, facts)))
-		return error_set(error, "%s %s: nothing here answers %s",
-			route_method_name(route->http_method), route->path, route->method->method->name);
-	version_learn(route, facts);
-	report_learn(route, facts);
-	facts->seconds = facts->buys			   ? &edge_metrics_seconds_buy
-			 : route->http_method == ROUTE_GET ? &edge_metrics_seconds_read
-							   : &edge_metrics_seconds_write;
-	return true;
-}
-
-static bool learn_routes(struct edge *edge, struct error *error)
-{
-	const struct route *all;
-	size_t count;
-
-	edge->shapes = shapes_new(error);
-	edge->routes = edge->shapes ? routes_new(edge->shapes, error) : NULL;
-	if (!edge->routes)
-		return false;
-	all = routes_all(edge->routes, &count);
-	edge->facts = NEW_ARRAY(count, struct route_facts);
-	for (size_t i = 0; i < count; i++) {
-		if (!learn_route(edge, &all[i], error))
-			return false;
-	}
-	edge->openapi = openapi_new(edge->shapes, edge->routes, &edge->openapi_size);
-	return true;
-}
 
 /* ---- start and end ---- */
 
@@ -308,7 +223,7 @@ static bool open_all(struct edge *edge, struct error *error)
 		.clock = &clock_system,
 	};
 
-	if (!learn_routes(edge, error))
+	if (!facts_learn(edge, error))
 		return false;
 	edge->identifier = identifier_new(&identity, error);
 	if (!edge->identifier)
@@ -360,7 +275,7 @@ struct edge *edge_new(const struct edge_options *options, struct error *error)
 	edge->loop = rpc_loop_new("edge");
 	edge->reporter = reporter_new(edge->loop);
 	for (int i = 0; i < EDGE_SERVICES; i++)
-		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, pool_names[i], edge->tls);
+		edge->pools[i] = rpc_pool_new(edge->loop, edge->discovery, edge_service_name(i), edge->tls);
 	edge->services = services_new(edge);
 	edge->fleet = fleet_new(edge->discovery, options->advertise);
 	edge->echo = options->bench ? echo_new(edge) : NULL;

@@ -114,6 +114,10 @@ struct work {
 	Common__Reason reason;	/* why not; UNSPECIFIED: it was a yes */
 };
 
+/* route_facts.c: reads the contracts, and what they say of each route; at the start. */
+bool facts_learn(struct edge *edge, struct error *error);
+const char *edge_service_name(enum edge_service service); /* as discovery knows it */
+
 /* version.c: ETag and If-Match. */
 void version_learn(const struct route *route, struct route_facts *facts);
 bool version_expect(struct work *work, struct problem *problem); /* the header goes into the message */

@@ -215,6 +215,7 @@ static void test_what_is_no_recording(void **state)
 	static Protector__TrafficEvent *events[RECORDING_EVENTS_MAX + 1];
 	static uint8_t bytes[65536];
 
+	break_with("\0\0\0\0", 4, "an empty message at byte 1");
 	break_with("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, "without an end");
 	break_with("\x81\x80\x40", 3, "too large");
 	break_with("\x03\xff\xff\xff", 4, "no message");
