@@ -102,6 +102,7 @@ def test_status_names_every_service(sale):
 
 
 def test_second_up_starts_only_what_is_missing(sale):
+    wait_until(lambda: all(one["state"] == "RUNNING" for one in sale.status().values()))  # healthy comes before that
     before = sale.status()
     words = sale.up()
     assert sale.status() == before
