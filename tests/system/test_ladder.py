@@ -138,7 +138,6 @@ def test_workers_share_what_was_used_over_a_reload(installations):
     sale.up()
     assert sale.rest.put("/v1/detectors/account-rate", {"enabled": False}).status_code == 200  # so many at once would be a bot's
     assert sale.rest.post("/v1/bans", {"userID": "eve", "effect": "BAN_EFFECT_CHALLENGE"}).status_code == 201
-    used, unused = solve(challenge_of(sale, "eve")), solve(challenge_of(sale, "eve"))
 
     def bring(solution, sku="SKU0001"):  # each by a connection of its own, which any worker may take
         with requests.Session() as session:
@@ -154,6 +153,7 @@ def test_workers_share_what_was_used_over_a_reload(installations):
         return bring_often("none", "NOTHING") == [428] * 64
 
     wait_until(all_know, PATIENCE_S, "each worker has heard of the ban")
+    used, unused = solve(challenge_of(sale, "eve")), solve(challenge_of(sale, "eve"))
     assert bring_often(used) == [200] + [428] * 63
     before = set(sale.status()["gatekeeper"]["workers"])
     sale.kill("gatekeeper", signal.SIGHUP)
