@@ -16,9 +16,8 @@
 #include "rpc/call.h"
 #include "rpc/tls.h"
 
-/* Clients ping each second to find a frozen server; gRPC's own bound of five minutes would throw them out. */
-#define PING_INTERVAL_MIN_MS 300
-/* So that streams of a client whose machine went away end. */
+/* So that streams of a client whose machine went away end. A client without calls is not asked: gRPC's in Python, for one, does not answer while it waits for
+ * nothing, and would find its connection closed at its next call. */
 #define KEEPALIVE_MS 10000
 #define KEEPALIVE_TIMEOUT_MS 5000
 /* How long a drain without calls waits for idle clients to hang up. */
@@ -109,9 +108,10 @@ static grpc_server *grpc_new(const struct rpc_limits *limits)
 		number(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
 		number(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int64_t)limits->calls_max + limits->streams_max),
 		number(GRPC_ARG_MAX_METADATA_SIZE, 8192),
-		number(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MIN_MS),
-		number(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-		number(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
+		number(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0), /* ours ping each second */
+		number(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0),
+		number(GRPC_ARG_KEEPALIVE_TIME_MS,
+			limits->keepalive_ms ? limits->keepalive_ms : KEEPALIVE_MS),
 		number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
 		number(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0), /* its output has no bound */
 		number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE),

@@ -32,6 +32,7 @@ struct rpc_limits {
 	uint32_t items_max;         /* of any repeated field of a request */
 	uint32_t calls_max;         /* unary calls in flight */
 	uint32_t streams_max;       /* streams open */
+	uint32_t keepalive_ms;      /* between pings of a client that has a call open; 0: 10 s */
 };
 extern const struct rpc_limits rpc_limits_standard; /* of a service whose items are small: a batch of 4,096 */
 

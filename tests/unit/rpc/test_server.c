@@ -312,6 +312,56 @@ static void test_burst(void **state)
 	free(calls);
 }
 
+enum { FRAME_HEAD = 9, FRAME_PING = 6, FRAME_GOAWAY = 7 };
+
+/* The type and flags of the next HTTP/2 frame (RFC 9113, 4.1), what it carries is not looked at; false: none came in time. */
+static bool receive_frame(int peer, uint8_t head[FRAME_HEAD])
+{
+	uint8_t payload[16384];
+	size_t size;
+
+	if (recv(peer, head, FRAME_HEAD, MSG_WAITALL) != FRAME_HEAD)
+		return false;
+	size = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
+	assert_true(size <= sizeof(payload));
+	return recv(peer, payload, size, MSG_WAITALL) == (ssize_t)size;
+}
+
+/* One that has no call open, and answers nothing, is not pinged; and it may ping as often as it likes. */
+static void test_idle_client(void **state)
+{
+	static const char preface[] =
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0"; /* and no settings */
+	static const uint8_t ping[FRAME_HEAD + 8] = {0, 0, 8, FRAME_PING};
+	struct rpc_limits limits = trial_limits;
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct timeval patience = {.tv_usec = 300000}, forever = {.tv_sec = 0};
+	struct trial *trial;
+	int peer = socket(AF_INET, SOCK_STREAM, 0);
+	uint8_t head[FRAME_HEAD];
+
+	(void)state;
+	limits.keepalive_ms = 20;
+	trial = trial_new(&limits);
+	to.sin_port = htons((uint16_t)rpc_server_port(trial->server));
+	assert_int_equal(connect(peer, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(write(peer, preface, sizeof(preface)), sizeof(preface));
+	setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	while (receive_frame(peer, head))
+		assert_int_not_equal(head[3], FRAME_PING);
+
+	setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+	for (int pings = 0; pings < 20; pings++) {
+		assert_int_equal(write(peer, ping, sizeof(ping)), sizeof(ping));
+		do {
+			assert_true(receive_frame(peer, head));
+			assert_int_not_equal(head[3], FRAME_GOAWAY);
+		} while (head[3] != FRAME_PING);
+	}
+	close(peer);
+	trial_free(trial);
+}
+
 static void test_port_in_use(void **state)
 {
 	struct trial *trial = *state;
@@ -373,6 +423,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deadline_passes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_calls, setup, teardown),
 		cmocka_unit_test(test_burst),
+		cmocka_unit_test(test_idle_client),
 		cmocka_unit_test_setup_teardown(test_port_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counters, setup, teardown),
 		cmocka_unit_test(test_never_listened),
