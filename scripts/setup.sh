@@ -99,7 +99,7 @@ need_tools() {
 	local name shared=()
 	for name in "$@"; do
 		if [[ -f tools/$name/go.mod ]]; then
-			build_tools "tools/$name" "$name"
+			build_tools "tools/$name" "$name" || return
 		else
 			shared+=("$name")
 		fi
@@ -107,24 +107,45 @@ need_tools() {
 	((${#shared[@]} == 0)) || build_tools tools "${shared[@]}"
 }
 
-# build_tools MODULE NAME... They are only tests' counterparts: not optimised, they are built in two thirds of the time.
+# build_tools MODULE NAME... They are only tests' counterparts: not optimised, they are built in two thirds of the time. One at a time: who waited finds them there.
 build_tools() {
-	local module=$1 go name packages_of_tools=() stamp names=()
+	local module=$1 lock status=0 names
+	names=$(missing_tools "$@")
+	[[ $names ]] || return 0
+	mkdir -p .deps/bin
+	exec {lock}>.deps/bin/.lock
+	flock "$lock"
+	names=$(missing_tools "$@")
+	[[ ! $names ]] || build_missing_tools "$module" $names || status=$?
+	exec {lock}>&-
+	return "$status"
+}
+
+stamp_of_tools() {
+	cat "$1/go.mod" "$1/go.sum" | sha256sum | cut -c1-16
+}
+
+missing_tools() {
+	local module=$1 name stamp
+	stamp=$(stamp_of_tools "$module")
 	shift
-	stamp=$(cat "$module/go.mod" "$module/go.sum" | sha256sum | cut -c1-16)
 	for name in "$@"; do
-		[[ -x .deps/bin/$name && -f .deps/bin/.$name.$stamp ]] && continue
-		names+=("$name")
+		[[ -x .deps/bin/$name && -f .deps/bin/.$name.$stamp ]] || echo "$name"
+	done
+}
+
+build_missing_tools() {
+	local module=$1 go name stamp packages_of_tools=() to=$PWD/.deps/bin/
+	stamp=$(stamp_of_tools "$module")
+	shift
+	for name in "$@"; do
 		packages_of_tools+=("$(sed -n "s|^	_ \"\(.*/$name\(/v[0-9]*\)\?\)\"$|\1|p" "$module/tools.go")")
 	done
-	((${#names[@]})) || return 0
-	find_go
-	echo "setup: building ${names[*]} (once)"
-	mkdir -p .deps/bin
-	local to=$PWD/.deps/bin/
+	find_go || return
+	echo "setup: building $* (once)"
 	(cd "$module" && GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-mod=readonly nice "$go" build -trimpath -buildvcs=false \
-		-gcflags='all=-N -l' -ldflags='-s -w' -o "$to" "${packages_of_tools[@]}" 2> >(grep -v '^go: downloading' >&2))
-	for name in "${names[@]}"; do
+		-gcflags='all=-N -l' -ldflags='-s -w' -o "$to" "${packages_of_tools[@]}" 2> >(grep -v '^go: downloading' >&2)) || return
+	for name in "$@"; do
 		rm -f .deps/bin/."$name".*
 		touch ".deps/bin/.$name.$stamp"
 	done
@@ -138,12 +159,13 @@ need_consul() {
 # For k8s/: what renders it and checks it, and the description of Kubernetes' API, which is in the module of the version that tools/kubernetes names.
 need_kubernetes() {
 	local to=.deps/kubernetes module
-	need_tools kustomize kubeconform grpcurl
+	need_tools kustomize kubeconform grpcurl || return
 	[[ -f $to/swagger.json && $to/swagger.json -nt tools/kubernetes/go.mod ]] && return
-	find_go
+	find_go || return
 	module=$(cd tools/kubernetes && GOTOOLCHAIN=local GOFLAGS=-mod=readonly "$go" mod download -json k8s.io/kubernetes | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
 	mkdir -p "$to"
-	cp --no-preserve=mode "$module/api/openapi-spec/swagger.json" "$to/swagger.json"
+	cp --no-preserve=mode "$module/api/openapi-spec/swagger.json" "$to/swagger.json.$BASHPID"
+	mv "$to/swagger.json.$BASHPID" "$to/swagger.json"
 }
 
 # And a real API server, for test kubernetes --full: some minutes of building, the first time.

@@ -1,35 +1,74 @@
 # Sourced by ./flashsale: runs suites and counts. Each suite leaves JUnit files in build/results, the one form ctest and pytest share.
 
-# What CI runs, cheap ones first: a slip in form is known in seconds.
+# What CI runs, cheap ones first: a slip in form is known in seconds. It has half an hour, so there, when no suite is named, some are run by turns: a third of the
+# mutants, half of the system tests under either sanitizer, half of the crash suite's rounds. The commit says whose turn it is; a suite that is named is run whole.
 every_suite=(format contracts unit coverage simulation fuzz mutants crash system system-consul kubernetes unit-asan simulation-asan system-asan unit-tsan system-tsan)
 
 results=$PWD/build/results
 
 # run_suites [SUITE...] [-- PYTEST_ARGUMENT...]
 run_suites() {
-	local suites=() mutants=() suite failed=()
+	local suites=() mutants=() turn= suite failed=()
 	while (($#)) && [[ $1 != -- ]]; do
 		if [[ -f tests/mutants/$1.patch ]]; then mutants+=("$1"); else suites+=("$1"); fi
 		shift
 	done
 	(($#)) && shift
 	pytest_arguments=$*
-	((${#suites[@]})) || suites=("${every_suite[@]}")
-	[[ ${suites[*]} != *contracts* ]] || need_tools buf
-	[[ ${suites[*]} != *system* ]] || need_tools grpcurl
-	[[ ${suites[*]} != *system-consul* ]] || need_consul
-	[[ ${suites[*]} != *kubernetes* ]] || need_kubernetes
-	[[ ! ${flag[full]:-} ]] || need_api_server
+	if ((${#suites[@]} == 0)); then
+		suites=("${every_suite[@]}")
+		turn=$((16#$(git rev-parse HEAD | cut -c1-8)))
+	fi
 	rm -rf "$results"
 	mkdir -p "$results"
+	if command -v go >/dev/null; then in_background tools_ahead "${suites[@]}"; fi
+	setup
+	[[ ! ${flag[full]:-} ]] || need_api_server
 	plan_builds "${suites[@]}"
-	((${#suites[@]} == 1)) || build_ahead
+	((${#suites[@]} == 1)) || in_background build_ahead
 	for suite in "${suites[@]}"; do
 		echo "== $suite"
-		run_suite "$suite" "$@" || failed+=("$suite")
+		{ need_tools_of "$suite" && run_suite "$suite" "$@"; } || failed+=("$suite")
 	done
 	((${#failed[@]} == 0)) || echo "failed: ${failed[*]}"
 	"$python" scripts/count-results.py "$results" "${failed[@]}"
+}
+
+# What a suite needs besides packages.
+need_tools_of() {
+	case $1 in
+	contracts) need_tools buf ;;
+	system-consul) need_tools grpcurl && need_consul ;;
+	system*) need_tools grpcurl ;;
+	kubernetes) need_kubernetes ;;
+	esac
+}
+
+# in_background FUNCTION...: while suites run, by what they leave of the processors: they wait much. What fails is made again, and told, when a suite needs it.
+background=()
+in_background() {
+	set -m # a process group of its own, to be ended whole
+	(
+		renice -n 19 "$BASHPID" >/dev/null
+		"$@"
+	) >/dev/null 2>&1 </dev/null &
+	set +m
+	background+=("-$!")
+	trap 'kill -- "${background[@]}" 2>/dev/null || true' EXIT
+}
+
+tools_ahead() {
+	local suite
+	for suite in "$@"; do
+		need_tools_of "$suite" || true
+	done
+}
+
+build_ahead() {
+	local preset
+	for preset in "${presets[@]}"; do
+		build "$preset" ${targets["$preset"]} || true
+	done
 }
 
 run_suite() {
@@ -44,11 +83,11 @@ run_suite() {
 	coverage) one_check coverage check_coverage ;;
 	simulation*) run_simulation "$suite" "$preset" ;;
 	fuzz) run_fuzzers ;;
-	mutants) "$python" tests/mutants/run.py --results "$results/$suite.xml" "${mutants[@]}" ;;
+	mutants) "$python" tests/mutants/run.py --results "$results/$suite.xml" ${turn:+--share "$((turn % 3))/3"} "${mutants[@]}" ;;
 	crash) run_crash "$@" ;;
 	system-consul) FLASHSALE_TEST_DISCOVERY=consul run_pytest "$suite" release "${with_consul[@]}" "$@" ;;
 	kubernetes) run_pytest kubernetes release tests/kubernetes ${flag[full]:+--full} "$@" ;;
-	system*) run_pytest "$suite" "$preset" $(names_tests "$@" || echo tests/system --ignore tests/system/test_consul.py) "$@" ;;
+	system*) run_pytest "$suite" "$preset" $(names_tests "$@" || system_tests "$suite") "$@" ;;
 	esac
 }
 
@@ -88,23 +127,9 @@ plan_builds() {
 	done
 }
 
-# What later suites need is built while earlier ones run, by what those leave of the processors: they wait much. A build that fails here is made again, and told,
-# when its suite's turn has come.
-build_ahead() {
-	set -m # a process group of its own, to be ended whole
-	(
-		renice -n 19 "$BASHPID" >/dev/null
-		for preset in "${presets[@]}"; do
-			build "$preset" ${targets["$preset"]} || true
-		done
-	) >/dev/null 2>&1 </dev/null &
-	set +m
-	trap 'kill -- -'"$!"' 2>/dev/null || true' EXIT
-}
-
 # Programs of tests/fuzz, with clang, and their seconds in CI: what strangers can send gets more than what only our own files hold.
-fuzzers=(fuzz_consul_json=60 fuzz_consul_watch=60 fuzz_messages=60 fuzz_json_read=30 fuzz_traffic=30 fuzz_ban_watch=30 fuzz_inventory_records=15
-	fuzz_cart_records=15 fuzz_protector_records=15 fuzz_ban_lists=15)
+fuzzers=(fuzz_consul_json=20 fuzz_consul_watch=20 fuzz_messages=20 fuzz_json_read=10 fuzz_traffic=10 fuzz_ban_watch=10 fuzz_inventory_records=5
+	fuzz_cart_records=5 fuzz_protector_records=5 fuzz_ban_lists=5)
 
 # Each begins with the seeds that are kept, goes on with what it found before, and leaves an input that it broke with in build/fuzz.
 run_fuzzers() {
@@ -181,7 +206,7 @@ check_coverage() {
 
 # Two tests: that a seed is one run, and as many seeds as there is time for (test --seconds N). A longer one looks at other seeds than CI.
 run_simulation() {
-	local suite=$1 simulate=build/$2/bin/simulate seconds=${flag[seconds]:-30} first=1 failures=0
+	local suite=$1 simulate=build/$2/bin/simulate seconds=${flag[seconds]:-15} first=1 failures=0
 	[[ ${flag[seconds]:-} ]] && first=$((RANDOM * 32768 + RANDOM))
 	tests/simulation/same-seed-same-run.sh "$simulate" || failures=$((failures + 1))
 	"$simulate" --seeds "$first-" --seconds "$seconds" || failures=$((failures + 1))
@@ -195,7 +220,22 @@ run_ctest() {
 
 # The faults' rounds are tests too; a round that fails says how to repeat it.
 run_crash() {
-	run_pytest crash release tests/crash ${flag[rounds]:+--rounds "${flag[rounds]}"} ${flag[seed]:+--seed "${flag[seed]}"} "$@"
+	local rounds=${flag[rounds]:-$((turn ? 10 : 20))}
+	run_pytest crash release tests/crash --rounds "$rounds" ${flag[seed]:+--seed "${flag[seed]}"} "$@"
+}
+
+# The files of a system suite, big ones first, for they take longest; by turns, what one sanitizer gets the other does not. Under them all but the entry script's
+# own tests: those run no code of ours in C that the others do not.
+system_tests() {
+	local suite=$1 file number=0 mine=$((turn % 2))
+	[[ $suite != *-tsan ]] || mine=$((1 - mine))
+	while read -r file; do
+		[[ $file != */test_consul.py ]] || continue
+		[[ $file != */test_entry_script.py || $suite == system ]] || continue
+		number=$((number + 1))
+		[[ ! $turn || $suite == system || $((number % 2)) == "$mine" ]] || continue
+		echo "$file"
+	done < <(ls -S tests/system/test_*.py)
 }
 
 # Whether the arguments say which tests to run: these instead of all.
@@ -211,10 +251,8 @@ names_tests() {
 run_pytest() {
 	local suite=$1 preset=$2 folder
 	shift 2
-	# Under sanitizers all but the entry script's own tests: those run no code of ours in C that the others do not.
-	[[ $preset == release ]] || set -- --ignore tests/system/test_entry_script.py "$@"
-	# Two files at a time, for tests wait most of their time; by hand, with arguments, one after the other, so that -s and --pdb do what they say.
-	[[ $pytest_arguments ]] || set -- -n 2 --dist loadfile "$@"
+	# Four files at a time, for tests wait most of their time; by hand, with arguments, one after the other, so that -s and --pdb do what they say.
+	[[ $pytest_arguments ]] || set -- -n 4 --dist loadfile "$@"
 	folder=$(mktemp -d -t fs-XXXXXX) # a short name: homes in it have sockets, whose paths can't be long
 	PYTHONDONTWRITEBYTECODE=1 FLASHSALE_TEST_PRESET=$preset "$python" -m pytest --basetemp "$folder" --junitxml "$results/$suite.xml" \
 		-o junit_suite_name="$suite" "$@" || { echo "what the tests of $suite left is in $folder" && return 1; }

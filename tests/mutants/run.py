@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run.py [--results FILE] [NAME...]: breaks one rule after the other and wants a test to go red. See README.md beside this file.
+"""run.py [--results FILE] [--share I/N] [NAME...]: breaks one rule after the other and wants a test to go red. See README.md beside this file.
 
 Works in a copy of the tree under build/mutants, never in the tree itself. One mutant is built while the killers of those before it run.
 """
@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SCRATCH = ROOT / "build" / "mutants"
 TREE, BUILD, KEPT = SCRATCH / "tree", SCRATCH / "build", SCRATCH / "killers"
+KILLERS_AT_ONCE = 3  # some wait in vain for what the mutant took away
 LIMIT_S = 120  # for one killer; the simulation ends a run that does not get on by itself, sooner
 
 Killer = namedtuple("Killer", "target program arguments")
@@ -199,9 +200,10 @@ def check_killers(mutants):
 
 
 def judge(mutant, program):
+    began = time.monotonic()
     found = run(mutant.killer, program)
     if found:
-        print(f"killed    {mutant.name}: {found}", flush=True)
+        print(f"killed    {mutant.name} in {time.monotonic() - began:.1f} s: {found}", flush=True)
         return None
     return f"SURVIVED {mutant.rule}; {' '.join((mutant.killer.target, *mutant.killer.arguments))} stayed green"
 
@@ -221,7 +223,7 @@ def start(mutant, pool):
 
 def kill_all(mutants):
     bad, running = [], []
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with ThreadPoolExecutor(max_workers=KILLERS_AT_ONCE) as pool:
         for mutant in sorted(mutants, key=lambda mutant: (mutant.hunks[0].file, mutant.killer, mutant.name)):
             try:
                 running.append((mutant.name, start(mutant, pool)))
@@ -263,6 +265,7 @@ def write_results(path, count, bad):
 def main():
     parser = argparse.ArgumentParser(description="Breaks one rule after the other and wants a test to go red.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="of tests/mutants/NAME.patch; none: all")
+    parser.add_argument("--share", default="0/1", metavar="I/N", help="only each Nth, from the Ith on, counted from 0")
     parser.add_argument("--results", help="a JUnit file")
     options = parser.parse_args()
     began = time.monotonic()
@@ -274,6 +277,8 @@ def main():
 
 def judge_all(options, began):
     mutants, bad = read_all(options.names)
+    first, step = map(int, options.share.split("/"))
+    mutants = mutants[first::step]
     copy_tree()
     configure()
     red = check_killers(mutants) if mutants else []
