@@ -21,8 +21,13 @@ run_suites() {
 	fi
 	rm -rf "$results"
 	mkdir -p "$results"
-	if command -v go >/dev/null; then in_background tools_ahead "${suites[@]}"; fi
-	setup
+	if command -v go >/dev/null; then
+		in_background tools_ahead "${suites[@]}"
+		setup
+	else
+		setup
+		in_background tools_ahead "${suites[@]}"
+	fi
 	[[ ! ${flag[full]:-} ]] || need_api_server
 	plan_builds "${suites[@]}"
 	((${#suites[@]} == 1)) || in_background build_ahead
