@@ -8,7 +8,7 @@ results=$PWD/build/results
 
 # run_suites [SUITE...] [-- PYTEST_ARGUMENT...]
 run_suites() {
-	local suites=() mutants=() turn= suite failed=()
+	local suites=() mutants=() turn= commit suite failed=()
 	while (($#)) && [[ $1 != -- ]]; do
 		if [[ -f tests/mutants/$1.patch ]]; then mutants+=("$1"); else suites+=("$1"); fi
 		shift
@@ -17,7 +17,8 @@ run_suites() {
 	pytest_arguments=$*
 	if ((${#suites[@]} == 0)); then
 		suites=("${every_suite[@]}")
-		turn=$((16#$(git rev-parse HEAD | cut -c1-8)))
+		commit=$(git rev-parse HEAD 2>/dev/null) || commit=0
+		turn=$((16#${commit:0:8}))
 	fi
 	rm -rf "$results"
 	mkdir -p "$results"
