@@ -121,7 +121,7 @@ struct follower *follower_new(const struct follower_options *options)
 		.method = method,
 		.shard = options->shard,
 		.instance = options->instance,
-		.silence_ms = FOLLOWER_SILENCE_MS,
+		.silence_ms = options->silence_ms ? options->silence_ms : FOLLOWER_SILENCE_MS,
 		.open = open_stream,
 		.message = take_message,
 		.lost = lost,

@@ -17,6 +17,7 @@ struct follower_options {
 	const char *method;
 	int32_t shard;
 	const char *instance; /* its id, and no other; copied. NULL: any of the shard */
+	int64_t silence_ms;   /* 0: FOLLOWER_SILENCE_MS */
 	/* A message: forget what was there after header->snapshot_end unless it came again since header->snapshot_begin. False: it could not be kept; then comes a snapshot. */
 	bool (*apply)(void *context, int32_t shard, const Common__WatchHeader *header,
 		const ProtobufCMessage *message);
