@@ -4,23 +4,10 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "rpc/ask_queue.h"
+#include "rpc/ask_lanes.h"
 #include "rpc/batch.h"
 
-#define SHARDS_MAX 65536
 #define GATHER_MAX_NS (2 * INT64_C(1000000)) /* a next hop that hangs holds nothing up for longer */
-
-/* What waits for one shard, or for any instance. */
-struct lane {
-	struct lane *next;
-	struct rpc_batcher *batcher;
-	int32_t shard;
-	struct ask_queue queue;
-	_Atomic int64_t *since_ns; /* when it was empty last; NULL: it is not counted */
-	uint32_t in_flight;
-	int64_t waiting_until_ns; /* for a channel that is just connecting; 0: not waiting */
-	int64_t gather_until_ns;  /* for company, see next_hop; 0: not gathering */
-};
 
 LIST_HEAD(batch_list, batch);
 
@@ -32,11 +19,9 @@ struct rpc_batcher {
 	struct rpc_pool_user user;
 	struct rpc_loop *loop;
 	struct client_metrics *metrics;
-	struct lane *lanes;
-	struct lane **by_shard; /* at shard + 1, grown as needed */
-	uint32_t by_shard_room;
+	struct ask_lanes lanes;
 	struct batch_list flying, idle;
-	uint32_t queued, flying_items;
+	uint32_t flying_items;
 	LIST_HEAD(, rpc_batcher) feeders; /* those whose next hop this is */
 	LIST_ENTRY(rpc_batcher) feeder;
 	struct rpc_ask *failed, **failed_last; /* on their way back, status set */
@@ -76,63 +61,34 @@ static void set_stopped(struct rpc_status *status)
 
 /* ---- a lane's queue ---- */
 
-static void count_queued(struct rpc_batcher *batcher, int32_t more)
+static struct rpc_batcher *batcher_of(const struct ask_lane *lane)
 {
-	batcher->queued += (uint32_t)more;
-	metric_add(&batcher->metrics->queued, more);
+	return container_of(lane->lanes, struct rpc_batcher, lanes);
 }
 
-static void queue_put(struct lane *lane, struct rpc_ask *ask)
-{
-	if (!lane->queue.first && lane->since_ns)
-		atomic_store_explicit(lane->since_ns, clock_mono_ns(), memory_order_relaxed);
-	ask_queue_put(&lane->queue, ask);
-	count_queued(lane->batcher, 1);
-}
-
-static void note_empty(struct lane *lane)
-{
-	if (!lane->queue.first && lane->since_ns)
-		atomic_store_explicit(lane->since_ns, 0, memory_order_relaxed);
-}
-
-static struct rpc_ask *queue_take(struct lane *lane)
-{
-	struct rpc_ask *ask = ask_queue_take(&lane->queue);
-
-	if (!ask)
-		return NULL;
-	count_queued(lane->batcher, -1);
-	note_empty(lane);
-	return ask;
-}
-
-static void fail_queue(struct lane *lane, const struct rpc_status *status)
+static void fail_queue(struct ask_lane *lane, const struct rpc_status *status)
 {
 	struct rpc_ask *ask;
 
-	while ((ask = queue_take(lane))) {
+	while ((ask = ask_lane_take(lane))) {
 		ask->status = *status;
-		fail_later(lane->batcher, ask);
+		fail_later(batcher_of(lane), ask);
 	}
 	lane->waiting_until_ns = 0;
 }
 
-static void expire_ask(struct lane *lane, struct rpc_ask *ask)
+static void expire_ask(struct ask_lane *lane, struct rpc_ask *ask)
 {
 	rpc_status_set(&ask->status, RPC_DEADLINE_EXCEEDED, "", "the deadline passed before it was sent");
-	fail_later(lane->batcher, ask);
+	fail_later(batcher_of(lane), ask);
 }
 
-static void expire_queue(struct lane *lane, int64_t now_ns)
+static void expire_queue(struct ask_lane *lane, int64_t now_ns)
 {
-	struct rpc_ask *ask, *expired = ask_queue_expire(&lane->queue, now_ns);
+	struct rpc_ask *ask, *expired = ask_lane_expire(lane, now_ns);
 
-	if (expired)
-		note_empty(lane);
 	while ((ask = expired)) {
 		expired = ask->next;
-		count_queued(lane->batcher, -1);
 		expire_ask(lane, ask);
 	}
 }
@@ -158,11 +114,11 @@ static struct batch *get_batch(struct rpc_batcher *batcher)
 	return batch;
 }
 
-static void fill_batch(struct lane *lane, struct batch *batch, int64_t now_ns)
+static void fill_batch(struct ask_lane *lane, struct batch *batch, int64_t now_ns)
 {
 	struct rpc_ask *ask;
 
-	while (batch->count < batch->room && (ask = queue_take(lane))) {
+	while (batch->count < batch->room && (ask = ask_lane_take(lane))) {
 		if (ask->deadline_ns <= now_ns)
 			expire_ask(lane, ask);
 		else
@@ -171,20 +127,20 @@ static void fill_batch(struct lane *lane, struct batch *batch, int64_t now_ns)
 }
 
 /* gRPC refused the call: its asks go the way of those that never left. */
-static void take_back(struct lane *lane, struct batch *batch)
+static void take_back(struct ask_lane *lane, struct batch *batch)
 {
 	for (uint32_t i = 0; i < batch->count; i++) {
 		rpc_status_set(
 			&batch->asks[i]->status, RPC_INTERNAL, "", "the call was refused at its start");
-		fail_later(lane->batcher, batch->asks[i]);
+		fail_later(batcher_of(lane), batch->asks[i]);
 		batch->asks[i] = NULL;
 	}
 	batch->count = 0;
 }
 
-static void send_batch(struct lane *lane, struct rpc_channel *channel, int64_t now_ns)
+static void send_batch(struct ask_lane *lane, struct rpc_channel *channel, int64_t now_ns)
 {
-	struct rpc_batcher *batcher = lane->batcher;
+	struct rpc_batcher *batcher = batcher_of(lane);
 	struct batch *batch = get_batch(batcher);
 	uint32_t count;
 
@@ -207,8 +163,8 @@ static void send_batch(struct lane *lane, struct rpc_channel *channel, int64_t n
 /* A batch of reads whose instance went away goes to another, once. */
 static bool send_again(struct batch *batch)
 {
-	struct lane *lane = batch->owner;
-	struct rpc_batcher *batcher = lane->batcher;
+	struct ask_lane *lane = batch->owner;
+	struct rpc_batcher *batcher = batcher_of(lane);
 	struct rpc_channel *channel;
 	int64_t now_ns = clock_mono_ns();
 	bool wait;
@@ -234,7 +190,7 @@ static bool send_again(struct batch *batch)
 }
 
 /* A channel that is just connecting is worth a moment; one that is known to be down is not. */
-static void wait_for_ready(struct lane *lane, bool wait, int64_t now_ns)
+static void wait_for_ready(struct ask_lane *lane, bool wait, int64_t now_ns)
 {
 	struct rpc_status status;
 
@@ -244,16 +200,16 @@ static void wait_for_ready(struct lane *lane, bool wait, int64_t now_ns)
 	}
 	if (wait && now_ns < lane->waiting_until_ns)
 		return;
-	rpc_pool_explain(lane->batcher->pool, lane->shard, &status);
+	rpc_pool_explain(batcher_of(lane)->pool, lane->shard, &status);
 	fail_queue(lane, &status);
 }
 
 /* Whether what is queued waits for company: the next hop is busy, and these would only wait there. */
-static bool gathers(struct lane *lane, int64_t now_ns)
+static bool gathers(struct ask_lane *lane, int64_t now_ns)
 {
-	struct rpc_batcher *batcher = lane->batcher, *next_hop = batcher->options.next_hop;
+	struct rpc_batcher *batcher = batcher_of(lane), *next_hop = batcher->options.next_hop;
 
-	if (!next_hop || batcher->queued >= next_hop->flying_items / 2) {
+	if (!next_hop || batcher->lanes.queued >= next_hop->flying_items / 2) {
 		lane->gather_until_ns = 0;
 		return false;
 	}
@@ -265,9 +221,9 @@ static bool gathers(struct lane *lane, int64_t now_ns)
 	return false;
 }
 
-static void flush(struct lane *lane, int64_t now_ns)
+static void flush(struct ask_lane *lane, int64_t now_ns)
 {
-	struct rpc_batcher *batcher = lane->batcher;
+	struct rpc_batcher *batcher = batcher_of(lane);
 	struct rpc_channel *channel;
 	bool wait;
 
@@ -297,16 +253,8 @@ static void schedule(struct rpc_batcher *batcher)
 
 static void arm_timer(struct rpc_batcher *batcher, int64_t now_ns)
 {
-	int64_t at_ns = INT64_MAX;
+	int64_t at_ns = ask_lanes_next_ns(&batcher->lanes);
 
-	for (struct lane *lane = batcher->lanes; lane; lane = lane->next) {
-		if (lane->queue.look_ns < at_ns)
-			at_ns = lane->queue.look_ns;
-		if (lane->waiting_until_ns && lane->waiting_until_ns < at_ns)
-			at_ns = lane->waiting_until_ns;
-		if (lane->gather_until_ns && lane->gather_until_ns < at_ns)
-			at_ns = lane->gather_until_ns;
-	}
 	if (at_ns == INT64_MAX)
 		rpc_timer_stop(batcher->loop, &batcher->timer);
 	else if (!batcher->timer.position || batcher->timer.at_ns > at_ns)
@@ -322,7 +270,7 @@ static void turn_run(struct rpc_task *task)
 
 	batcher->scheduled = false;
 	if (batcher->pool) {
-		for (struct lane *lane = batcher->lanes; lane; lane = lane->next)
+		for (struct ask_lane *lane = batcher->lanes.first; lane; lane = lane->next)
 			flush(lane, now_ns);
 		arm_timer(batcher, now_ns);
 	}
@@ -346,7 +294,7 @@ static void pool_changed(struct rpc_pool_user *user)
 /* The next batch leaves when the answers of this one have had their say: what they ask goes with it. */
 static void batch_ended(struct batch *batch)
 {
-	struct lane *lane = batch->owner;
+	struct ask_lane *lane = batch->owner;
 	struct rpc_batcher *feeder;
 
 	if (!lane) {
@@ -355,45 +303,15 @@ static void batch_ended(struct batch *batch)
 	}
 	batch->owner = NULL;
 	lane->in_flight--;
-	lane->batcher->flying_items -= batch->sent;
+	batcher_of(lane)->flying_items -= batch->sent;
 	LIST_REMOVE(batch, link);
-	LIST_INSERT_HEAD(&lane->batcher->idle, batch, link);
-	schedule(lane->batcher);
-	LIST_FOREACH (feeder, &lane->batcher->feeders, feeder)
+	LIST_INSERT_HEAD(&batcher_of(lane)->idle, batch, link);
+	schedule(batcher_of(lane));
+	LIST_FOREACH (feeder, &batcher_of(lane)->feeders, feeder)
 		schedule(feeder);
 }
 
 /* ---- what its owner calls ---- */
-
-static struct lane *add_lane(struct rpc_batcher *batcher, int32_t shard)
-{
-	struct lane *lane = NEW(struct lane);
-
-	lane->batcher = batcher;
-	lane->shard = shard;
-	lane->since_ns = client_metrics_take_queue(batcher->metrics);
-	ask_queue_init(&lane->queue);
-	lane->next = batcher->lanes;
-	batcher->lanes = lane;
-	return lane;
-}
-
-static struct lane *get_lane(struct rpc_batcher *batcher, int32_t shard)
-{
-	uint32_t at = (uint32_t)(shard + 1), room = batcher->by_shard_room;
-
-	assert(shard >= RPC_ANY_SHARD && shard < SHARDS_MAX);
-	if (at >= room) {
-		batcher->by_shard_room = at + 16;
-		batcher->by_shard =
-			memory_resize(batcher->by_shard, batcher->by_shard_room, sizeof(struct lane *));
-		while (room < batcher->by_shard_room)
-			batcher->by_shard[room++] = NULL;
-	}
-	if (!batcher->by_shard[at])
-		batcher->by_shard[at] = add_lane(batcher, shard);
-	return batcher->by_shard[at];
-}
 
 void rpc_ask(struct rpc_batcher *batcher, struct rpc_ask *ask)
 {
@@ -401,12 +319,12 @@ void rpc_ask(struct rpc_batcher *batcher, struct rpc_ask *ask)
 	if (!batcher->pool) {
 		set_stopped(&ask->status);
 		fail_later(batcher, ask);
-	} else if (batcher->queued >= batcher->options.queue_max) {
+	} else if (batcher->lanes.queued >= batcher->options.queue_max) {
 		rpc_status_set(&ask->status, RPC_RESOURCE_EXHAUSTED, "OVERLOADED", "%u asks wait already",
-			batcher->queued);
+			batcher->lanes.queued);
 		fail_later(batcher, ask);
 	} else {
-		queue_put(get_lane(batcher, ask->shard), ask);
+		ask_lane_put(ask_lanes_get(&batcher->lanes, ask->shard), ask);
 	}
 	schedule(batcher);
 }
@@ -419,7 +337,7 @@ static void pool_closed(struct rpc_pool_user *user)
 	struct batch *batch;
 
 	set_stopped(&status);
-	for (struct lane *lane = batcher->lanes; lane; lane = lane->next)
+	for (struct ask_lane *lane = batcher->lanes.first; lane; lane = lane->next)
 		fail_queue(lane, &status);
 	LIST_FOREACH (batch, &batcher->flying, link)
 		rpc_unary_cancel(&batch->unary, true);
@@ -441,6 +359,7 @@ struct rpc_batcher *rpc_batcher_new(const struct rpc_batcher_options *options)
 	batcher->pool = options->pool;
 	batcher->loop = rpc_pool_loop(options->pool);
 	batcher->metrics = rpc_pool_metrics(options->pool);
+	ask_lanes_init(&batcher->lanes, batcher->metrics);
 	batcher->failed_last = &batcher->failed;
 	batcher->turn.run = turn_run;
 	batcher->timer.task.run = timer_run;
@@ -458,20 +377,14 @@ struct rpc_batcher *rpc_batcher_new(const struct rpc_batcher_options *options)
 
 static void release(struct rpc_batcher *batcher)
 {
-	struct lane *lane;
 	struct batch *batch;
 
-	while ((lane = batcher->lanes)) {
-		batcher->lanes = lane->next;
-		client_metrics_give_queue(batcher->metrics, lane->since_ns);
-		free(lane);
-	}
+	ask_lanes_release(&batcher->lanes);
 	while ((batch = LIST_FIRST(&batcher->idle))) {
 		LIST_REMOVE(batch, link);
 		batch_free(batch);
 	}
 	grpc_slice_unref(batcher->path);
-	free(batcher->by_shard);
 	free(batcher);
 }
 

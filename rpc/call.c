@@ -1,7 +1,6 @@
 #include "rpc/call.h"
 
 #include <assert.h>
-#include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 #include <stdlib.h>
@@ -239,57 +238,6 @@ static void read_trace(struct rpc_call *call)
 	}
 }
 
-static uint32_t read_roles(const grpc_auth_context *context)
-{
-	grpc_auth_property_iterator names =
-		grpc_auth_context_find_properties_by_name(context, GRPC_PEER_DNS_PROPERTY_NAME);
-	const grpc_auth_property *name;
-	uint32_t roles = 0;
-
-	while ((name = grpc_auth_property_iterator_next(&names)))
-		roles |= role_of(name->value, name->value_length);
-	return roles;
-}
-
-static void read_peer(struct rpc_call *call)
-{
-	grpc_auth_context *context = grpc_call_auth_context(call->grpc);
-	grpc_auth_property_iterator names;
-	const grpc_auth_property *name;
-
-	if (!context)
-		return;
-	names = grpc_auth_context_peer_identity(context);
-	name = grpc_auth_property_iterator_next(&names);
-	if (name) {
-		char *copy = arena_text(&call->arena, name->value, name->value_length);
-
-		call->peer = copy ? copy : "";
-	}
-	call->roles = read_roles(context);
-	grpc_auth_context_release(context);
-}
-
-static bool may_call(const struct rpc_call *call)
-{
-	return call->method->roles == ROLE_ANY || call->roles & call->method->roles;
-}
-
-static void refuse_stranger(struct rpc_call *call)
-{
-	char are[128], wanted[128];
-
-	role_list(call->roles, are, sizeof(are));
-	role_list(call->method->roles, wanted, sizeof(wanted));
-	LOG_LIMITED(LOG_WARN, "refused a call for the client's certificate", LOG_TEXT("client", call->peer),
-		LOG_TEXT("method", call->method->path), LOG_TEXT("for", wanted));
-	call_claim(call);
-	rpc_status_set(&call->status, RPC_PERMISSION_DENIED, "FORBIDDEN",
-		"the client's certificate %s%s; this method is for %s",
-		are[0] ? "is that of " : "has no name of this system's", are, wanted);
-	call_finish(call);
-}
-
 static bool admit(struct rpc_call *call)
 {
 	struct rpc_server *server = call->server;
@@ -345,11 +293,9 @@ static void call_begin(struct rpc_call *call)
 	counters_begin(call->method->counters);
 	call->deadline_ns = deadline_ns(call->deadline);
 	read_trace(call);
-	if (call->server->secure)
-		read_peer(call);
-	if (call->server->secure && !may_call(call))
-		refuse_stranger(call);
-	else if (admit(call))
+	if (call->server->secure && !call_know_peer(call))
+		return;
+	if (admit(call))
 		start_method(call);
 	else
 		call_refuse(call, RPC_RESOURCE_EXHAUSTED, "OVERLOADED", shed_text);

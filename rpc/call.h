@@ -136,6 +136,9 @@ bool call_unpack(
 /* call.c again */
 size_t call_metadata_op(struct rpc_call *call, grpc_op *op); /* 1 the first time, then 0 */
 
+/* call_peer.c: reads who calls, where there is TLS. False: the method is not for them, and the call has ended. */
+bool call_know_peer(struct rpc_call *call);
+
 /* What a shape does when its call has arrived and was admitted. */
 void call_answer(const ProtobufCMessage *message, void *call); /* the closure of every method */
 void unary_start(struct rpc_call *call);
