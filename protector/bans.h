@@ -89,6 +89,8 @@ size_t bans_count(const struct bans *bans, uint8_t owner);
 /* Whether a person lifted a ban of this detector lately. */
 bool bans_exempt(
 	const struct bans *bans, const struct ban_subject *subject, uint32_t detector_bit, int64_t now_ms);
+/* Of two of detectors about one subject: whether the one that is there is stronger, or as strong and ends later. */
+bool ban_outranks(const struct ban *there, const struct ban *ban);
 /* Whether a detector's ban would say anything new: not while a stronger one of the detectors is in force, or one as strong that ends later. */
 bool bans_outranked(const struct bans *bans, const struct ban *ban, int64_t now_ms);
 

@@ -222,11 +222,11 @@ static int strength(enum ban_effect effect)
 	return strengths[effect];
 }
 
-static bool outranks(const struct ban *old, const struct ban *ban)
+bool ban_outranks(const struct ban *there, const struct ban *ban)
 {
-	if (strength(old->effect) != strength(ban->effect))
-		return strength(old->effect) > strength(ban->effect);
-	return old->expire_ms > ban->expire_ms;
+	if (strength(there->effect) != strength(ban->effect))
+		return strength(there->effect) > strength(ban->effect);
+	return there->expire_ms > ban->expire_ms;
 }
 
 bool bans_outranked(const struct bans *bans, const struct ban *ban, int64_t now_ms)
@@ -236,7 +236,7 @@ bool bans_outranked(const struct bans *bans, const struct ban *ban, int64_t now_
 
 	for (; old; old = old->next) {
 		if (ban_in_force(&old->ban, now_ms) && !is_exempt(&old->ban, exempts_of(found, now_ms)) &&
-			outranks(&old->ban, ban))
+			ban_outranks(&old->ban, ban))
 			return true;
 	}
 	return false;

@@ -142,6 +142,7 @@ static void peer_removed(struct peers_removal *removal)
 	struct remove_change *change = container_of(removal, struct remove_change, removal);
 
 	change->found = !removal->missing;
+	change->end_ms = removal->end_ms;
 	change->settled(change);
 }
 

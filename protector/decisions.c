@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <uthash.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -19,8 +20,10 @@ struct decisions {
 	_Atomic uint32_t under_way;
 
 	/* the loop's */
-	struct making *waiting; /* for the writer, in no order */
+	struct making *waiting; /* for the writer, in order: of two about one client the later counts */
+	struct making **last;
 	struct rpc_timer retry;
+	struct making *strongest; /* of each subject of those that are with the writer, or wait for it */
 	void (*revoked)(struct protector *protector, const struct ban *ban); /* or NULL */
 	bool ended;
 };
@@ -34,6 +37,9 @@ struct making {
 	enum writer_result result;
 	struct arena arena; /* what the ban points to */
 	struct ban ban;
+	uint8_t subject[SUBJECT_KEY_MAX];
+	bool listed; /* among the strongest */
+	UT_hash_handle hh;
 };
 
 #define COUNTER(outcome, text) \
@@ -73,12 +79,47 @@ static void register_metrics(void)
 	}
 }
 
+/* ---- on its way ---- */
+
+static void unlist(struct making *making)
+{
+	if (making->listed)
+		HASH_DEL(making->decisions->strongest, making);
+	making->listed = false;
+}
+
+/* What is on its way already and not in force yet. It has outranked all of its subject that are. */
+static struct making *strongest_of(struct making *making, size_t *ret_size)
+{
+	struct making *found;
+
+	*ret_size = subject_pack(&making->ban.subject, making->subject);
+	HASH_FIND(hh, making->decisions->strongest, making->subject, *ret_size, found);
+	return found;
+}
+
+/* False: it says nothing new beside what is on its way. */
+static bool list(struct making *making)
+{
+	size_t size;
+	struct making *before = strongest_of(making, &size);
+
+	if (before && ban_outranks(&before->ban, &making->ban))
+		return false;
+	if (before)
+		unlist(before);
+	HASH_ADD_KEYPTR(hh, making->decisions->strongest, making->subject, size, making);
+	making->listed = true;
+	return true;
+}
+
 static void end(struct making *making, enum outcome_of_decision outcome)
 {
 	struct decisions *decisions = making->decisions;
 
 	if (outcome != MADE && decisions->revoked)
 		decisions->revoked(decisions->protector, &making->ban);
+	unlist(making);
 	metric_add(&counters[outcome], 1);
 	atomic_fetch_sub(&decisions->under_way, 1);
 	arena_release(&making->arena);
@@ -120,32 +161,40 @@ static void done(struct command *command, enum writer_result result)
 	rpc_post(making->decisions->protector->loop, &making->task);
 }
 
+/* As many of those that wait as the writer takes. */
+static void submit_waiting(struct decisions *decisions)
+{
+	struct protector *protector = decisions->protector;
+
+	while (decisions->waiting) {
+		struct making *making = decisions->waiting, *next = making->next;
+
+		making->command = (struct command){.apply = apply, .done = done, .items = 1, .grows = true};
+		if (!writer_submit(protector->writer, &making->command)) {
+			if (!decisions->retry.position)
+				rpc_timer_start(protector->loop, &decisions->retry, RETRY_MS);
+			return;
+		}
+		decisions->waiting = next;
+	}
+	decisions->last = &decisions->waiting;
+}
+
 static void submit(struct making *making)
 {
 	struct decisions *decisions = making->decisions;
-	struct protector *protector = decisions->protector;
+	const bool others_wait = decisions->waiting;
 
-	making->command = (struct command){.apply = apply, .done = done, .items = 1, .grows = true};
-	if (writer_submit(protector->writer, &making->command))
-		return;
-	making->next = decisions->waiting;
-	decisions->waiting = making;
-	if (!decisions->retry.position)
-		rpc_timer_start(protector->loop, &decisions->retry, RETRY_MS);
+	making->next = NULL;
+	*decisions->last = making;
+	decisions->last = &making->next;
+	if (!others_wait)
+		submit_waiting(decisions);
 }
 
-static void submit_waiting(struct rpc_task *task)
+static void retry(struct rpc_task *task)
 {
-	struct decisions *decisions = container_of(task, struct decisions, retry.task);
-	struct making *making = decisions->waiting;
-
-	decisions->waiting = NULL;
-	while (making) {
-		struct making *next = making->next;
-
-		submit(making);
-		making = next;
-	}
+	submit_waiting(container_of(task, struct decisions, retry.task));
 }
 
 void decisions_mute(struct decisions *decisions)
@@ -163,6 +212,7 @@ void decisions_end(struct decisions *decisions)
 		decisions->waiting = making->next;
 		end(making, NO_ROOM);
 	}
+	decisions->last = &decisions->waiting;
 }
 
 /* ---- weighing ---- */
@@ -192,6 +242,10 @@ static void weigh(struct rpc_task *task)
 		LOG_LIMITED(LOG_ERROR, "a detector's ban has no room and is not in force: raise --bans-max",
 			LOG_INT("bans", (int64_t)bans_count(protector->bans, BANS_OWN)));
 		end(making, NO_ROOM);
+		return;
+	}
+	if (!list(making)) {
+		end(making, OVERRULED);
 		return;
 	}
 	making->ban.id = id_next(&protector->ids);
@@ -228,7 +282,8 @@ struct decisions *decisions_new(
 
 	decisions->protector = protector;
 	decisions->revoked = revoked;
-	decisions->retry.task.run = submit_waiting;
+	decisions->retry.task.run = retry;
+	decisions->last = &decisions->waiting;
 	register_metrics();
 	return decisions;
 }

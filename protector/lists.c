@@ -178,7 +178,7 @@ static enum list_line read_row(json_t *object, struct list_ban *ret, struct erro
 		return LIST_NOTHING;
 	if (!check_members(object, error))
 		return LIST_WRONG;
-	return is_of_a_person(object) ? read_object(object, ret, error) : LIST_NOTHING;
+	return is_of_a_person(object) ? read_object(object, ret, error) : LIST_OTHERS;
 }
 
 static enum list_line read_json(const char *line, size_t length, struct list_ban *ret, struct error *error)

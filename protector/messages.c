@@ -68,7 +68,8 @@ static struct complaint read_effect(Protector__BanEffect effect, enum ban_effect
 		*ret = BAN_CHALLENGES;
 		return content;
 	default:
-		return complain("effect", "expected DENY, SHADOW, ALLOW, SLOW or CHALLENGE");
+		return complain("effect", "expected BAN_EFFECT_DENY, BAN_EFFECT_SHADOW, BAN_EFFECT_ALLOW, "
+					  "BAN_EFFECT_SLOW or BAN_EFFECT_CHALLENGE");
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "protector/peers_internal.h"
 #include "rpc/reason.h"
+#include "rpc/timestamp.h"
 
 #define PATIENCE_MS 5000 /* of a call without a deadline */
 
@@ -42,6 +43,16 @@ static void note_failure(struct errand *errand)
 			"%s, which has the ban, is away", errand->name);
 }
 
+/* Its protector told when that was; a time that can't be is not believed. */
+static void note_end(struct peers_removal *removal, const Protector__DeleteBanResponse *answer)
+{
+	const Google__Protobuf__Timestamp *time = answer->ban ? answer->ban->end_time : NULL;
+	int64_t end_ms;
+
+	if (time && timestamp_get(time, &end_ms) && end_ms > removal->end_ms)
+		removal->end_ms = end_ms;
+}
+
 static void finish(struct peers_removal *removal)
 {
 	if (removal->status.code == RPC_OK)
@@ -57,6 +68,8 @@ static void errand_done(struct rpc_request *request)
 	const enum rpc_code code = request->status.code;
 
 	removal->missing += code == RPC_NOT_FOUND;
+	if (code == RPC_OK)
+		note_end(removal, (const Protector__DeleteBanResponse *)request->output);
 	if (code != RPC_OK && code != RPC_NOT_FOUND)
 		note_failure(errand);
 	else

@@ -17,6 +17,7 @@ struct peers_removal {
 	struct peers *peers;
 	size_t open;		  /* answers that have not come */
 	size_t missing;		  /* bans that were gone already */
+	int64_t end_ms;		  /* when the last of the others ended, as its protector says */
 	struct rpc_status status; /* RPC_OK while nothing went wrong */
 };
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,6 +76,13 @@ static bool begins_well(const char *path, struct error *error)
 	return good;
 }
 
+/* Of two who write, one would cut off what the other has just written. Ends with the descriptor; where files can't be locked, nobody is kept out. */
+static bool take(int descriptor, const char *path, struct error *error)
+{
+	return flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK ||
+	       error_set(error, "%s: another process records into it", path);
+}
+
 static bool find_end(int descriptor, const char *path, int64_t *ret_bytes, struct error *error)
 {
 	struct stat status;
@@ -101,7 +109,7 @@ struct recorder *recorder_open(const char *path, int64_t bytes_max, struct error
 		error_set(error, "--record %s: %s", path, strerror(errno));
 		return NULL;
 	}
-	if (!find_end(descriptor, path, &bytes, error)) {
+	if (!take(descriptor, path, error) || !find_end(descriptor, path, &bytes, error)) {
 		error_prefix(error, "--record");
 		close(descriptor);
 		return NULL;

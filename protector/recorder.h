@@ -1,6 +1,6 @@
 /* protector/recorder.h - traffic in a file: ReportTrafficRequest messages, each after its length as a varint, as traffic.proto says; protector/recording.h reads them.
  *
- * Appends to what is there, up to a size; beyond it, and after an error of the file, it records no more and says so once. What is recorded holds accounts and
+ * Appends to what is there, up to a size, as the file's only writer (flock); beyond it, and after an error of the file, it records no more and says so once. What is recorded holds accounts and
  * addresses. Threads: belongs to one. */
 #ifndef FLASHSALE_PROTECTOR_RECORDER_H
 #define FLASHSALE_PROTECTOR_RECORDER_H

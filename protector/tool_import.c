@@ -41,6 +41,7 @@ struct import {
 	size_t count, room;
 	size_t imported, ended; /* ended: left out, or refused because it was past by then */
 	size_t allowed;		/* left out: they are on the allow list */
+	size_t others;		/* left out: detectors, settings or liftings made them */
 };
 
 /* ---- the file ---- */
@@ -79,6 +80,8 @@ static int read_lines(struct import *import, FILE *file)
 		if (what == LIST_WRONG)
 			code = tool_end(import->call, TOOL_NO, "%s:%zu: %s; nothing was imported",
 				import->call->path, number, error.text);
+		else if (what == LIST_OTHERS)
+			import->others++;
 		else if (what == LIST_BAN && ban.expire_ms <= import->now_ms)
 			leave_out(import, &ban);
 		else if (what == LIST_BAN && !keep(import, &ban))
@@ -301,11 +304,13 @@ static int send_all(struct import *import)
 
 static void print_counts(const struct import *import)
 {
-	printf("%zu bans imported", import->imported);
+	printf("%zu %s imported", import->imported, import->imported == 1 ? "ban" : "bans");
 	if (import->ended)
 		printf(", %zu had ended", import->ended);
 	if (import->allowed)
 		printf(", %zu left out: they are on the allow list", import->allowed);
+	if (import->others)
+		printf(", %zu left out: no person made them", import->others);
 	printf("\n");
 }
 

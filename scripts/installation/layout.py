@@ -193,6 +193,8 @@ class Home:
             for name, path in self.tls_files(service.program).items():
                 command += [f"--tls-{name}", str(path)]
         for name, value in self.settings.of(service):
+            if name == "record":  # each protector hears a part of the traffic, and has a file of its own: FILE, FILE-1, ...
+                value += service.name.removeprefix(service.program)
             command += [f"--{name}", value]
         return command
 

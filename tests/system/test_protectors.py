@@ -6,7 +6,7 @@ import grpc
 import pytest
 from conftest import run_installation
 from flashsale_client import PATIENCE_S, wait_until
-from tools import supervise
+from tools import supervise, tool
 
 BOTH = ("protector", "protector-1")
 REPEATS = 12  # whichever the gatekeeper asks: all of them the same one by chance one time in 2,048
@@ -14,7 +14,10 @@ REPEATS = 12  # whichever the gatekeeper asks: all of them the same one by chanc
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    yield from run_installation(tmp_path_factory.mktemp("two"), "--protectors", "2")
+    home = tmp_path_factory.mktemp("two")
+    for one in run_installation(home, "--protectors", "2", "--set", f"protector.record={home}.traffic"):
+        one.recordings = [f"{home}.traffic", f"{home}.traffic-1"]
+        yield one
 
 
 def reason_of(sale, user, ip="127.0.0.1"):
@@ -101,6 +104,7 @@ def test_a_ban_of_one_is_read_and_lifted_through_any(two, fresh, made_by):
     other = BOTH[made_by == "protector"]
     lifted = two.grpc.call(other, "DeleteBan", ban_id=ban.ban_id).ban
     assert lifted.ban_id == ban.ban_id
+    assert 0 <= lifted.end_time.ToMilliseconds() - ban.create_time.ToMilliseconds() < 600_000  # its own protector said when
     assert two.grpc.call(other, "ValidateClient", user_id=user, client_ip="192.0.2.1").is_allowed  # its answer counts for the next call
     assert not two.grpc.call(other, "RemoveBadAddress", client_ip=ip).address.is_bad
     everybody_says(lambda: not bans_of(two, userID=user) and not two.rest.get(f"/badip/clientip/{ip}").json()["isBadIP"], "lifted")
@@ -197,6 +201,8 @@ def test_bots_that_spread_over_both(two, fresh):
         if all(decisions_made(two, name) > before[name] for name in BOTH):
             break
     assert all(decisions_made(two, name) > before[name] for name in BOTH)
+    played = [tool("protector", "replay", recording) for recording in two.recordings]  # each has written what it counts itself
+    assert all(replay.returncode == 0 and int(replay.stdout.split(" events over")[0].split()[-1]) > 0 for replay in played), played
     busy = [fresh("busy") for _ in range(8)]
 
     def all_are_seen():

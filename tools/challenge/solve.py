@@ -39,6 +39,9 @@ def read(challenge):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        print(__doc__.strip())
+        sys.exit()
     if len(sys.argv) != 2:
         sys.exit(__doc__.strip())
     try:

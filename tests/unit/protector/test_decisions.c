@@ -327,6 +327,50 @@ static void many_wait_for_the_store(void **state)
 	assert_int_equal(watch_board_count(w.protector.board), MANY);
 }
 
+/* One client's steps come faster than the store takes them: the last one counts. */
+static void they_wait_in_order(void **state)
+{
+	char subject[32];
+	struct ban ban;
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(subject, sizeof(subject), "p%d", i);
+		decide(subject, BAN_DENIES, 0);
+	}
+	decide("person", BAN_SLOWS, 0);
+	decide("person", BAN_CHALLENGES, 0);
+	decide("person", BAN_DENIES, 0);
+	await_ends(MANY + 3);
+	assert_true(find("person", &ban));
+	assert_int_equal(ban.effect, BAN_DENIES);
+}
+
+/* As what is in force: a ban that is still on its way to the store is not made milder, whoever looks only in shadow. */
+static void what_is_on_its_way_is_not_made_milder(void **state)
+{
+	const int64_t overruled = counted("overruled");
+	char subject[32];
+	struct ban ban;
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(subject, sizeof(subject), "p%d", i);
+		decide(subject, BAN_DENIES, 0);
+	}
+	decide("person", BAN_SLOWS, 0);
+	decide("person", BAN_DENIES, 0);
+	decide("person", BAN_SHADOWS, 0);
+	decide("person", BAN_CHALLENGES, 0);
+	await_ends(MANY + 4);
+	assert_int_equal(counted("overruled"), overruled + 2);
+	assert_true(find("person", &ban));
+	assert_int_equal(ban.effect, BAN_DENIES);
+	clock_manual_advance(&w.clock, 3600000);
+	decide("person", BAN_SHADOWS, 0); /* nothing of it is left behind */
+	await_ends(1);
+	assert_true(find("person", &ban));
+	assert_int_equal(ban.effect, BAN_SHADOWS);
+}
+
 static void bans_have_a_limit(void **state)
 {
 	char subject[32];
@@ -403,6 +447,8 @@ int main(void)
 		TEST(who_is_allowed_is_not_banned),
 		TEST(what_is_in_force_is_not_made_milder),
 		TEST(many_wait_for_the_store),
+		TEST(they_wait_in_order),
+		TEST(what_is_on_its_way_is_not_made_milder),
 		TEST(bans_have_a_limit),
 		TEST(after_the_end_nothing_is_given_to_the_writer),
 		TEST(what_comes_after_the_end_is_told_to_nobody),

@@ -61,7 +61,7 @@ static void test_json(void **state)
 	assert_true(ban.expire_ms == BANS_NEVER);
 	assert_null(ban.reason);
 	assert_int_equal(
-		read_line("{\"address\":\"10.0.0.0/8\",\"source\":\"BAN_SOURCE_DETECTOR\"}"), LIST_NOTHING);
+		read_line("{\"address\":\"10.0.0.0/8\",\"source\":\"BAN_SOURCE_DETECTOR\"}"), LIST_OTHERS);
 	assert_int_equal(read_line("{\"kind\":\"end\",\"rows\":3}"), LIST_NOTHING);
 	assert_int_equal(
 		read_line("{\"kind\":\"ban\",\"userID\":\"eve\",\"source\":\"BAN_SOURCE_OPERATOR\"}"),
@@ -69,7 +69,7 @@ static void test_json(void **state)
 	assert_int_equal(read_line("{\"kind\":\"ban\"}"), LIST_WRONG);
 	assert_int_equal(read_line("{\"userID\":\"eve\",\"effect\":\"BAN_EFFECT_NONE\"}"), LIST_WRONG);
 	/* what an export has of a lifted ban */
-	assert_int_equal(read_line("{\"userID\":\"eve\",\"effect\":\"BAN_EFFECT_EXEMPT\"}"), LIST_NOTHING);
+	assert_int_equal(read_line("{\"userID\":\"eve\",\"effect\":\"BAN_EFFECT_EXEMPT\"}"), LIST_OTHERS);
 	assert_int_equal(read_line("{\"userID\":\"\"}"), LIST_WRONG);
 	assert_int_equal(read_line("{\"userID\":\"eve\""), LIST_WRONG);
 	assert_int_equal(read_line("{\"address\":\"eve\"}"), LIST_WRONG);

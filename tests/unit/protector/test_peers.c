@@ -316,10 +316,13 @@ static void ban(int house, const char *user_id, Protector__BanEffect effect, cha
 static struct rpc_status lift(int house, const char *ban_id)
 {
 	Protector__DeleteBanRequest request = PROTECTOR__DELETE_BAN_REQUEST__INIT;
+	const Protector__DeleteBanResponse *response;
 	struct asked asked;
 
 	request.ban_id = (char *)(uintptr_t)ban_id;
-	ask(house, "DeleteBan", &request.base, &asked);
+	response = (const Protector__DeleteBanResponse *)ask(house, "DeleteBan", &request.base, &asked);
+	/* when it ended is told, also by one who had to ask another */
+	assert_true(!response || response->ban->end_time->seconds >= response->ban->create_time->seconds);
 	arena_release(&asked.arena);
 	return asked.request.status;
 }

@@ -369,6 +369,8 @@ static void a_torn_end_is_cut_off(void **state)
 	assert_non_null(recorder);
 	assert_true(traffic_of_event(&event, &traffic));
 	recorder_put(recorder, &traffic, 1);
+	assert_null(recorder_open(w.file, 4096, &error)); /* one writes */
+	assert_non_null(strstr(error.text, "another process"));
 	recorder_close(recorder);
 	assert_int_equal(count_recorded(), 4);
 	assert_int_equal(truncate(w.file, 6), 0); /* the first one */
