@@ -38,7 +38,7 @@ struct edge_options door_options(const struct fakes *fakes, struct door *door)
 	return (struct edge_options){
 		.discovery_file = fakes->file,
 		.demo = true,
-		.deadline_ms = 2000,
+		.deadline_ms = DOOR_DEADLINE_MS,
 		.policy_fallback_ms = 60000,
 		.challenge_difficulty = 4,
 		.challenge_lifetime_ms = 120000,

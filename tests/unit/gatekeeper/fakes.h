@@ -82,6 +82,7 @@ struct door {
 	struct edge_request *first, **last;
 	uint32_t waiting; /* sent, not back */
 };
+#define DOOR_DEADLINE_MS 8000 /* a quarter of it is for the checks, and enough on a busy machine */
 struct edge_options door_options(const struct fakes *fakes, struct door *door);
 void door_open(struct door *door, const struct edge_options *options); /* returns when the edge is healthy */
 void door_open_early(struct door *door, const struct edge_options *options); /* healthy or not */

@@ -17,13 +17,15 @@ static struct fakes fakes;
 static struct door door;
 static struct edge_request *last;
 
-static int setup_with(uint32_t queue_max)
+static int setup_with(uint32_t queue_max, int64_t deadline_ms)
 {
 	struct edge_options options;
 
 	fakes_start(&fakes);
 	options = door_options(&fakes, &door);
 	options.queue_max = queue_max;
+	if (deadline_ms)
+		options.deadline_ms = deadline_ms;
 	options.bench = true;
 	door_open(&door, &options);
 	return 0;
@@ -31,12 +33,23 @@ static int setup_with(uint32_t queue_max)
 
 static int setup(void **state)
 {
-	return setup_with(16384);
+	return setup_with(16384, 0);
+}
+
+/* A crowd at once is answered as fast as the machine is. */
+static int setup_patient(void **state)
+{
+	return setup_with(16384, 80000);
+}
+
+static int setup_hasty(void **state)
+{
+	return setup_with(16384, 3000);
 }
 
 static int setup_small(void **state)
 {
-	return setup_with(10);
+	return setup_with(10, 0);
 }
 
 static int teardown(void **state)
@@ -414,10 +427,10 @@ int main(void)
 		TEST(test_problems_of_the_door),
 		TEST(test_echo),
 		TEST(test_no_echo_without_the_option),
-		TEST(test_a_crowd_in_batches),
+		cmocka_unit_test_setup_teardown(test_a_crowd_in_batches, setup_patient, teardown),
 		cmocka_unit_test_setup_teardown(test_past_the_queue_it_is_overloaded, setup_small, teardown),
 		cmocka_unit_test_setup_teardown(test_a_list_past_the_queue, setup_small, teardown),
-		TEST(test_a_drain_with_open_requests),
+		cmocka_unit_test_setup_teardown(test_a_drain_with_open_requests, setup_hasty, teardown),
 		TEST(test_what_it_can_not_start_with),
 	};
 
