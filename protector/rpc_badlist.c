@@ -33,8 +33,8 @@ static const struct ban_subject *next_bad(const struct protector *protector, enu
 }
 
 /* All of them, at most LIST_MAX; NULL: the arena is at its cap. */
-static const struct ban_subject **list_bad(
-	const struct protector *protector, struct arena *arena, enum ban_kind kind, size_t *ret_count)
+static const struct ban_subject **list_bad(const struct protector *protector, struct arena *arena,
+	enum ban_kind kind, size_t *ret_count, protobuf_c_boolean *ret_more)
 {
 	const struct ban_subject **list = ARENA_ARRAY(arena, LIST_MAX, const struct ban_subject *);
 	int64_t now_ms = clock_wall_ms(protector->clock);
@@ -44,6 +44,7 @@ static const struct ban_subject **list_bad(
 		list[*ret_count] = subject;
 		subject = next_bad(protector, kind, subject, now_ms);
 	}
+	*ret_more = subject != NULL;
 	return list;
 }
 
@@ -101,7 +102,8 @@ PROTECTOR_METHOD(list_bad_accounts, ListBadAccounts)
 	struct protector *protector = container_of(service, struct protector, methods);
 	Protector__ListBadAccountsResponse response = PROTECTOR__LIST_BAD_ACCOUNTS_RESPONSE__INIT;
 	struct arena *arena = rpc_arena(call);
-	const struct ban_subject **list = list_bad(protector, arena, BAN_OF_ACCOUNT, &response.n_accounts);
+	const struct ban_subject **list =
+		list_bad(protector, arena, BAN_OF_ACCOUNT, &response.n_accounts, &response.truncated);
 	Protector__BadAccount *accounts = ARENA_ARRAY(arena, response.n_accounts, Protector__BadAccount);
 
 	response.accounts = ARENA_ARRAY(arena, response.n_accounts, Protector__BadAccount *);
@@ -226,7 +228,8 @@ PROTECTOR_METHOD(list_bad_addresses, ListBadAddresses)
 	struct protector *protector = container_of(service, struct protector, methods);
 	Protector__ListBadAddressesResponse response = PROTECTOR__LIST_BAD_ADDRESSES_RESPONSE__INIT;
 	struct arena *arena = rpc_arena(call);
-	const struct ban_subject **list = list_bad(protector, arena, BAN_OF_ADDRESS, &response.n_addresses);
+	const struct ban_subject **list =
+		list_bad(protector, arena, BAN_OF_ADDRESS, &response.n_addresses, &response.truncated);
 	Protector__BadAddress *addresses = ARENA_ARRAY(arena, response.n_addresses, Protector__BadAddress);
 	char *texts = arena_array(arena, response.n_addresses, ADDRESS_TEXT_MAX);
 

@@ -41,6 +41,9 @@ it as `challenge`: a text `v1.DIFFICULTY.EXPIRY.NONCE.MAC`. Append a dot and a d
 bits, and send that as `Flashsale-Solution` with the next attempt of the same account, from the same address, before EXPIRY (seconds since 1970). It counts
 once. `tools/challenge/` has solvers in JavaScript and Python.
 
+**Flashsale-Truncated.** Where the answer is a bare list, as on the compatible paths, nothing in it can say that it is not all. Then it carries the header
+`Flashsale-Truncated: true`; without the header it is all. The rest is on the `/v1` path of the same thing, in pages.
+
 **Unknown is not no.** OUTCOME_UNKNOWN (504) says that the request may or may not have taken effect: ask again with the same key.
 
 **Access** says who may call: `public` anybody, `shopper` a person for their own account, `operator` whoever runs the sale, `payment` the payment
@@ -129,7 +132,7 @@ class Reference:
 
     def answer(self, operation):
         (status, done), = ((status, response) for status, response in operation["responses"].items() if status != "default")
-        headers = "".join(f", with `{name}`" for name in done.get("headers", {}))
+        headers = "".join(f", with `{name}`" + " if there are more" * (name == "Flashsale-Truncated") for name in done.get("headers", {}))
         (kind, content), = done["content"].items()
         if kind != "application/json":
             return f"Answer {status}{headers}: `{kind}`."

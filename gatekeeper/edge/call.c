@@ -71,6 +71,7 @@ static void came(struct rpc_request *request)
 	if (request->output) {
 		answer_message(work, route_status(work->route), request->output);
 		version_show(work, request->output);
+		work->request->out.truncated = route_truncates(work->route, request->output);
 		if (work->route->created && work->request->out.status == 201)
 			work->request->out.location = location_of(work, request->output);
 	} else if (is_answer(&request->status)) {

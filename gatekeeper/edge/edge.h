@@ -49,6 +49,7 @@ struct edge_output {
 	const char *location;              /* or NULL */
 	const char *etag;                  /* or NULL */
 	const char *challenge;             /* header Flashsale-Challenge, or NULL */
+	bool truncated;                    /* header Flashsale-Truncated: a bare list is not all there is */
 	const char *trace;                 /* traceparent of this request */
 	const char *page_policy;           /* of a page for browsers: header Content-Security-Policy, and what goes with it; or NULL */
 	int32_t retry_after_s;             /* header Retry-After; 0: none */

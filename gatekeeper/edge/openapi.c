@@ -240,6 +240,11 @@ static json_t *responses(struct writer *writer, const struct route *route)
 			json_pack("{s:{s:s, s:{s:s, s:s}}}", "Location", "description",
 				"Path of what was made.", "schema", "type", "string", "format",
 				"uri-reference"));
+	if (route->more)
+		json_object_set_new(done, "headers",
+			json_pack("{s:{s:s, s:{s:s, s:[s]}}}", "Flashsale-Truncated", "description",
+				"There are more than are listed.", "schema", "type", "string", "enum",
+				"true"));
 	snprintf(status, sizeof(status), "%d", route_status(route));
 	json_object_set_new(all, status, done);
 	json_object_set_new(all, "default", reference("responses", "Problem"));

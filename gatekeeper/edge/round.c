@@ -131,6 +131,15 @@ static bool add_to(ProtobufCMessage *whole, ProtobufCMessage *part, struct arena
 	return true;
 }
 
+/* What is left out of one shard's list is left out of the whole. */
+static void note_more(ProtobufCMessage *whole, ProtobufCMessage *part)
+{
+	char **ours = text_field(whole, "next_page_token"), **theirs = text_field(part, "next_page_token");
+
+	if (ours && (*ours)[0])
+		*theirs = *ours;
+}
+
 static bool fail_full(struct rpc_request *request)
 {
 	request->output = NULL;
@@ -145,6 +154,8 @@ static bool join_on(struct round *round, struct work *work, struct rpc_request *
 
 	if (round->whole && !add_to(round->whole, request->output, request->arena))
 		return fail_full(request);
+	if (round->whole)
+		note_more(round->whole, request->output);
 	round->whole = request->output;
 	if (++round->asked == round->shards)
 		return false;

@@ -282,6 +282,16 @@ bool route_write(const struct route *route, const ProtobufCMessage *answer, stru
 	return json_write(text, route->method->output, route->surface, answer);
 }
 
+bool route_truncates(const struct route *route, const ProtobufCMessage *answer)
+{
+	const void *more = route->more ? json_field_value(route->more, answer) : NULL;
+
+	if (!more)
+		return false;
+	return route->more->kind == SHAPE_BOOL ? *(const protobuf_c_boolean *)more
+					       : **(const char *const *)more != '\0';
+}
+
 const char *route_shard_key(const struct route *route, const ProtobufCMessage *request)
 {
 	const char *key = route->shard_key ? *(char **)json_field_value(route->shard_key, request) : NULL;

@@ -186,6 +186,16 @@ static bool read_pattern(const Google__Api__HttpRule *rule, struct route *route,
 	return true;
 }
 
+static const struct json_field *find_more(const struct json_shape *output)
+{
+	const struct json_field *token = json_shape_field(output, "next_page_token");
+	const struct json_field *truncated = json_shape_field(output, "truncated");
+
+	if (token && token->kind == SHAPE_STRING && !token->repeated)
+		return token;
+	return truncated && truncated->kind == SHAPE_BOOL && !truncated->repeated ? truncated : NULL;
+}
+
 /* Fields that the binding and the method's options name. */
 static bool read_fields(const Google__Api__HttpRule *rule, struct route *route, struct error *error)
 {
@@ -198,6 +208,8 @@ static bool read_fields(const Google__Api__HttpRule *rule, struct route *route, 
 		route->response_body = json_shape_field(method->output, rule->response_body);
 		if (!route->response_body)
 			return wrong(error, route, "response_body is no field of the answer");
+		if (route->response_body->repeated)
+			route->more = find_more(method->output);
 	}
 	if (method->shard_key[0]) {
 		route->shard_key = json_shape_field(method->input, method->shard_key);

@@ -25,6 +25,7 @@ struct route {
 	enum json_surface surface;		/* JSON_V1 if the path begins with /v1/ */
 	bool body;				/* "*": the body is the request message */
 	const struct json_field *response_body; /* NULL: the whole answer */
+	const struct json_field *more; /* of an answer whose list alone is shown: says that there is more; NULL without one */
 	const struct json_field
 		*shard_key; /* string field of the input whose hash gives the shard; NULL: any instance */
 	const struct json_field *session_id; /* of the input, NULL without one */
@@ -88,6 +89,9 @@ bool route_write(const struct route *route, const ProtobufCMessage *answer, stru
 
 /* What a service (or the edge) refused, with the name of the field as this route's users know it. */
 void route_problem(const struct route *route, const struct rpc_status *status, struct problem *ret);
+
+/* Whether there is more than the list that the route shows, which has no place to say so: the header Flashsale-Truncated. */
+bool route_truncates(const struct route *route, const ProtobufCMessage *answer);
 
 /* The value that places the request; NULL: any instance. */
 const char *route_shard_key(const struct route *route, const ProtobufCMessage *request);

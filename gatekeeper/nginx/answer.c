@@ -45,6 +45,8 @@ static ngx_int_t add_headers(ngx_http_request_t *r, const struct edge_output *ou
 		return NGX_ERROR;
 	if (out->challenge && add_header(r, "Flashsale-Challenge", out->challenge) != NGX_OK)
 		return NGX_ERROR;
+	if (out->truncated && add_header(r, "Flashsale-Truncated", "true") != NGX_OK)
+		return NGX_ERROR;
 	if (out->page_policy && add_page_headers(r, out->page_policy) != NGX_OK)
 		return NGX_ERROR;
 	if (out->trace && add_header(r, "traceparent", out->trace) != NGX_OK)

@@ -14,6 +14,28 @@ def test_bad_accounts(sale, fresh):
     assert {"userID": user, "isBadGuy": True} not in sale.rest.get("/badguy/all").json()
 
 
+def test_a_list_that_is_cut_says_so(own_sale):
+    """A bare array can't hold a sign of it, so a header is there, and only then."""
+    names = [f"bad-{number:05}" for number in range(10_001)]
+    for at in range(0, len(names), 4096):
+        own_sale.grpc.call("protector", "BatchCreateBans", items=[{"user_id": name} for name in names[at : at + 4096]])
+    cut = own_sale.rest.get("/badguy/all")
+    assert cut.headers["Flashsale-Truncated"] == "true"
+    assert cut.json() == [{"userID": name, "isBadGuy": True} for name in names[:10_000]]
+    assert own_sale.grpc.call("protector", "ListBadAccounts").truncated
+    assert own_sale.rest.delete(f"/badguy/delete/userid/{names[0]}").status_code == 200
+    whole = own_sale.rest.get("/badguy/all")
+    assert "Flashsale-Truncated" not in whole.headers and [one["userID"] for one in whole.json()] == names[1:]
+    assert "Flashsale-Truncated" not in own_sale.rest.get("/badip/all").headers
+    # The other bare lists, which take a size; the lists of /v1 say it in their own way.
+    for path in ("/all", "/policy/all"):
+        rows = own_sale.rest.get(path)
+        assert len(rows.json()) > 1 and "Flashsale-Truncated" not in rows.headers
+        cut = own_sale.rest.get(f"{path}?pageSize=1")
+        assert cut.json() == rows.json()[:1] and cut.headers["Flashsale-Truncated"] == "true"
+    assert "Flashsale-Truncated" not in own_sale.rest.get("/v1/goods?pageSize=1").headers
+
+
 def test_bad_addresses(sale):
     ip = "198.51.100.23"
     assert sale.rest.get(f"/badip/clientip/{ip}").text == '{"clientIP":"%s","isBadIP":false}' % ip

@@ -171,6 +171,32 @@ static void test_purchase_check(void **state)
 	assert_non_null(strstr(tell(&answer), "\"quantityLimit\":0}"));
 }
 
+static void test_a_list_that_is_not_all(void **state)
+{
+	Inventory__ListGoodsResponse goods = INVENTORY__LIST_GOODS_RESPONSE__INIT;
+	Policy__ListPoliciesResponse policies = POLICY__LIST_POLICIES_RESPONSE__INIT;
+	Protector__ListBadAccountsResponse accounts = PROTECTOR__LIST_BAD_ACCOUNTS_RESPONSE__INIT;
+	Protector__ListBadAddressesResponse addresses = PROTECTOR__LIST_BAD_ADDRESSES_RESPONSE__INIT;
+	const struct {
+		const char *path;
+		const ProtobufCMessage *answer;
+	} lists[] = {{"/all", &goods.base}, {"/policy/all", &policies.base},
+		{"/policy/sku/SKU0001", &policies.base}, {"/badguy/all", &accounts.base},
+		{"/badip/all", &addresses.base}};
+
+	for (int more = 0; more < 2; more++) {
+		goods.next_page_token = policies.next_page_token = more ? "SKU0001" : "";
+		accounts.truncated = addresses.truncated = more;
+		for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+			assert_non_null(match("GET", lists[i].path));
+			assert_string_equal(tell(lists[i].answer), "[]"); /* its form stays */
+			assert_int_equal(route_truncates(fixture.match.route, lists[i].answer), more);
+		}
+	}
+	assert_false(route_truncates(match("GET", "/v1/goods"), &goods.base)); /* it shows the token */
+	assert_false(route_truncates(match("GET", "/sku/SKU0001"), &goods.base));
+}
+
 static void test_bad_accounts(void **state)
 {
 	const Protector__AddBadAccountRequest *add =
@@ -354,6 +380,7 @@ int main(void)
 		cmocka_unit_test_setup(test_buy, fixture_clear),
 		cmocka_unit_test_setup(test_client_check, fixture_clear),
 		cmocka_unit_test_setup(test_purchase_check, fixture_clear),
+		cmocka_unit_test_setup(test_a_list_that_is_not_all, fixture_clear),
 		cmocka_unit_test_setup(test_bad_accounts, fixture_clear),
 		cmocka_unit_test_setup(test_bad_addresses, fixture_clear),
 		cmocka_unit_test_setup(test_policies, fixture_clear),

@@ -143,11 +143,23 @@ static void test_what_is_made_is_201_with_its_path(void **state)
 	json_decref(root);
 }
 
+static void test_a_bare_list_may_be_truncated(void **state)
+{
+	json_t *root = make(), *paths = step(root, "paths"), *responses;
+
+	responses = step(step(step(paths, "/badguy/all"), "get"), "responses");
+	step(step(step(responses, "200"), "headers"), "Flashsale-Truncated");
+	responses = step(step(step(paths, "/v1/bans"), "get"), "responses");
+	assert_null(json_object_get(step(responses, "200"), "headers"));
+	json_decref(root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_every_route, fixture_clear),
 		cmocka_unit_test_setup(test_what_is_made_is_201_with_its_path, fixture_clear),
+		cmocka_unit_test_setup(test_a_bare_list_may_be_truncated, fixture_clear),
 		cmocka_unit_test_setup(test_references, fixture_clear),
 		cmocka_unit_test_setup(test_schemas, fixture_clear),
 	};

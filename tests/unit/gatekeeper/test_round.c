@@ -97,6 +97,18 @@ static void all_are_asked_for_a_list(void **state)
 	assert_int_equal(request.status.code, RPC_UNAVAILABLE);
 }
 
+/* The whole is not all if one of its parts is not. */
+static void what_one_leaves_out_is_told(void **state)
+{
+	for (int cut = 0; cut < 4; cut++) {
+		assert_int_equal(begin(EDGE_INVENTORY, "GET", "/all", NULL), 0);
+		for (int shard = 0; shard < 3; shard++)
+			assert_int_equal(answer(shard == cut ? "A" : "", "A", NULL), shard < 2);
+		assert_int_equal(page()->n_goods, 3);
+		assert_int_equal(route_truncates(work.route, request.output), cut < 3);
+	}
+}
+
 static void books_agree_only_all_together(void **state)
 {
 	for (int wrong = 0; wrong < 4; wrong++) {
@@ -173,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_key_places_it, fixture_clear),
 		cmocka_unit_test_setup(all_are_asked_for_a_list, fixture_clear),
+		cmocka_unit_test_setup(what_one_leaves_out_is_told, fixture_clear),
 		cmocka_unit_test_setup(books_agree_only_all_together, fixture_clear),
 		cmocka_unit_test_setup(a_page_is_of_one_shard, fixture_clear),
 		cmocka_unit_test_setup(a_token_of_nobody_is_refused, fixture_clear),
