@@ -1,9 +1,11 @@
 /* protector/bans.h - the bans and the allow list in memory.
  *
  * A ban is of a subject: an account, or an address or a range of them. A subject has at most one ban of each origin (operator, detector, the program's
- * settings) and owner (ourselves, or a peer): a newer one takes the place of the older. Of what persons said, whoever owns it, the newest by id counts. It counts from its making until expire_ms, by the time that the caller names. While a person's word
- * about a subject is in force, a detector's about the same subject does not make it harder; and it does not count while the subject is exempt from its detector. A client is refused by a ban of its account unless that is allowed, or by one of a range that covers its
- * address unless any range that covers it is allowed; of several the one that ends last is named. A shadow ban refuses nobody.
+ * settings, a lifting) and owner (ourselves, or a peer): a newer one takes the place of the older. It counts from its making until expire_ms, by the time that
+ * the caller names. Of what persons said, whoever owns it, the newest by id counts. While a person's word about a subject is in force, a detector's about the
+ * same subject does not make it harder; and a detector's does not count while the subject is exempt from that detector.
+ * A client is refused by a ban of its account unless that is allowed, or by one of a range that covers its address unless any range that covers it is allowed;
+ * of several the one that ends last is named. A shadow ban refuses nobody.
  * A judgement costs one probe of a hash table for the account and one for each length of range that is in use in the address's family.
  * Pure: asks no clock. Threads: belongs to one; the service's loop. */
 #ifndef FLASHSALE_PROTECTOR_BANS_H

@@ -1,8 +1,9 @@
 /* protector/decisions.h - from what the detectors decide to bans that are stored, shown and told.
  *
  * A decision comes from the analysis thread, crosses to the loop, is weighed there against what people said of the client, is committed by the writer, and then takes effect
- * as any ban does. A person's word about a client, and an allowance that covers its address, keep it from being made at all. What a detector in shadow decided never takes
- * the place of what is in force. At most DECISIONS_MAX are under way; more are dropped and counted.
+ * as any ban does. A person's word about a client, and an allowance that covers its address, keep it from being made at all. It never takes the place of a stronger one
+ * that is in force or on its way; what a detector in shadow decided is weaker than any. They come into force in the order in which they were decided. At most
+ * DECISIONS_MAX are under way; more are dropped and counted.
  * Threads: decisions_decided on the analysis thread; everything else on the loop, or before it has calls. */
 #ifndef FLASHSALE_PROTECTOR_DECISIONS_H
 #define FLASHSALE_PROTECTOR_DECISIONS_H

@@ -7,6 +7,8 @@
 #include <openssl/rand.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define KEY_NAME "history/key"
 #define LOOK_MS 1000 /* how often the room is looked at */
 #define DISK_RESERVE_BYTES (INT64_C(64) << 20)
@@ -397,6 +399,17 @@ static size_t append(char *to, size_t at, size_t max, const char *piece, size_t 
 	return at + length;
 }
 
+/* Without a last character of which a part did not fit: what goes out must be UTF-8. */
+static size_t whole_characters(const char *text, size_t length)
+{
+	size_t last = length;
+
+	while (last > 0 && ((unsigned char)text[last - 1] & 0xc0) == 0x80)
+		last--;
+	last -= last > 0;
+	return utf8_valid(text + last, length - last) ? length : last;
+}
+
 void history_erase_text(const char *from, char *to, size_t max)
 {
 	static const char instead[] = "[address]";
@@ -415,5 +428,7 @@ void history_erase_text(const char *from, char *to, size_t max)
 		if (*from) /* what ended the word */
 			at = append(to, at, max, from++, 1);
 	}
+	if (at == max)
+		at = whole_characters(to, at);
 	to[at] = '\0';
 }

@@ -2,8 +2,9 @@
  *
  * The bans in memory, the watch board and the maker of ids belong to the loop's thread; every method runs there, and none of those that read what
  * is in force touches the store. The store belongs to the writer's thread: a change is committed by it, then takes effect on the loop, then is answered
- * (rpc/change.h). Bans that are over are in the store only, and the loop reads them there. The writer's tick removes bans that have ended, some at a time; the loop hears of it after the commit. Nobody waits for
- * that: every look at a ban compares its end with the clock. Before the port is open, protector_start fills both from the store on the main thread. */
+ * (rpc/change.h). Bans that are over are in the store only, and the loop reads them there. The writer's tick removes bans that have ended, some at a time; the
+ * loop hears of it after the commit. Nobody waits for that: every look at a ban compares its end with the clock. Before the port is open, protector_start fills
+ * the bans and the board from the store on the main thread. */
 #ifndef FLASHSALE_PROTECTOR_PROTECTOR_H
 #define FLASHSALE_PROTECTOR_PROTECTOR_H
 

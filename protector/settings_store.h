@@ -16,7 +16,9 @@ struct settings_change {
 
 /* Unless a change that counts more is stored: then nothing. */
 int settings_store_put(struct store *store, MDB_txn *txn, const struct settings_change *change);
-/* Over the standard; `changes` by part, zero: it was never changed, or before changes had ids. What is stored and can not be any more is said in the log and left out. False: the store can't be read. */
-bool settings_store_load(struct store *store, struct detector_settings *settings, struct id changes[DETECTORS], struct error *error);
+/* Over the standard; `changes` by part, zero: it was never changed, or before changes had ids. What is stored and can not be any more is said in the log and left
+ * out. False: the store can't be read. */
+bool settings_store_load(
+	struct store *store, struct detector_settings *settings, struct id changes[DETECTORS], struct error *error);
 
 #endif

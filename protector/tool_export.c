@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "flashsale/protector/v1/protector.pb-c.h"
 #include "protector/lists.h"
+#include "protector/messages.h"
 #include "protector/tool_lists.h"
 #include "rpc/caller.h"
 #include "rpc/timestamp.h"
@@ -183,9 +184,7 @@ static int run_export(const struct tool_call *call)
 	if (!effect)
 		return tool_end(
 			call, TOOL_CANNOT, "--effect: expected deny, shadow, allow, slow or challenge");
-	export.effect = protobuf_c_enum_descriptor_get_value_by_name(
-		&protector__ban_effect__descriptor, list_effect_name(effect))
-				->value;
+	export.effect = message_effect(effect);
 	if (!tool_needs(call, "discovery-file", call->common->discovery_file))
 		return TOOL_CANNOT;
 	if (!rpc_caller_open(&export.caller, call->common, "protector", "protector",

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "flashsale/protector/v1/protector.pb-c.h"
 #include "protector/lists.h"
+#include "protector/messages.h"
 #include "protector/tool_lists.h"
 #include "rpc/caller.h"
 #include "rpc/timestamp.h"
@@ -216,17 +217,10 @@ static int keep_allowed(struct import *import)
 static bool set_item(struct arena *arena, const struct import *import, const struct list_ban *ban,
 	Protector__CreateBanRequest *item)
 {
-	static const Protector__BanEffect effects[BAN_EFFECTS] = {
-		[BAN_DENIES] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_DENY,
-		[BAN_SHADOWS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_SHADOW,
-		[BAN_ALLOWS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_ALLOW,
-		[BAN_SLOWS] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_SLOW,
-		[BAN_CHALLENGES] = PROTECTOR__BAN_EFFECT__BAN_EFFECT_CHALLENGE,
-	};
 	char text[ADDRESS_TEXT_MAX];
 
 	protector__create_ban_request__init(item);
-	item->effect = effects[ban->effect];
+	item->effect = message_effect(ban->effect);
 	item->reason =
 		ban->reason ? ban->reason : ((const struct import_settings *)import->call->own)->reason;
 	if (ban->subject.kind == BAN_OF_ACCOUNT) {

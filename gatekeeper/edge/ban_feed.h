@@ -1,7 +1,8 @@
 /* gatekeeper/edge/ban_feed.h - carries what watch streams tell of bans to a thread of its own, as plain data.
  *
  * A message is read where it comes, on the loop, into one piece of memory: texts are copied, addresses and ids parsed; an item that can't be a ban is left out and logged.
- * Detectors become bits, the first BAN_DETECTORS_MAX that are heard of; later ones have none, so that no lift reaches their bans before these are gone. It waits in line, at most BAN_WAITING_MAX bans; the thread hands the pieces over one by one, in order.
+ * Detectors become bits, the first BAN_DETECTORS_MAX that are heard of; later ones have none, so that no lift reaches their bans before these are gone. Pieces
+ * wait in line, at most BAN_WAITING_MAX bans in all (one piece alone may have more); the thread hands them over one by one, in order.
  * Threads: put on one; take() on the feed's. */
 #ifndef FLASHSALE_EDGE_BAN_FEED_H
 #define FLASHSALE_EDGE_BAN_FEED_H

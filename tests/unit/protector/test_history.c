@@ -454,6 +454,10 @@ static void test_texts(void **state)
 	check_text("std::map, 1.2.3, ..", "std::map, 1.2.3, ..");
 	check_text("fe80::1%eth0 \xc3\xa9", "[address]%eth0 \xc3\xa9");
 	check_text("1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1", "[address] [address] [address] [address] ");
+	/* it has become longer: what does not fit any more is not cut within a character */
+	check_text("1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1\xc3\xa9", "[address] [address] [address] [address]");
+	check_text("1.1.1.1 1.1.1.1 1.1.1.1 1.1.1 ab\xc3\xa9 too",
+		"[address] [address] [address] 1.1.1 ab\xc3\xa9");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
