@@ -34,7 +34,7 @@ const char *json_expected(const struct json_field *field)
 	case SHAPE_BYTES:
 		return "a string of base64";
 	case SHAPE_ENUM:
-		return "the name of a known value";
+		return "the full name of a known value";
 	case SHAPE_NULL:
 		return "null";
 	case SHAPE_TIMESTAMP:

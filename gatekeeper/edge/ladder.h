@@ -3,7 +3,7 @@
  *
  * What has to be one for all workers of a gatekeeper lies in a piece of memory that they share: the limits' buckets, which solutions were used, and the key of
  * challenges unless it comes from a file. Its size is fixed, whatever the number of clients:
- *  - LADDER_BUCKETS clients are slowed exactly; past that the one whose bucket is the emptiest is forgotten, and begins anew.
+ *  - LADDER_BUCKETS clients are slowed exactly; past that the one whose bucket is the fullest, so who tried least, is forgotten, and begins anew.
  *  - LADDER_USED solutions are remembered until their challenges expire; past that a solution is not taken. None ever counts twice at one gatekeeper.
  * Gatekeepers know nothing of one another's: what is solved counts once at each of those that share a key, and each slows by itself.
  * Threads: any, also of several processes; one mutex in the shared memory, which survives that a process dies with it. */
