@@ -11,7 +11,7 @@ from by_hand import Service
 from flashsale_client import Grpc, as_dict, wait_until
 from tools import supervise, tool
 
-SILENCE_MAX = "2s"
+SILENCE_MAX_S = 5  # a stop takes a part of it
 
 
 class Replica(Service):
@@ -38,7 +38,7 @@ class Replica(Service):
 @pytest.fixture
 def pair(own_sale, tmp_path):
     """(sale, a replica of its policy)."""
-    replica = Replica(tmp_path, own_sale.address("policy"), "--owner-silence-max", SILENCE_MAX).start()
+    replica = Replica(tmp_path, own_sale.address("policy"), "--owner-silence-max", f"{SILENCE_MAX_S}s").start()
     wait_until(lambda: replica.health() == 200, what="the replica serves")
     yield own_sale, replica
     replica.grpc.close()
@@ -81,17 +81,17 @@ def test_without_its_owner(pair):
     """It goes on for a while, then answers nothing; when the owner is back it knows what changed meanwhile."""
     sale, replica = pair
     replica.set("KEPT", units=4)
+    before = time.monotonic()
     replica.set("LATER-GONE", units=6)
     wait_until(lambda: (replica.limit("KEPT"), replica.limit("LATER-GONE")) == (4, 6))
     watching = replica.grpc.stream("policy", "WatchPolicies", timeout=60)
     next(watching)
     supervise(sale, "stop", "policy")
-    stopped = time.monotonic()
     assert replica.limit("KEPT") == 4 and replica.health() == 200
     code, why = replica.refuses(lambda: replica.set("NEW"))
     assert code == grpc.StatusCode.UNAVAILABLE and "the owner of the rules can't be reached" in why
     wait_until(lambda: replica.health() == 503, what="its rules are too old")
-    assert time.monotonic() - stopped > 1
+    assert time.monotonic() - before > SILENCE_MAX_S
     code, why = replica.refuses(lambda: replica.limit("KEPT"))
     assert code == grpc.StatusCode.UNAVAILABLE and "ask another" in why
     assert replica.refuses(lambda: list(watching))[0] == grpc.StatusCode.UNAVAILABLE

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import signal
+from contextlib import contextmanager
 
 import grpc
 
@@ -138,6 +141,24 @@ def reconcile(sale, *flags):
                 *flags)
 
 
+@contextmanager
+def inventory_asleep(sale):
+    """No hold ends meanwhile, however long it takes to stop who would hear of it."""
+    pid = sale.kill("inventory", signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def state_in_cart(store, hold):
+    rows = [json.loads(line) for line in tool("cart", "export", "--store", store).stdout.splitlines()]
+    return next((row["state"] for row in rows if row["kind"] == "line" and row["holdId"] == hold), None)
+
+
+LIVES_S = (5, 15, 45)  # of holds that are to end, but not before a slow machine came to where they are still needed
+
+
 def test_a_restored_inventory_is_reconciled(own_sale, tmp_path):
     sale, home, copy = own_sale, own_sale.home, tmp_path / "copy"
     put_on_sale(sale, "PLENTY", 100)
@@ -216,19 +237,34 @@ def test_a_restored_inventory_is_reconciled(own_sale, tmp_path):
 
 def test_what_ended_there_meanwhile_is_made_again(own_sale, tmp_path):
     """The restored inventory's time ran on: its holds are over. They get new ids, their keys lead to those."""
-    sale, home, copy = own_sale, own_sale.home, tmp_path / "copy"
-    put_on_sale(sale, "SHORT", 5, ttl="5s")
-    order = order_of(sale, "payer", "SHORT")
-    held = buy(sale, "holder", "SHORT", 2)
-    assert tool("inventory", "backup", "--store", home / "store" / "inventory", "--to", copy).returncode == 0
-    assert confirm(sale, order, "pay-1").status_code == 200
-    supervise(sale, "stop", "gatekeeper", "cart", "inventory")  # the cart's store has the hold as HELD
+    sale, home = own_sale, own_sale.home
+
+    def lived_until_the_cart_stopped(seconds):
+        sku, payer, copy = f"SHORT-{seconds}", f"payer-{seconds}", tmp_path / f"copy-{seconds}"
+        put_on_sale(sale, sku, 5, ttl=f"{seconds}s")
+        order = order_of(sale, payer, sku)
+        held = buy(sale, "holder", sku, 2)
+        assert tool("inventory", "backup", "--store", home / "store" / "inventory", "--to", copy).returncode == 0
+        paid = confirm(sale, order, "pay-1").status_code == 200
+        wait_until(lambda: state_in_cart(home / "store" / "cart", held), what="the cart's store has the hold")
+        with inventory_asleep(sale):
+            supervise(sale, "stop", "gatekeeper", "cart")
+        lived = paid and state_in_cart(home / "store" / "cart", held) == "HOLD_STATE_HELD"
+        return (sku, payer, copy, order, held) if lived else None
+
+    for seconds in LIVES_S:
+        if made := lived_until_the_cart_stopped(seconds):
+            break
+        supervise(sale, "start", "cart", "gatekeeper")
+        wait_until(lambda: sale.is_healthy(), what="the sale goes on")
+    sku, payer, copy, order, held = made
+    supervise(sale, "stop", "inventory")
     (home / "store" / "inventory").rename(tmp_path / "lost")
     assert tool("inventory", "restore", "--from", copy, "--store", home / "store" / "inventory").returncode == 0
     supervise(sale, "start", "inventory")
     wait_until(lambda: sale.grpc.call("inventory", "GetHold", hold_id=held, wait_for_ready=True).hold.state == 4, what="it has expired")
     # In time: a hold that is made again lasts as long as the goods say.
-    sale.grpc.call("inventory", "UpdateGoods", sku="SHORT", hold_ttl="600s")
+    sale.grpc.call("inventory", "UpdateGoods", sku=sku, hold_ttl="600s")
     report = tmp_path / "report.jsonl"
     applied = reconcile(sale, "--apply", "--report", report)
     assert applied.returncode == 0, applied
@@ -237,13 +273,13 @@ def test_what_ended_there_meanwhile_is_made_again(own_sale, tmp_path):
     assert rows[held]["result"] == rows[order["orderId"]]["result"] == "DONE"
     supervise(sale, "start", "cart", "gatekeeper")
     wait_until(lambda: sale.is_healthy(), what="the sale goes on")
-    again = wait_until(lambda: [a for a in [attempt(sale, "holder", "SHORT", 2, "key-holder-SHORT")] if a.outcome == "yes"])[0]
+    again = wait_until(lambda: [a for a in [attempt(sale, "holder", sku, 2, f"key-holder-{sku}")] if a.outcome == "yes"])[0]
     assert (again.body["holdId"], again.body["state"]) == (rows[held]["holdIdThere"], "HOLD_STATE_HELD"), again.body
     new = wait_until(lambda: get(sale, {"orderId": rows[order["orderId"]]["orderIdThere"]}))
     assert (state(new), new["paymentReference"]) == ("PAID", "pay-1")
-    assert held_units(sale, "SHORT") == {"holder": 2, "payer": 1}
-    assert sale.rest.get("/v1/users/holder/units/SHORT").json()["goodsQuantity"] == 2
-    check_books(sale, "SHORT")
+    assert held_units(sale, sku) == {"holder": 2, payer: 1}
+    assert sale.rest.get(f"/v1/users/holder/units/{sku}").json()["goodsQuantity"] == 2
+    check_books(sale, sku)
     proved(home / "store" / "inventory")
 
 
@@ -273,19 +309,30 @@ def of_user(sale, user):
 
 def test_what_inventory_let_go_of_is_not_made_again(installations, tmp_path):
     """A cart's store from before a sale was archived: what it still has as held had ended, what was paid is in the export."""
-    sale = installations("--hold-ttl", "3s", "--set", "inventory.retention=1s")
+    sale = installations("--hold-ttl", "5s", "--set", "inventory.retention=1s")
     sale.up()
     home, stale, copy = sale.home, tmp_path / "stale", tmp_path / "copy"
-    put_on_sale(sale, "OVER", 10)
-    put_on_sale(sale, "ON", 10)
+    put_on_sale(sale, "OVER", 100)
+    put_on_sale(sale, "ON", 100)
     paid, kept = order_of(sale, "payer", "OVER"), order_of(sale, "keeper", "ON")
     for order in (paid, kept):
         assert confirm(sale, order, "pay-1").status_code == 200
-    buy(sale, "holder", "OVER", 2)
-    buy(sale, "other", "ON", 2)
-    supervise(sale, "stop", "cart")
-    shutil.copytree(home / "store" / "cart", stale)
-    supervise(sale, "start", "cart")
+
+    def stale_store_has(holder, other):
+        """Of a hold, that it is one."""
+        held = buy(sale, holder, "OVER", 2)
+        buy(sale, other, "ON", 2)
+        wait_until(lambda: state_in_cart(home / "store" / "cart", held), what="the cart's store has the hold")
+        with inventory_asleep(sale):
+            supervise(sale, "stop", "cart")
+        shutil.rmtree(stale, ignore_errors=True)
+        shutil.copytree(home / "store" / "cart", stale)
+        supervise(sale, "start", "cart")
+        wait_until(lambda: sale.is_healthy(), what="the sale goes on")
+        return state_in_cart(stale, held) == "HOLD_STATE_HELD"
+
+    # again where the machine was too slow for it
+    holder = next(f"holder-{i}" for i in range(10) if stale_store_has(f"holder-{i}", f"other-{i}"))
     archive(sale, "OVER")
     assert tool("inventory", "backup", "--store", home / "store" / "inventory", "--to", copy).returncode == 0
     put_on_sale(sale, "OVER", 50)
@@ -313,7 +360,7 @@ def test_what_inventory_let_go_of_is_not_made_again(installations, tmp_path):
         proved(home / "store" / "inventory")
 
     reconciled("OVER", "ON")
-    buy(sale, "holder", "OVER")  # a sale of its own
+    buy(sale, holder, "OVER")  # a sale of its own
     supervise(sale, "stop", "inventory")
     (home / "store" / "inventory").rename(tmp_path / "lost")
     assert tool("inventory", "restore", "--from", copy, "--store", home / "store" / "inventory").returncode == 0
