@@ -1,6 +1,7 @@
 /* tool_replay.c - `flashsale-protector replay FILE`: whom the detectors would have banned, and why. */
 #include "protector/tool_replay.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -28,11 +29,22 @@ static const char *effect_name(enum ban_effect effect)
 	return names[effect];
 }
 
+/* A shopper chooses what an account is called: it makes no lines of its own here, and says nothing to the terminal. */
+static const char *printable(const char *user_id, char to[BANS_USER_MAX + 1])
+{
+	size_t at = 0;
+
+	for (; user_id[at]; at++)
+		to[at] = iscntrl((unsigned char)user_id[at]) ? '?' : user_id[at];
+	to[at] = '\0';
+	return to;
+}
+
 /* One line: when after the first event, what, whom, for how long, why. */
 static void print_decision(void *context, const struct decision *decision)
 {
 	const struct replay_result *result = context;
-	char storage[BANS_EVIDENCE_MAX + 1], address[ADDRESS_TEXT_MAX];
+	char storage[BANS_EVIDENCE_MAX + 1], address[ADDRESS_TEXT_MAX], user[BANS_USER_MAX + 1];
 	struct text why;
 	const bool account = decision->subject.kind == BAN_OF_ACCOUNT;
 
@@ -41,7 +53,8 @@ static void print_decision(void *context, const struct decision *decision)
 	printf("%10.3f s  %-9s  %s %s  for %lld s: %s\n",
 		(double)(decision->create_us - result->first_us) / 1e6, effect_name(decision->effect),
 		account ? "account" : "address",
-		account ? decision->subject.user_id : address_format(&decision->subject.address, address),
+		account ? printable(decision->subject.user_id, user)
+			: address_format(&decision->subject.address, address),
 		(long long)((decision->expire_us - decision->create_us) / 1000000), why.data);
 }
 

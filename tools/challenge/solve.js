@@ -129,7 +129,8 @@
   if (typeof require !== "undefined" && typeof process !== "undefined" && require.main === module) {
     try {
       if (process.argv.length !== 3) throw new Error("usage: solve.js CHALLENGE");
-      console.log(solveChallenge(process.argv[2]));
+      const help = process.argv[2] === "-h" || process.argv[2] === "--help";
+      console.log(help ? "usage: solve.js CHALLENGE; prints the solution, for the header Flashsale-Solution" : solveChallenge(process.argv[2]));
     } catch (error) {
       console.error("solve.js: " + error.message);
       process.exit(1);

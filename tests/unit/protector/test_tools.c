@@ -11,6 +11,7 @@
 #include "cmocka_first.h"
 
 #include "flashsale/protector/v1/protector.pb-c.h"
+#include "protector/recording.h"
 #include "rpc/caller.h"
 #include "tests/unit/base/folder.h"
 
@@ -272,9 +273,10 @@ static void test_a_list_goes_in_and_out(void **state)
 {
 	write_file(w.list,
 		"# bans\nuser:eve\n192.0.2.7 # one\n198.51.100.0/24\n"
-		"{\"userID\":\"mallory\",\"effect\":\"BAN_EFFECT_SLOW\",\"reason\":\"much too fast\"}\n");
+		"{\"userID\":\"mallory\",\"effect\":\"BAN_EFFECT_SLOW\",\"reason\":\"much too fast\"}\n"
+		"{\"userID\":\"robot\",\"source\":\"BAN_SOURCE_DETECTOR\"}\n");
 	assert_int_equal(RUN("import", w.list, "--discovery-file", w.found, "--reason", "listed"), 0);
-	assert_non_null(strstr(said, "4 bans"));
+	assert_string_equal(said, "4 bans imported, 1 left out: no person made them\n");
 	assert_int_equal(
 		RUN("import", w.list, "--discovery-file", w.found), 0); /* again: they take their places */
 	assert_int_equal(RUN("export", "--discovery-file", w.found), 0);
@@ -320,6 +322,30 @@ static void test_lists_that_are_refused(void **state)
 	assert_int_equal(RUN("export", "--discovery-file", w.found, "--json", "--out", "/nowhere/out"), 1);
 }
 
+/* A line a decision, whatever a shopper is called. */
+static void test_a_replay_has_its_own_lines(void **state)
+{
+	static const char user[] = "eve\n\033[2Jadam";
+	struct traffic traffic = {
+		.user_id = {user, sizeof(user) - 1}, .kind = TRAFFIC_BUY, .counts_account = true};
+	struct error error;
+	struct recording_writer *writer = recording_create(w.out, &error);
+
+	assert_non_null(writer);
+	for (int i = 0; i < 400; i++) {
+		traffic.time_us = INT64_C(1700000000000000) + i * INT64_C(5000);
+		recording_write(writer, &traffic);
+	}
+	assert_true(recording_finish(writer, &error));
+	assert_int_equal(RUN("replay", w.out), 0);
+	assert_non_null(strstr(said, "account eve??[2Jadam  for "));
+	assert_null(strstr(said, "\nadam"));
+	assert_null(strchr(said, '\033'));
+	assert_int_equal(RUN("replay", w.out, "--sums"), 0);
+	assert_null(strstr(said, "account"));
+	assert_non_null(strstr(said, "1 bans"));
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -329,6 +355,7 @@ int main(int argc, char **argv)
 		TEST(test_what_can_not_be_is_refused),
 		TEST(test_a_list_goes_in_and_out),
 		TEST(test_lists_that_are_refused),
+		TEST(test_a_replay_has_its_own_lines),
 	};
 
 	if (argc > 1)
