@@ -7,8 +7,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-#define CHUNK 4096
-#define CHUNKS_MAX ((BAN_TABLE_MAX + CHUNK - 1) / CHUNK)
+#define CHUNKS_MAX ((BAN_TABLE_MAX + BAN_CHUNK - 1) / BAN_CHUNK)
 #define SLOTS_FIRST 256
 #define RANGE_KEY_BYTES 17
 
@@ -141,12 +140,13 @@ bool ban_table_grow(const struct ban_table *table, struct ban_growth *growth)
 		growth->by_id = index_doubled(&table->by_id);
 		growth->by_subject = index_doubled(&table->by_subject);
 	}
-	if (!table->free && table->used == table->chunk_count * CHUNK && table->chunk_count < CHUNKS_MAX) {
+	if (!table->free && table->used == table->chunk_count * BAN_CHUNK &&
+		table->chunk_count < CHUNKS_MAX) {
 		growth->chunks = NEW_ARRAY(table->chunk_count + 1, struct ban_entry *);
 		if (table->chunk_count)
 			memcpy(growth->chunks, table->chunks,
 				table->chunk_count * sizeof(struct ban_entry *));
-		growth->chunks[table->chunk_count] = NEW_ARRAY(CHUNK, struct ban_entry);
+		growth->chunks[table->chunk_count] = NEW_ARRAY(BAN_CHUNK, struct ban_entry);
 	}
 	return growth->by_id.slots || growth->chunks;
 }
@@ -189,7 +189,7 @@ static bool take_place(struct ban_table *table, uint32_t *ret)
 		table->free = (uint32_t)ban_table_at(table, *ret)->end_ms;
 		return true;
 	}
-	if (table->used == table->chunk_count * CHUNK)
+	if (table->used == table->chunk_count * BAN_CHUNK)
 		return false;
 	*ret = table->used++;
 	return true;

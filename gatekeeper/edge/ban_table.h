@@ -12,6 +12,7 @@
 
 #define BAN_TABLE_MAX 4000000
 #define BAN_USER_MAX 64
+#define BAN_CHUNK 4096 /* bans that lie together; a power of two */
 
 enum ban_source { BAN_OF_PERSON, BAN_OF_SETTING, BAN_OF_DETECTOR };
 enum ban_effect_kind { BAN_EFFECT_NONE, BAN_EFFECT_SLOW, BAN_EFFECT_CHALLENGE, BAN_EFFECT_DENY, BAN_EFFECT_ALLOW, BAN_EFFECT_LIFT };
@@ -79,7 +80,7 @@ bool ban_table_remove(struct ban_table *table, const struct id *id);
 
 static inline struct ban_entry *ban_table_at(const struct ban_table *table, uint32_t number)
 {
-	return &table->chunks[number >> 12][number & 4095];
+	return &table->chunks[number / BAN_CHUNK][number % BAN_CHUNK];
 }
 
 static inline void ban_table_prepare(const struct ban_table *table, const struct ban_key *key)
