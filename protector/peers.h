@@ -7,7 +7,8 @@
  * What must hold everywhere:
  *  - Of what persons said of a subject the newest by id counts. Who has an older word and hears the newer one ends its own, as a newer ban does in one protector.
  *  - A lift exempts from the detectors that it names at every protector. Who has a ban of such a detector and hears of the lift ends it.
- *  - To take away what a peer has is the peer's to do: peers_remove asks it to. One that is away makes that fail, before anything was changed.
+ *  - To take away what a peer has is the peer's to do: peers_remove asks it to. One that is away makes that fail, before anything was changed. What nobody has told of yet all are
+ *    asked for (rpc_elsewhere.c), and there is none only if all say so.
  *
  * Threads: the loop; new and free on the main thread, before the first call and after the last; open and close there too, while the loop runs. */
 #ifndef FLASHSALE_PROTECTOR_PEERS_H

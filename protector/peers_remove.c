@@ -87,6 +87,7 @@ static void ask(struct errand *errand)
 	char text[ID_TEXT_LENGTH + 1];
 
 	request.ban_id = id_format(&errand->id, text);
+	request.own = true;
 	errand->request = (struct rpc_request){.service = &protector__protector_service__descriptor,
 		.method = protobuf_c_service_descriptor_get_method_by_name(
 			&protector__protector_service__descriptor, "DeleteBan"),

@@ -127,9 +127,10 @@ PROTECTOR_METHOD(batch_create_bans, BatchCreateBans);
 PROTECTOR_METHOD(get_ban, GetBan);
 PROTECTOR_METHOD(delete_ban, DeleteBan);
 PROTECTOR_METHOD(watch_bans, WatchBans);
-/* What bans and allowances share: the entry of this id that is in force, or NULL and the call is over; its removal; the arguments of a page. */
-const struct ban *rpc_find_ban(struct protector *protector, struct rpc_call *call, const char *field,
-	const char *text, bool allowance);
+/* What bans and allowances share: the entry if it is in force, ours or heard of, else NULL and the call is over, or goes on elsewhere; its removal; the arguments of a page. */
+struct elsewhere;
+const struct ban *rpc_find_ban(struct protector *protector, struct rpc_call *call, bool allowance,
+	const struct elsewhere *wanted);
 bool rpc_start_removal(struct protector *protector, struct rpc_call *call, const struct ban *ban,
 	struct remove_change *change);
 void rpc_ban_gone(struct rpc_call *call, const struct ban *was);
@@ -142,9 +143,17 @@ PROTECTOR_METHOD(list_bans, ListBans);
 enum rpc_code rpc_find_ended(
 	struct protector *protector, struct rpc_call *call, const struct id *id, Protector__Ban **ret);
 /* rpc_elsewhere.c */
-/* Asks the others for a ban that is not known here, and ends the call. */
-void rpc_get_elsewhere(struct protector *protector, struct rpc_call *call,
-	const Protector__GetBanRequest *request, Protector__GetBanResponse_Closure answer);
+struct elsewhere { /* one entry that is not known here, and how the others are asked for it */
+	const char *method;
+	const ProtobufCMessage *question; /* the request, with `own`; packed at once */
+	const char *what, *id;		  /* "ban"; the request's id */
+	const char *absent;		  /* how "there is no ban ID" ends */
+	bool own;			  /* the call is such a question: nobody else is asked */
+	bool removes;			  /* the method takes it away */
+	ProtobufCClosure answer;	  /* the method's */
+};
+/* Ends the call: with the answer of who has it; NOT_FOUND when nobody has; DEPENDENCY_DOWN when somebody could not be asked. */
+void rpc_ask_elsewhere(struct protector *protector, struct rpc_call *call, const struct elsewhere *wanted);
 /* Adds to a page of bans that are over those of the others, in order, and ends the call. `page` lives in the call's arena, with room for `max`. */
 void rpc_list_elsewhere(struct protector *protector, struct rpc_call *call,
 	const Protector__ListBansRequest *request, Protector__ListBansResponse *page, size_t max,

@@ -66,13 +66,23 @@ PROTECTOR_METHOD(delete_allowance, DeleteAllowance)
 {
 	struct protector *protector = container_of(service, struct protector, methods);
 	struct delete_allowance *delete = ARENA_NEW(rpc_arena(call), struct delete_allowance);
+	Protector__DeleteAllowanceRequest question = *request;
+	const struct elsewhere elsewhere = {.method = "DeleteAllowance",
+		.question = &question.base,
+		.what = "allowance",
+		.id = request->allowance_id,
+		.absent = " in force",
+		.own = request->own,
+		.removes = true,
+		.answer = (ProtobufCClosure)answer};
 	const struct ban *ban;
 
 	if (!delete) {
 		protector_fail_too_large(call);
 		return;
 	}
-	ban = rpc_find_ban(protector, call, "allowance_id", request->allowance_id, true);
+	question.own = true;
+	ban = rpc_find_ban(protector, call, true, &elsewhere);
 	if (!ban)
 		return;
 	delete->answer = answer;
@@ -84,8 +94,18 @@ PROTECTOR_METHOD(get_allowance, GetAllowance)
 {
 	struct protector *protector = container_of(service, struct protector, methods);
 	Protector__GetAllowanceResponse response = PROTECTOR__GET_ALLOWANCE_RESPONSE__INIT;
-	const struct ban *ban = rpc_find_ban(protector, call, "allowance_id", request->allowance_id, true);
+	Protector__GetAllowanceRequest question = *request;
+	const struct elsewhere elsewhere = {.method = "GetAllowance",
+		.question = &question.base,
+		.what = "allowance",
+		.id = request->allowance_id,
+		.absent = " in force",
+		.own = request->own,
+		.answer = (ProtobufCClosure)answer};
+	const struct ban *ban;
 
+	question.own = true;
+	ban = rpc_find_ban(protector, call, true, &elsewhere);
 	if (!ban)
 		return;
 	response.allowance = message_allowance(rpc_arena(call), ban);

@@ -30,19 +30,35 @@ bool rpc_read_ban_id(struct rpc_call *call, const char *field, const char *text,
 	return false;
 }
 
-const struct ban *rpc_find_ban(struct protector *protector, struct rpc_call *call, const char *field,
-	const char *text, bool allowance)
+/* Unless one knows here that it is over, it may have been made at another protector a moment ago. */
+static void find_elsewhere(struct protector *protector, struct rpc_call *call, const struct id *id,
+	bool allowance, const struct elsewhere *wanted)
+{
+	Protector__Ban *ended;
+	const enum rpc_code code = wanted->own ? RPC_NOT_FOUND : rpc_find_ended(protector, call, id, &ended);
+
+	if (code == RPC_OK)
+		fail_not_found(call, id, allowance);
+	else if (code == RPC_NOT_FOUND)
+		rpc_ask_elsewhere(protector, call, wanted);
+}
+
+const struct ban *rpc_find_ban(
+	struct protector *protector, struct rpc_call *call, bool allowance, const struct elsewhere *wanted)
 {
 	const struct ban *ban;
 	struct id id;
 
-	if (!rpc_read_ban_id(call, field, text, &id))
+	if (!rpc_read_ban_id(call, allowance ? "allowance_id" : "ban_id", wanted->id, &id))
 		return NULL;
 	ban = bans_get(protector->bans, &id);
-	if (ban && ban_in_force(ban, clock_wall_ms(protector->clock)) &&
-		(!allowance || ban->effect == BAN_ALLOWS))
+	if (!ban)
+		find_elsewhere(protector, call, &id, allowance, wanted);
+	else if ((wanted->own && ban->owner != BANS_OWN) || (allowance && ban->effect != BAN_ALLOWS) ||
+		 !ban_in_force(ban, clock_wall_ms(protector->clock)))
+		fail_not_found(call, &id, allowance);
+	else
 		return ban;
-	fail_not_found(call, &id, allowance);
 	return NULL;
 }
 
@@ -245,13 +261,23 @@ PROTECTOR_METHOD(delete_ban, DeleteBan)
 {
 	struct protector *protector = container_of(service, struct protector, methods);
 	struct delete_ban *delete = ARENA_NEW(rpc_arena(call), struct delete_ban);
+	Protector__DeleteBanRequest question = *request;
+	const struct elsewhere elsewhere = {.method = "DeleteBan",
+		.question = &question.base,
+		.what = "ban",
+		.id = request->ban_id,
+		.absent = " in force",
+		.own = request->own,
+		.removes = true,
+		.answer = (ProtobufCClosure)answer};
 	const struct ban *ban;
 
 	if (!delete) {
 		protector_fail_too_large(call);
 		return;
 	}
-	ban = rpc_find_ban(protector, call, "ban_id", request->ban_id, false);
+	question.own = true;
+	ban = rpc_find_ban(protector, call, false, &elsewhere);
 	if (!ban)
 		return;
 	delete->answer = answer;
@@ -260,6 +286,22 @@ PROTECTOR_METHOD(delete_ban, DeleteBan)
 }
 
 /* ---- reads, from memory ---- */
+
+static void get_elsewhere(struct protector *protector, struct rpc_call *call,
+	const Protector__GetBanRequest *request, Protector__GetBanResponse_Closure answer)
+{
+	Protector__GetBanRequest question = *request;
+
+	question.own = true;
+	rpc_ask_elsewhere(protector, call,
+		&(struct elsewhere){.method = "GetBan",
+			.question = &question.base,
+			.what = "ban",
+			.id = request->ban_id,
+			.absent = ": it never was, or it ended longer ago than bans are kept",
+			.own = request->own,
+			.answer = (ProtobufCClosure)answer});
+}
 
 PROTECTOR_METHOD(get_ban, GetBan)
 {
@@ -279,7 +321,7 @@ PROTECTOR_METHOD(get_ban, GetBan)
 	else
 		code = rpc_find_ended(protector, call, &id, &response.ban);
 	if (code == RPC_NOT_FOUND)
-		rpc_get_elsewhere(protector, call, request, answer);
+		get_elsewhere(protector, call, request, answer);
 	if (code != RPC_OK)
 		return;
 	if (response.ban)

@@ -1,4 +1,5 @@
-/* rpc_elsewhere.c - what other protectors know of bans that this one does not: those that are over, which nobody watches, and those made a moment ago. */
+/* rpc_elsewhere.c - what other protectors know of bans that this one does not: those that are over, which nobody watches, and those made a moment ago,
+ * which are shown and lifted all the same. Who can't be asked may have it: then nobody says that there is none. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,56 +13,65 @@ struct search {
 	struct rpc_survey survey;
 	struct protector *protector;
 	struct rpc_call *call;
-	const char *ban_id; /* the request's */
-	Protector__GetBanResponse_Closure answer;
+	struct elsewhere wanted;
 };
 
-static void fail_not_found(struct rpc_call *call, const char *ban_id)
+static void fail_not_found(struct rpc_call *call, const struct elsewhere *wanted)
 {
-	rpc_fail_reason(call, COMMON__REASON__REASON_NOT_FOUND,
-		"there is no ban %s: it never was, or it ended longer ago than bans are kept", ban_id);
+	rpc_fail_reason(call, COMMON__REASON__REASON_NOT_FOUND, "there is no %s %s%s", wanted->what,
+		wanted->id, wanted->absent);
+}
+
+/* It may have been heard of meanwhile; its watch says soon that it is over. */
+static void forget(struct bans *bans, const char *text)
+{
+	const struct ban *ban;
+	struct id id;
+
+	ban = id_parse(text, &id) ? bans_get(bans, &id) : NULL;
+	if (ban && ban->owner != BANS_OWN)
+		bans_remove(bans, &id, ban->owner);
 }
 
 static void searched(struct rpc_survey *survey)
 {
 	struct search *search = container_of(survey, struct search, survey);
+	const struct elsewhere *wanted = &search->wanted;
 	char **missing;
 
 	for (size_t i = 0; survey->entries && i < survey->count; i++) {
-		if (survey->entries[i].answer) {
-			search->answer(
-				(const Protector__GetBanResponse *)survey->entries[i].answer, search->call);
-			return;
-		}
+		if (!survey->entries[i].answer)
+			continue;
+		if (wanted->removes)
+			forget(search->protector->bans, wanted->id);
+		wanted->answer(survey->entries[i].answer, search->call);
+		return;
 	}
 	if (peers_missing(search->protector->peers, survey, &missing))
 		rpc_fail_reason(search->call, COMMON__REASON__REASON_DEPENDENCY_DOWN,
-			"no protector that is here knows ban %s, and %s is away", search->ban_id, missing[0]);
+			"no protector that is here knows %s %s, and %s does not answer", wanted->what,
+			wanted->id, missing[0]);
 	else if (arena_exhausted(survey->arena))
 		protector_fail_too_large(search->call);
 	else
-		fail_not_found(search->call, search->ban_id);
+		fail_not_found(search->call, wanted);
 }
 
-void rpc_get_elsewhere(struct protector *protector, struct rpc_call *call,
-	const Protector__GetBanRequest *request, Protector__GetBanResponse_Closure answer)
+void rpc_ask_elsewhere(struct protector *protector, struct rpc_call *call, const struct elsewhere *wanted)
 {
-	Protector__GetBanRequest question = PROTECTOR__GET_BAN_REQUEST__INIT;
 	struct search *search = ARENA_NEW(rpc_arena(call), struct search);
 
 	if (!search) {
 		protector_fail_too_large(call);
 		return;
 	}
-	question.ban_id = request->ban_id;
-	question.own = true;
 	search->survey.done = searched;
 	search->protector = protector;
 	search->call = call;
-	search->ban_id = request->ban_id;
-	search->answer = answer;
-	if (request->own || !peers_ask(protector->peers, call, "GetBan", &question.base, &search->survey))
-		fail_not_found(call, request->ban_id);
+	search->wanted = *wanted;
+	if (wanted->own ||
+		!peers_ask(protector->peers, call, wanted->method, wanted->question, &search->survey))
+		fail_not_found(call, wanted);
 }
 
 /* ---- a page of those that are over ---- */

@@ -119,6 +119,19 @@ def test_a_ban_of_one_is_read_and_lifted_through_any(two, fresh, made_by):
     assert two.rest.get("/v1/bans/01890a5d-ac96-774b-bcce-b302099a8057").status_code == 404
 
 
+def test_a_ban_is_lifted_at_once_through_the_other(two, fresh):
+    """Who is asked has not heard of it yet, or just so; either way it is there, and then it is not."""
+    for number in range(20):
+        made_by, other = BOTH[number % 2], BOTH[1 - number % 2]
+        ban = two.grpc.call(made_by, "CreateBan", user_id=fresh("bad")).ban
+        assert two.grpc.call(other, "DeleteBan", ban_id=ban.ban_id).ban.ban_id == ban.ban_id
+        entry = two.grpc.call(made_by, "CreateAllowance", user_id=fresh("good")).allowance
+        assert two.grpc.call(other, "GetAllowance", allowance_id=entry.allowance_id).allowance == entry
+        assert two.grpc.call(other, "DeleteAllowance", allowance_id=entry.allowance_id).allowance == entry
+        over_rest = two.rest.post("/v1/bans", {"userID": fresh("bad")}).json()["banId"]
+        assert [two.rest.delete(f"/v1/bans/{over_rest}").status_code for _ in range(3)] == [200, 404, 404]
+
+
 def test_the_newest_word_counts_at_every_protector(two, fresh):
     user = fresh("user")
     first = two.grpc.call("protector", "CreateBan", user_id=user, reason="first").ban

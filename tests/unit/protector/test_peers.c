@@ -447,6 +447,99 @@ static void a_lift_goes_to_the_owner(void **state)
 	assert_int_equal(lift(1, id).code, RPC_NOT_FOUND);
 }
 
+struct forgetting {
+	struct bans *bans;
+	struct id id;
+};
+
+static void forget_run(void *context)
+{
+	struct forgetting *forgetting = context;
+	const struct ban *ban = bans_get(forgetting->bans, &forgetting->id);
+
+	assert_true(ban && ban->owner != BANS_OWN);
+	bans_remove(forgetting->bans, &forgetting->id, ban->owner);
+}
+
+/* It is as it was before it heard of this ban. */
+static void forget(int house, const char *ban_id)
+{
+	struct forgetting forgetting = {.bans = w.houses[house].protector.bans};
+
+	assert_true(id_parse(ban_id, &forgetting.id));
+	rpc_run(w.houses[house].protector.loop, forget_run, &forgetting);
+}
+
+static void what_was_not_heard_of_yet_is_lifted_too(void **state)
+{
+	char id[ID_TEXT_LENGTH + 1];
+
+	ban(0, "mallory", DENY, id);
+	await_denied(1, "mallory", true);
+	forget(1, id);
+	assert_false(is_denied(1, "mallory"));
+	assert_int_equal(lift(1, id).code, RPC_OK);
+	assert_false(is_denied(0, "mallory"));
+	assert_int_equal(fixture_rows(&w.houses[0].f, 0), 0);
+	assert_int_equal(lift(1, id).code, RPC_NOT_FOUND);
+	assert_int_equal(lift(0, id).code, RPC_NOT_FOUND);
+}
+
+static enum rpc_code ask_for_allowance(int house, bool removes, const char *id)
+{
+	Protector__GetAllowanceRequest get = PROTECTOR__GET_ALLOWANCE_REQUEST__INIT;
+	Protector__DeleteAllowanceRequest delete = PROTECTOR__DELETE_ALLOWANCE_REQUEST__INIT;
+	struct asked asked;
+
+	get.allowance_id = delete.allowance_id = (char *)(uintptr_t)id;
+	ask(house, removes ? "DeleteAllowance" : "GetAllowance", removes ? &delete.base : &get.base, &asked);
+	arena_release(&asked.arena);
+	return asked.request.status.code;
+}
+
+static void an_allowance_too_and_no_ban_for_one(void **state)
+{
+	char id[ID_TEXT_LENGTH + 1], other[ID_TEXT_LENGTH + 1];
+
+	ban(0, "alice", PROTECTOR__BAN_EFFECT__BAN_EFFECT_ALLOW, id);
+	ban(0, "mallory", DENY, other);
+	await_denied(1, "mallory", true);
+	forget(1, id);
+	forget(1, other);
+	assert_int_equal(ask_for_allowance(1, false, id), RPC_OK);
+	assert_int_equal(ask_for_allowance(1, true, id), RPC_OK);
+	assert_int_equal(ask_for_allowance(1, false, id), RPC_NOT_FOUND);
+	assert_int_equal(ask_for_allowance(1, false, other), RPC_NOT_FOUND);
+	assert_int_equal(ask_for_allowance(1, true, other), RPC_NOT_FOUND);
+	assert_true(is_denied(0, "mallory"));
+}
+
+/* Who can't be asked may have it; what is over here is known to be over. */
+static void unheard_of_is_not_absent_while_one_is_away(void **state)
+{
+	char id[ID_TEXT_LENGTH + 1], own[ID_TEXT_LENGTH + 1];
+	struct rpc_status status;
+
+	ban(1, "trudy", DENY, own);
+	assert_int_equal(lift(1, own).code, RPC_OK);
+	ban(0, "mallory", DENY, id);
+	await_denied(1, "mallory", true);
+	forget(1, id);
+	stop(&w.houses[0]);
+	status = lift(1, id);
+	assert_int_equal(status.code, RPC_UNAVAILABLE);
+	assert_string_equal(status.reason, "DEPENDENCY_DOWN");
+	assert_non_null(strstr(status.message, "house-0"));
+	assert_int_equal(ask_for_allowance(1, true, id), RPC_UNAVAILABLE);
+	assert_int_equal(lift(1, own).code, RPC_NOT_FOUND);
+	start_again(&w.houses[0]);
+	for (int i = 0; lift(1, id).code != RPC_OK; i++) {
+		assert_true(i < PATIENCE_S * 100);
+		usleep(10000);
+	}
+	assert_false(is_denied(1, "mallory") || is_denied(0, "mallory"));
+}
+
 static void all_bans_of_a_subject_are_lifted_wherever_they_are(void **state)
 {
 	Protector__RemoveBadAccountRequest request = PROTECTOR__REMOVE_BAD_ACCOUNT_REQUEST__INIT;
@@ -676,6 +769,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_ban_of_one_counts_at_the_other_and_once),
 		TEST(a_lift_goes_to_the_owner),
+		TEST(what_was_not_heard_of_yet_is_lifted_too),
+		TEST(an_allowance_too_and_no_ban_for_one),
+		TEST(unheard_of_is_not_absent_while_one_is_away),
 		TEST(all_bans_of_a_subject_are_lifted_wherever_they_are),
 		TEST(one_that_is_away_keeps_what_it_has),
 		TEST(the_newest_word_ends_the_older_one),
